@@ -1,0 +1,168 @@
+"""Continuous densities on discrete levels: uniform dequantization (Theis, van den Oord & Bethge 2016, section 3.1).
+
+The probability of the levels x is the mass of their cell, p(x) = integral over u in [0, 1)^D of f(x + u) du. With
+u ~ U[0, 1)^D, f(x + u) is an unbiased estimate of it, so its logarithm is a stochastic lower bound. The inner model f
+sees y = (x + u) / L, or, for a flow, logit(a + (1 - 2a) y) as in Dinh et al. 2017, section 4.1 (with the margin on both
+sides); the log-determinants are counted here.
+
+Mass that f puts outside the cells of all levels belongs to no x: the bound is then looser than it need be, never too
+high.
+"""
+
+import math
+from abc import ABC
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ancestral.interface import (
+    Batch,
+    BoundedDensity,
+    ClosedFormFit,
+    Decoder,
+    Encoder,
+    Event,
+    ExactDensity,
+    FitStep,
+    InputError,
+    Levels,
+    Losses,
+    Phase,
+    Sampler,
+    seeded,
+)
+
+
+class DequantizedDensity(Sampler, BoundedDensity, ABC):
+    """What the three dequantized models share; `inner` is the continuous density."""
+
+    #: Margin a of the logit transform; None for no logit.
+    margin: ClassVar[float | None] = None
+
+    def __init__(self, inner: ExactDensity, event: Event) -> None:
+        super().__init__(event, context_event=inner.context_event)
+        if not isinstance(event.support, Levels):
+            raise InputError(f"only data on Levels are dequantized, got {event.support}")
+        if not isinstance(inner, Sampler):
+            raise InputError(f"{type(inner).__name__} cannot be dequantized: it is no Sampler")
+        self.inner = inner
+        self.levels = event.support.levels
+        self.batching = inner.batching
+        # Saved and loaded under the inner model's name: `build` dequantizes it again.
+        self.registered_name, self.settings = inner.registered_name, inner.settings
+
+    def to_inner(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The inner model's input for y in [0, L], and ln |d inner / dy| summed per example, (batch,)."""
+        y = y / self.levels
+        scale = self.event.size * math.log(self.levels)
+        if self.margin is None:
+            return y, y.new_full((len(y),), -scale)
+        v = self.margin + (1 - 2 * self.margin) * y
+        log_derivative = math.log1p(-2 * self.margin) - v.log() - torch.log1p(-v)
+        return torch.logit(v), log_derivative.flatten(1).sum(1) - scale
+
+    def from_inner(self, z: Tensor) -> Tensor:
+        """The inverse of `to_inner`: values that lie in [0, L] wherever z has a preimage there."""
+        if self.margin is None:
+            return z * self.levels
+        return (torch.sigmoid(z) - self.margin) / (1 - 2 * self.margin) * self.levels
+
+    def _to_levels(self, z: Tensor) -> Tensor:
+        return self.from_inner(z).floor().clamp(0, self.levels - 1)
+
+    def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
+        x = x.expand(samples, *x.shape).flatten(0, 1)
+        if context is not None:
+            context = context.expand(samples, *context.shape).flatten(0, 1)
+        z, log_det = self.to_inner(x + torch.rand_like(x))
+        return (self.inner._log_prob(z, context) + log_det).unflatten(0, (samples, -1))
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        assert isinstance(self.inner, Sampler)
+        return self._to_levels(self.inner._sample(n, context))
+
+    def phases(self) -> Sequence[Phase]:
+        return [
+            Phase(
+                phase.name, phase.parameters, self._dequantized(phase), phase.every, phase.optimizer, phase.after_step
+            )
+            for phase in self.inner.phases()
+        ]
+
+    def _dequantized(self, phase: Phase) -> Callable[[Batch], Losses]:
+        def loss(batch: Batch) -> Losses:
+            z, log_det = self.to_inner(batch.x + torch.rand_like(batch.x))
+            inner = phase.loss(Batch(z, batch.y, batch.context))
+            return Losses(inner.total - log_det.mean(), inner.parts)
+
+        return loss
+
+
+class Dequantized(DequantizedDensity):
+    """A dequantized density without latents."""
+
+
+class DequantizedFlow(DequantizedDensity, Encoder, Decoder):
+    """A dequantized flow: its latents are those of the flow at the middle of each cell."""
+
+    margin = 0.05
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return self._flow.latent_shapes
+
+    @property
+    def prior(self) -> Distribution | None:
+        return self._flow.prior
+
+    @property
+    def _flow(self) -> Decoder:
+        assert isinstance(self.inner, Decoder)
+        return self.inner
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        assert isinstance(self.inner, Encoder)
+        return self.inner._encode(self.to_inner(x + 0.5)[0], context)
+
+    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+        # A cell [k, k + 1) has its middle at k + 1/2, and decode() rounds.
+        return (self.from_inner(self._flow._decode(z, context)) - 0.5).clamp(0, self.levels - 1)
+
+
+class DequantizedFit(DequantizedDensity, ClosedFormFit):
+    """A dequantized model that is fitted without gradients, on one fixed draw of the noise."""
+
+    _NOISE_SEED: ClassVar[int] = 0
+
+    @property
+    def _fit(self) -> ClosedFormFit:
+        assert isinstance(self.inner, ClosedFormFit)
+        return self.inner
+
+    def phases(self) -> Sequence[Phase]:
+        return ()
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        # The same noise at every step: EM climbs one objective.
+        with seeded(torch.Generator().manual_seed(self._NOISE_SEED), self.device):
+            return self.to_inner(x + torch.rand_like(x))[0]
+
+    def _fit_start(self, x: Tensor) -> None:
+        self._fit._fit_start(self._noisy(x))
+
+    def _fit_step(self, x: Tensor) -> FitStep:
+        step = self._fit._fit_step(self._noisy(x))
+        offset = -self.event.size * math.log(self.levels)
+        return FitStep(step.objective + offset, tuple((name, value + offset) for name, value in step.trace))
+
+
+def dequantize(inner: ExactDensity, event: Event) -> DequantizedDensity:
+    """The continuous density `inner` as a model of the levels of `event`."""
+    if isinstance(inner, ClosedFormFit):
+        return DequantizedFit(inner, event)
+    if isinstance(inner, Encoder) and isinstance(inner, Decoder):
+        return DequantizedFlow(inner, event)
+    return Dequantized(inner, event)

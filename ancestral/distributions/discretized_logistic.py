@@ -1,0 +1,50 @@
+"""Discretized logistic observations on the levels 0 .. L-1 (Kingma et al. 2016, appendix A; Salimans et al. 2017, eq. 2).
+
+Values are laid on [-1, 1]; p(x) is the logistic's mass in the cell of half-width 1/(L-1) around x, with the two edge
+cells reaching to infinity, so that the probabilities of all levels sum to 1.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ancestral.distributions.observation import Observation
+
+
+class DiscretizedLogistic(Observation):
+    """Parameters: (mean on the scale [-1, 1], log_scale); the log-scale is kept at -7 or above, as in PixelCNN++."""
+
+    size = 2
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        mean, log_scale = self._split(parameters)
+        half = 1 / (self.levels - 1)
+        centred = x * (2 * half) - 1 - mean
+        rate = torch.exp(-log_scale)
+        upper, lower = rate * (centred + half), rate * (centred - half)
+        # ln(sigmoid(b) - sigmoid(a)) = ln sigmoid(b) + ln sigmoid(-a) + ln(1 - exp(a - b)), exact for b > a.
+        width = 2 * half * rate
+        middle = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
+        bottom, top = F.logsigmoid(upper), F.logsigmoid(-lower)
+        return torch.where(x == 0, bottom, torch.where(x == self.levels - 1, top, middle))
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        mean, _ = self._split(parameters)
+        return self._to_levels(mean).clamp(0, self.levels - 1)
+
+    def from_uniform(self, parameters: Tensor, u: Tensor) -> Tensor:
+        mean, log_scale = self._split(parameters)
+        eps = torch.finfo(u.dtype).eps
+        continuous = mean + torch.exp(log_scale) * torch.logit(u.clamp(eps, 1 - eps))
+        return self._to_levels(continuous).round().clamp(0, self.levels - 1)
+
+    def _to_levels(self, value: Tensor) -> Tensor:
+        return (value + 1) * (0.5 * (self.levels - 1))
+
+    @staticmethod
+    def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_scale = parameters.unbind(1)
+        return mean, log_scale.clamp(min=-7.0)

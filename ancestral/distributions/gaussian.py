@@ -1,0 +1,32 @@
+"""Gaussian observations on the real numbers, with mean and variance both from the network."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ancestral.distributions.observation import Observation
+
+
+class Gaussian(Observation):
+    """N(x; mean, exp(log_variance)). Parameters: (mean, log_variance); the log-variance is kept in [-14, 14]."""
+
+    size = 2
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        mean, log_variance = self._split(parameters)
+        return -0.5 * ((x - mean).square() * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return parameters[:, 0]
+
+    def from_uniform(self, parameters: Tensor, u: Tensor) -> Tensor:
+        mean, log_variance = self._split(parameters)
+        tiny = torch.finfo(u.dtype).tiny
+        return mean + torch.exp(0.5 * log_variance) * torch.special.ndtri(u.clamp(min=tiny))
+
+    @staticmethod
+    def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = parameters.unbind(1)
+        # Beyond these limits a point mass would score without bound, and exp would overflow in bf16 training.
+        return mean, log_variance.clamp(-14.0, 14.0)

@@ -1,0 +1,37 @@
+"""What every observation model has: a factorial p(x | parameters) whose parameters a network outputs."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Observation(ABC):
+    """A distribution of each dimension of x on its own, given `size` unconstrained numbers for each.
+
+    Parameters have shape (batch, size, *event): the extra axis stands right behind the batch.
+    """
+
+    #: Numbers per dimension that the network must output.
+    size: int
+
+    @abstractmethod
+    def log_prob(
+        self, parameters: Float[Tensor, "batch size *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
+        """ln p of each dimension on its own, in nats; sum over the event for the likelihood."""
+
+    @abstractmethod
+    def mean(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch *event"]:
+        """The expected value of each dimension, in data units."""
+
+    @abstractmethod
+    def from_uniform(
+        self, parameters: Float[Tensor, "batch size *event"], u: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
+        """The inverse of the distribution function at u in [0, 1): a sample, where u is uniform."""
+
+    def sample(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch *event"]:
+        """One draw of each dimension, in data space."""
+        return self.from_uniform(parameters, torch.rand_like(parameters[:, 0]))

@@ -1,0 +1,1 @@
+"""The models: a file each, in the order of the lecture; the registry finds them here."""

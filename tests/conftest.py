@@ -1,0 +1,26 @@
+"""Shapes and types in signatures are enforced while tests run."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+install_import_hook("ancestral", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def data_root() -> str:
+    """The folder of real data; tests that need it are skipped where there is none."""
+    root = os.environ.get("ANCESTRAL_DATA")
+    if not root:
+        pytest.skip("ANCESTRAL_DATA is not set: no real data")
+    return root
