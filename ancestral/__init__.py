@@ -1,16 +1,18 @@
 """Deep generative models of every family, under one interface, with one honest ruler for likelihood."""
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
+
     from ancestral.checks import check_model as check_model
     from ancestral.data import load_data as load_data
     from ancestral.evaluation.likelihood import Score as Score
     from ancestral.evaluation.likelihood import evaluate as evaluate
     from ancestral.evaluation.sample_quality import evaluate_samples as evaluate_samples
+    from ancestral.interface import Autoregressive as Autoregressive
     from ancestral.interface import Batch as Batch
     from ancestral.interface import Binary as Binary
     from ancestral.interface import BoundedDensity as BoundedDensity
@@ -45,7 +47,17 @@ _HOMES = {
     "evaluate_samples": "evaluation.sample_quality",
     **dict.fromkeys(
         (
-            *("Batch", "Binary", "BoundedDensity", "Classifier", "ClosedFormFit", "Decoder", "Encoder", "Event"),
+            *(
+                "Autoregressive",
+                "Batch",
+                "Binary",
+                "BoundedDensity",
+                "Classifier",
+                "ClosedFormFit",
+                "Decoder",
+                "Encoder",
+                "Event",
+            ),
             *("ExactDensity", "Features", "InputError", "Levels", "Losses", "Model", "Phase", "Real", "Sampler"),
             "Translator",
         ),
@@ -63,6 +75,8 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("ancestral")
     if name not in _HOMES:
         raise AttributeError(f"module 'ancestral' has no attribute {name!r}")
     return getattr(importlib.import_module(f"ancestral.{_HOMES[name]}"), name)

@@ -227,7 +227,7 @@ class LabelledMix:
 
 @dataclass(frozen=True)
 class Unpaired:
-    """Half of every batch from the domain y = 0, half from y = 1, without correspondence; x holds them in that order."""
+    """Half of every batch from the domain y = 0, then half from y = 1, without correspondence."""
 
 
 @dataclass(frozen=True)
@@ -394,6 +394,34 @@ class ExactDensity(Model):
             return self._log_prob(x, context)
 
 
+class Autoregressive(ExactDensity):
+    """An exact density that is a product of conditionals, each of one dimension given those before it in an order.
+
+    Write `orders` and `_conditional_log_probs(x, context) -> (orders, batch, *event)`, each entry ln p of that
+    dimension given the earlier ones in that order. A model with several orders averages their probabilities.
+    """
+
+    @property
+    @abstractmethod
+    def orders(self) -> Int64[Tensor, "orders size"]:
+        """Each row is a permutation of the flat dimensions of an event, in the order in which they are generated."""
+
+    @abstractmethod
+    def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor: ...
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        per_order = self._conditional_log_probs(x, context).flatten(2).sum(2)
+        return per_order.logsumexp(0) - math.log(len(per_order))
+
+    def conditional_log_probs(
+        self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None
+    ) -> Float[Tensor, "orders batch *event"]:
+        """ln p(x_d | the dimensions before d) in nats for every d, in each order: (orders, batch, *event.shape)."""
+        x, context = self._checked(x), self._checked_context(context, len(x))
+        with self._public():
+            return self._conditional_log_probs(x, context)
+
+
 class BoundedDensity(Model):
     """Has stochastic lower bounds of its log-likelihood.
 
@@ -505,7 +533,7 @@ class Decoder(Model):
     def decode_mean(
         self, z: Float[Tensor, "batch n"], *, context: Tensor | None = None
     ) -> Float[Tensor, "batch *event"]:
-        """The expected observation in data units: for `Binary`, the probability of a 1. The picture that papers show."""
+        """The expected observation in data units; for `Binary` the probability of a 1, the picture that papers show."""
         if z.dim() != 2 or z.shape[1] != self.latent_size:
             raise InputError(f"z must have shape (batch, {self.latent_size}), got {tuple(z.shape)}")
         self._check_device(z, "z")
@@ -621,8 +649,17 @@ class ClosedFormFit(Model):
 
 
 ABILITIES: tuple[type[Model], ...] = (
-    Sampler, ExactDensity, BoundedDensity, Decoder, Encoder, Translator, Classifier, Features, ClosedFormFit,
-)  # fmt: skip
+    Sampler,
+    ExactDensity,
+    Autoregressive,
+    BoundedDensity,
+    Decoder,
+    Encoder,
+    Translator,
+    Classifier,
+    Features,
+    ClosedFormFit,
+)
 
 
 def abilities(model: Model | type[Model]) -> tuple[str, ...]:

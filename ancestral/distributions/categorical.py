@@ -1,4 +1,7 @@
-"""Categorical observations on the levels 0 .. L-1: a softmax over all values (van den Oord et al. 2016, section 2.3)."""
+"""Categorical observations on the levels 0 .. L-1: a softmax over all values.
+
+Van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 2.3.
+"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,6 @@
-"""Discretized logistic observations on the levels 0 .. L-1 (Kingma et al. 2016, appendix A; Salimans et al. 2017, eq. 2).
+"""Discretized logistic observations on the levels 0 .. L-1.
+
+Kingma et al. 2016, "Inverse Autoregressive Flow", appendix A; Salimans et al. 2017, "PixelCNN++", equation 2.
 
 Values are laid on [-1, 1]; p(x) is the logistic's mass in the cell of half-width 1/(L-1) around x, with the two edge
 cells reaching to infinity, so that the probabilities of all levels sum to 1.

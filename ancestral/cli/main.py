@@ -1,0 +1,120 @@
+"""`ancestral`: finds the subcommand, and turns every expected failure into one readable line and an exit code."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ancestral import __version__
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what it does in a line, and an example. It lives in the module of its name."""
+
+    summary: str
+    example: str
+
+
+COMMANDS = {
+    "models": Command("list the models, their families and abilities", "ancestral models"),
+    "data": Command("list the built-in data sets and where they are found", "ancestral data"),
+    "fit": Command("train a model and save it", "ancestral fit vae digits --epochs 20 --model.latent_dim 8"),
+    "evaluate": Command("the likelihood of a trained model on held-out data", "ancestral evaluate runs/digits-vae"),
+    "sample": Command("draw observations", "ancestral sample runs/digits-vae -n 64 -o samples.png"),
+    "score": Command("the log-likelihood of every row", "ancestral score runs/rows-made rows.csv -o scores.csv"),
+    "encode": Command("the latent code of every row", "ancestral encode runs/digits-vae digits -o codes.npz"),
+    "reconstruct": Command("originals above their reconstructions", "ancestral reconstruct runs/digits-vae -o pairs.png"),
+    "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae -o walk.png"),
+    "compare": Command("train one model of each family on the same data and print one table", "ancestral compare digits"),
+    "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
+    "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
+}  # fmt: skip
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"ancestral {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        from ancestral.registry import did_you_mean
+
+        return _complain(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}; see `ancestral --help`", USAGE)
+    if debug:
+        return _run(name, rest)
+    return _guarded(lambda: _run(name, rest))
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    from ancestral.cli.parsing import make_parser
+
+    module = importlib.import_module(f"ancestral.cli.{name}")
+    try:
+        return int(module.run(arguments, make_parser(name, COMMANDS[name].summary, COMMANDS[name].example)) or 0)
+    except SystemExit as leave:  # --help
+        return leave.code if isinstance(leave.code, int) else 0
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """The exit code of `work`; an expected failure is said in one line."""
+    from ancestral.checks import CheckFailure
+    from ancestral.cli.parsing import UsageError
+    from ancestral.interface import InputError
+    from ancestral.training import TrainingDiverged
+
+    try:
+        return work()
+    except (UsageError, argparse.ArgumentError) as error:
+        return _complain(str(error), USAGE)
+    except BrokenPipeError:  # the reader, such as `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _complain(f"{where}{error.strerror or error}", FAILURE)
+    except (InputError, TrainingDiverged, CheckFailure) as error:
+        return _complain(str(error), FAILURE)
+    except MemoryError:
+        return _complain("out of memory; a smaller --batch_size or a smaller model needs less", FAILURE)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"ancestral: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return f"""usage: ancestral COMMAND ...
+
+Deep generative models of every family under one interface, with one honest ruler for likelihood.
+
+commands:
+{commands}
+
+options:
+  -h, --help     this text; `ancestral COMMAND --help` for a command's own
+  -V, --version  the version
+  --debug        show the traceback of an error
+
+example: train one model of each family on handwritten digits, and compare them (3 minutes)
+  ancestral compare"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Where results go: checked before the work starts, and written whole or not at all."""
+
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch import Tensor
+
+from ancestral.interface import InputError
+from ancestral.persistence import write_atomically
+from ancestral.plots import figure_png
+
+
+def console() -> Console:
+    """The terminal; made anew, since tests and pipes replace standard output."""
+    return Console(highlight=False)
+
+
+def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
+    """`path`, if its ending is one of `suffixes` and a file can be written there."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        *most, last = suffixes
+        expected = f"{', '.join(most)} or {last}" if most else last
+        raise InputError(f"the output must end in {expected}, got {str(path)!r}")
+    if path.is_dir():
+        raise InputError(f"the output {str(path)!r} is a folder; give the name of a file")
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(folder: str | Path) -> Path:
+    """`folder`, if files can be written in it or in the nearest folder above it that exists; nothing is created."""
+    folder = Path(folder)
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    # Trying is the only sure answer: permission bits say nothing of a full or a read-only disk.
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing) as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write there ({error.strerror})", str(existing)) from error
+    return folder
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically({path: data})
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    write_bytes(figure_png(figure), path)
+
+
+def write_csv(columns: Mapping[str, Tensor], path: Path) -> None:
+    """Columns of one length as CSV; a column of vectors becomes one column for each entry."""
+    flat: dict[str, np.ndarray] = {}
+    for name, values in columns.items():
+        rows = values.detach().cpu().flatten(1) if values.dim() > 1 else values.detach().cpu()[:, None]
+        for i in range(rows.shape[1]):
+            flat[name if values.dim() == 1 else f"{name}{i}"] = rows[:, i].numpy()
+    write_bytes(pd.DataFrame(flat).to_csv(index=False).encode(), path)
+
+
+def write_npz(arrays: Mapping[str, Tensor], path: Path) -> None:
+    """Arrays by name as a compressed NPZ."""
+    memory = io.BytesIO()
+    np.savez_compressed(memory, **{key: value.detach().cpu().numpy() for key, value in arrays.items()})
+    write_bytes(memory.getvalue(), path)

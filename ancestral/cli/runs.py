@@ -1,0 +1,93 @@
+"""A trained run on disk: its model, and the data it was trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ancestral.data import Data, Split, load_data
+from ancestral.interface import Binary, Event, InputError, Levels, Model, Support
+from ancestral.persistence import load, read_config
+from ancestral.registry import did_you_mean
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A saved model with what its configuration remembers."""
+
+    path: Path
+    model: Model
+    recipe: dict[str, Any]
+
+    def data(self, name: str | None = None, data_root: str | None = None) -> Data:
+        """The named data, or else those of the training, on the model's event and with its kind of context."""
+        remembered = dict(self.recipe.get("data") or {})
+        if name is None and not remembered:
+            raise InputError(f"{self.path} does not say what it was trained on; name the data after the run")
+        if name is None or name == remembered.get("name"):
+            options = {**remembered, "data_root": data_root or remembered.get("data_root")}
+        else:
+            options = {"name": name, "data_root": data_root, "support": support_flag(self.model.event.support)}
+        data = load_data(options.pop("name"), **options)
+        if data.event != self.model.event:
+            raise InputError(f"{self.path} models {self.model.event}, but {data.name} holds {data.event}")
+        return in_context(data, self.model.context_event)
+
+
+def open_run(path: str | Path, *, device: str = "cpu") -> Run:
+    """The run in the folder `path`."""
+    folder = Path(path)
+    if not folder.exists():
+        near = [str(other) for other in folder.parent.glob("*") if other.is_dir()] if folder.parent.is_dir() else []
+        raise InputError(f"there is no run {str(path)!r}{did_you_mean(str(folder), near)}; `ancestral fit` makes one")
+    config = read_config(folder)
+    return Run(folder, load(folder, device=device), config["recipe"] or {})
+
+
+def in_context(data: Data, context_event: Event | None) -> Data:
+    """`data` with its labels as context, where the model is conditional on them."""
+    if context_event is None:
+        return data
+    conditional = data.with_labels_as_context()
+    if conditional.context_event != context_event:
+        raise InputError(f"the model is conditioned on {context_event}, but the labels are {conditional.context_event}")
+    return conditional
+
+
+def chosen_split(data: Data, name: str) -> Split:
+    """A split of the data by its name."""
+    if name not in SPLITS:
+        raise InputError(f"there is no split {name!r}{did_you_mean(name, SPLITS)}; take one of {', '.join(SPLITS)}")
+    split: Split = {"train": data.train, "valid": data.valid, "test": data.test}[name]
+    return split
+
+
+def support_flag(support: Support) -> str:
+    """A support as `--support` takes it."""
+    if isinstance(support, Levels):
+        return f"levels:{support.levels}"
+    return "binary" if isinstance(support, Binary) else "real"
+
+
+def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
+    """The first `n` observations and their context."""
+    batch = split.__getitems__(list(range(min(n, len(split)))))
+    return batch.x, batch.context
+
+
+def class_context(run: Run, label: int | None) -> Tensor | None:
+    """The context of class `label`, checked; None for an unconditional model."""
+    event = run.model.context_event
+    if event is None:
+        if label is not None:
+            raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... --context labels`")
+        return None
+    if label is None or not isinstance(event.support, Levels):
+        raise InputError(f"{run.path} is conditional on {event}; say which with --class")
+    if not 0 <= label < event.support.levels:
+        raise InputError(f"--class must lie in 0 .. {event.support.levels - 1}, got {label}")
+    return torch.tensor(label)

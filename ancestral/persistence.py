@@ -1,0 +1,174 @@
+"""Saved models: a folder with `config.json` (what to build) and `model.safetensors` (its weights).
+
+Loading resolves registered names only and reads no pickle. The configuration holds a checksum of the weights, so that a
+folder of which a part was changed, lost or cut short is refused.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from ancestral.dequantization import DequantizedDensity
+from ancestral.interface import Binary, Event, InputError, Levels, Model, Real, Support
+from ancestral.registry import build
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_FORMAT = 1
+_VERSION = importlib.metadata.version("ancestral")
+
+
+def save(
+    model: Model,
+    path: str | Path,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
+    weights: str = "last",
+) -> Path:
+    """Write `model` into the folder `path`, replacing a model that is already there; returns the path.
+
+    `recipe` and `scores` (JSON) say where the weights come from and what they reached; `weights` says which they are:
+    "last", "best" on validation, or "ema". Raises `InputError` for a model made by hand from custom parts, `OSError` if
+    the folder cannot be written; a failure leaves what was there before.
+    """
+    name = type(model).__name__ if model.registered_name is None else model.registered_name
+    if model.registered_name is None or model.settings is None:
+        raise InputError(
+            f"{name} is not a registered model, so it cannot be rebuilt from a file; decorate its class with "
+            "@register, or save its state_dict yourself"
+        )
+    custom = model.inner if isinstance(model, DequantizedDensity) else model
+    data = safetensors.torch.save({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()})
+    config = {
+        "library": "ancestral",
+        "format": _FORMAT,
+        "version": _VERSION,
+        "name": name,
+        "event": event_to_json(model.event),
+        "context_event": None if model.context_event is None else event_to_json(model.context_event),
+        "settings": dict(custom.settings or {}),
+        "weights": weights,
+        "weights_sha256": hashlib.sha256(data).hexdigest(),
+        "recipe": None if recipe is None else dict(recipe),
+        "scores": None if scores is None else dict(scores),
+    }
+    try:
+        text = json.dumps(config, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} cannot be saved: its settings, recipe or scores are not JSON values ({error})"
+        ) from error
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically({folder / WEIGHTS: data, folder / CONFIG: text.encode()})
+    return folder
+
+
+def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
+    """The model saved in the folder `path`, in evaluation mode.
+
+    Raises `InputError` naming the file, what was found and what was expected, if the folder is not one that `save`
+    wrote, was changed since, or was written by a newer version.
+    """
+    config = read_config(path)
+    folder = Path(path)
+    context = config["context_event"]
+    settings = dict(config["settings"])
+    if context is not None:
+        settings["context_event"] = event_from_json(context, folder / CONFIG)
+    try:
+        model = build(config["name"], event_from_json(config["event"], folder / CONFIG), **settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG} does not describe a model that can be built: {error}") from error
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise InputError(f"{file} is missing: the folder has a configuration but no weights")
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != config["weights_sha256"]:
+        raise InputError(
+            f"{file} is not the file that {CONFIG} was written with (its checksum differs): it was changed, cut short, "
+            "or copied from another model; copy the whole folder again"
+        )
+    try:
+        state = safetensors.torch.load(data)
+        # assign keeps the dtypes of the file: a float64 model comes back as one.
+        model.load_state_dict(state, assign=True)
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise InputError(f"{file} does not hold the weights of {config['name']}: {error}") from error
+    return model.to(device).eval()
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The checked configuration of the model saved in the folder `path`."""
+    file = Path(path) / CONFIG
+    if not file.is_file():
+        raise InputError(f"{path} holds no saved model: there is no {CONFIG} in it")
+    try:
+        config = json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file} is not valid JSON ({error}); it may have been cut short") from error
+    if not isinstance(config, dict) or config.get("library") != "ancestral":
+        raise InputError(f'{file} was not written by ancestral: expected an object with "library": "ancestral"')
+    if not isinstance(config.get("format"), int) or config["format"] > _FORMAT:
+        raise InputError(
+            f"{file} has format {config.get('format')!r}, written by ancestral {config.get('version')}; this is "
+            f"{_VERSION}, which reads format {_FORMAT}: upgrade ancestral"
+        )
+    expected = {"name": str, "event": dict, "settings": dict, "weights": str, "weights_sha256": str}
+    for key, kind in expected.items():
+        if not isinstance(config.get(key), kind):
+            raise InputError(f"{file} needs a {kind.__name__} {key!r}, found {config.get(key)!r}")
+    for key in ("context_event", "recipe", "scores"):
+        if config.setdefault(key, None) is not None and not isinstance(config[key], dict):
+            raise InputError(f"{file} needs an object or null as {key!r}, found {config[key]!r}")
+    return config
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """{"shape": [...], "support": "binary" | "levels" | "real", "levels": ...}."""
+    support = event.support
+    if isinstance(support, Levels):
+        return {"shape": list(event.shape), "support": "levels", "levels": support.levels}
+    if isinstance(support, Binary | Real):
+        return {"shape": list(event.shape), "support": type(support).__name__.lower()}
+    raise InputError(f"an event on {support} cannot be saved; use Binary, Levels or Real")
+
+
+def event_from_json(value: Mapping[str, Any], source: str | Path = "the configuration") -> Event:
+    """The inverse of `event_to_json`; `source` names the file in errors."""
+    shape, kind, levels = value.get("shape"), value.get("support"), value.get("levels")
+    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+        raise InputError(f"{source}: an event's shape must be a list of integers, found {shape!r}")
+    supports: dict[Any, type[Support]] = {"binary": Binary, "real": Real}
+    if kind == "levels" and type(levels) is int:
+        return Event(tuple(shape), Levels(levels))
+    if kind in supports:
+        return Event(tuple(shape), supports[kind]())
+    raise InputError(
+        f"{source}: an event's support must be binary, real or levels with a number, found {dict(value)!r}"
+    )
+
+
+def write_atomically(files: Mapping[Path, bytes]) -> None:
+    """Write all files under temporary names, then rename them: on failure the old ones stay and no part is left."""
+    temporary = {file: file.with_name(f".{file.name}.{secrets.token_hex(4)}") for file in files}
+    try:
+        for file, data in files.items():
+            with temporary[file].open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for file, name in temporary.items():
+            name.replace(file)
+    finally:
+        for name in temporary.values():
+            name.unlink(missing_ok=True)

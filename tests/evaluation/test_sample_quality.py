@@ -1,0 +1,56 @@
+"""The Fréchet distance against its closed form, and what it says of good and bad samplers."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ancestral.data import Split
+from ancestral.evaluation import evaluate_samples
+from ancestral.evaluation.sample_quality import frechet_distance
+from ancestral.interface import Event, InputError, Model, Phase, Real, Sampler
+
+
+class Gaussian(Sampler):
+    def __init__(self, event: Event, shift: float) -> None:
+        super().__init__(event)
+        self.shift = shift
+
+    def phases(self) -> list[Phase]:
+        return []
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return torch.randn(n, *self.event.shape) + self.shift
+
+
+def test_distance_of_gaussians_is_the_closed_form() -> None:
+    x = torch.randn(1000, 3, dtype=torch.float64)
+    x = (x - x.mean(0)) @ torch.linalg.cholesky(torch.linalg.inv(torch.cov(x.T)))
+    # N(0, I) against N(m, diag(s^2)): |m|^2 + sum (1 - s)^2.
+    mean, scale = torch.tensor([1.0, 0.0, -2.0]).double(), torch.tensor([1.0, 2.0, 0.5]).double()
+    assert frechet_distance(x, x * scale + mean) == pytest.approx(5 + 1 + 0.25, rel=1e-8)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-8)
+
+
+def test_a_right_sampler_scores_as_real_data_do_and_a_shifted_one_worse() -> None:
+    event = Event((4,), Real())
+    data = Split(torch.randn(4000, 4), event=event)
+    right = evaluate_samples(Gaussian(event, 0.0), data)
+    wrong = evaluate_samples(Gaussian(event, 1.0), data)
+    assert right.frechet < 3 * right.reference < 0.1
+    assert wrong.frechet == pytest.approx(4, rel=0.2)
+    assert right == evaluate_samples(Gaussian(event, 0.0), data)
+    assert "principal components" in str(right)
+
+
+def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
+    event = Event((4,), Real())
+    data = Split(torch.randn(12, 4), event=event)
+    with pytest.warns(UserWarning, match="biased upwards"):
+        evaluate_samples(Gaussian(event, 0.0), data)
+
+    class Mute(Model):
+        def phases(self) -> list[Phase]:
+            return []
+
+    with pytest.raises(InputError, match="Mute cannot be sampled"):
+        evaluate_samples(Mute(event), data)

@@ -1,0 +1,50 @@
+"""Figures show what they are given: pixels land where they should, and files are whole."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ancestral.interface import Binary, Event, Levels, Real
+from ancestral.plots import em_trace, figure_png, learning_curves, samples_figure, save_figure
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_an_image_grid_shows_each_image_in_reading_order_at_its_own_pixels() -> None:
+    x = torch.tensor([0, 60, 120, 180, 240, 250]).view(6, 1, 1, 1).expand(6, 1, 8, 8)
+    picture = _pixels(figure_png(samples_figure(x, Event((1, 8, 8), Levels(256)), columns=3)))
+    scale = picture.shape[0] // (2 * 9 + 1)
+    assert picture.shape == (scale * (2 * 9 + 1), scale * (3 * 9 + 1), 3)
+    centres = [(scale * (5 + 9 * row), scale * (5 + 9 * column)) for row in range(2) for column in range(3)]
+    assert [picture[at][0] for at in centres] == [0, 60, 120, 180, 240, 250]
+    assert picture[0, 0].tolist() == [255, 255, 255]
+
+
+def test_colour_images_keep_their_channels() -> None:
+    x = torch.tensor([255, 128, 0]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    picture = _pixels(figure_png(samples_figure(x, Event((3, 64, 64), Levels(256)))))
+    assert picture[30, 30].tolist() == [255, 128, 0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "support"), [((2,), Real()), ((1,), Real()), ((5,), Real()), ((20,), Real()), ((30,), Binary())]
+)
+def test_vectors_of_any_size_have_a_figure(shape: tuple[int, ...], support: object, tmp_path: Path) -> None:
+    event = Event(shape, support)
+    save_figure(samples_figure(support.project(torch.randn(50, *shape)), event), tmp_path / "x.png")
+    assert _pixels((tmp_path / "x.png").read_bytes()).std() > 0
+    assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_curves_and_traces_are_drawn() -> None:
+    curve = learning_curves({"vae": [(1.0, 5.0), (2.0, 3.0), (3.0, 2.5)], "empty": []})
+    assert [line.get_label() for line in curve.axes[0].get_lines()] == ["vae"]
+    trace = em_trace([("E", -3.0), ("M", -2.5), ("E", -2.4)])
+    assert trace.axes[0].get_lines()[0].get_ydata().tolist() == [-3.0, -2.5, -2.4]
+    assert len(figure_png(curve)) > 1000
