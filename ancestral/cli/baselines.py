@@ -4,7 +4,8 @@ Each takes the data and returns natural log-likelihoods of the test split, (n,),
 """
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Num
@@ -52,3 +53,44 @@ def independent(
     if isinstance(event.support, (Levels, Binary)):
         return "independent histogram", independent_histogram(train, test, event)
     return "independent Gaussian", independent_gaussian(train, test)
+
+
+def sklearn_ppca(
+    train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], latent_dim: int
+) -> Float[Tensor, " batch"]:
+    """scikit-learn's PCA as a probabilistic model (Tipping & Bishop 1999), from the exact decomposition."""
+    from sklearn.decomposition import PCA
+
+    reference = PCA(n_components=latent_dim, svd_solver="covariance_eigh")
+    reference.fit(train.flatten(1).double().numpy())
+    return torch.from_numpy(reference.score_samples(test.flatten(1).double().numpy())).float()
+
+
+def sklearn_gaussian_mixture(
+    train: Num[Tensor, "rows *event"],
+    test: Num[Tensor, "batch *event"],
+    start: Mapping[str, Tensor],
+    covariance: str,
+    variance_floor: float,
+    iterations: int,
+) -> Float[Tensor, " batch"]:
+    """scikit-learn's mixture after as many EM iterations from the same start: weights, means and covariances."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    covariances = start["covariances"].double()
+    reference = GaussianMixture(
+        n_components=len(start["weights"]),
+        covariance_type="diag" if covariance == "diagonal" else covariance,
+        weights_init=start["weights"].double().numpy(),
+        means_init=start["means"].double().numpy(),
+        precisions_init=(covariances.inverse() if covariance in ("full", "tied") else 1 / covariances).numpy(),
+        max_iter=iterations,
+        tol=0.0,
+        reg_covar=variance_floor,
+    )
+    with warnings.catch_warnings():
+        # It stops after the stated number of iterations on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reference.fit(train.flatten(1).double().numpy())
+    return torch.from_numpy(reference.score_samples(test.flatten(1).double().numpy())).float()

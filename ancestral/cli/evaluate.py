@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from ancestral.cli.parsing import add_signature, given, parse
+from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import chosen_split, open_run
 from ancestral.evaluation import evaluate, evaluate_samples
 from ancestral.interface import BoundedDensity, ExactDensity
@@ -16,15 +16,15 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, valid or test")
     parser.add_argument("--data-root", help="where the data lie")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    add_signature(parser, evaluate, skip=("model", "data"))
+    add_signature(parser, evaluate, "likelihood", skip=("model", "data"))
     parser.add_argument("--samples", type=int, default=1000, help="for a model without a density: samples to judge")
     args = parse(parser, arguments)
     trained = open_run(args.run, device=args.device)
     data = trained.data(args.data, args.data_root)
     split = chosen_split(data, args.split)
     if isinstance(trained.model, ExactDensity | BoundedDensity):
-        settings = {name: args[name] for name in given(parser, arguments) if name in _SETTINGS}
-        result = str(evaluate(trained.model, split, **settings))
+        settings = keywords(parser, arguments, evaluate) | {"data": split}
+        result = str(evaluate(trained.model, **settings))
     else:
         result = str(evaluate_samples(trained.model, split, samples=args.samples, seed=args.seed))
     print(f"{trained.model.registered_name} on {data.name} {args.split}: {result}")

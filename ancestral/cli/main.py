@@ -26,9 +26,9 @@ COMMANDS = {
     "sample": Command("draw observations", "ancestral sample runs/digits-vae -n 64 -o samples.png"),
     "score": Command("the log-likelihood of every row", "ancestral score runs/rows-made rows.csv -o scores.csv"),
     "encode": Command("the latent code of every row", "ancestral encode runs/digits-vae digits -o codes.npz"),
-    "reconstruct": Command("originals above their reconstructions", "ancestral reconstruct runs/digits-vae -o pairs.png"),
-    "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae -o walk.png"),
-    "compare": Command("train one model of each family on the same data and print one table", "ancestral compare digits"),
+    "reconstruct": Command("originals above their reconstructions", "ancestral reconstruct runs/digits-vae"),
+    "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae"),
+    "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
 }  # fmt: skip

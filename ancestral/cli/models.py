@@ -1,9 +1,10 @@
 """`ancestral models`: what there is to train."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from jsonargparse import ArgumentParser
-from rich.table import Table
+from rich.padding import Padding
 
 from ancestral.cli.output import console
 from ancestral.cli.parsing import parse
@@ -12,8 +13,10 @@ from ancestral.registry import list_models
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parse(parser, arguments)
-    table = Table("model", "family", "abilities", "what it is", box=None, header_style="bold")
-    table.columns[0].no_wrap = True
-    for info in sorted(list_models(), key=lambda info: info.family):
-        table.add_row(info.name, info.family, ", ".join(info.abilities), info.summary)
-    console().print(table)
+    screen = console()
+    for family, infos in groupby(sorted(list_models(), key=lambda info: info.family), key=lambda info: info.family):
+        screen.print(f"[bold]{family}[/]")
+        for info in infos:
+            screen.print(f"  [bold cyan]{info.name}[/]")
+            screen.print(Padding(info.summary, (0, 0, 0, 4)))
+            screen.print(Padding(", ".join(info.abilities), (0, 0, 0, 4)), style="dim")

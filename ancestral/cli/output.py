@@ -4,6 +4,7 @@ import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,5 +71,6 @@ def write_csv(columns: Mapping[str, Tensor], path: Path) -> None:
 def write_npz(arrays: Mapping[str, Tensor], path: Path) -> None:
     """Arrays by name as a compressed NPZ."""
     memory = io.BytesIO()
-    np.savez_compressed(memory, **{key: value.detach().cpu().numpy() for key, value in arrays.items()})
+    plain: dict[str, Any] = {key: value.detach().cpu().numpy() for key, value in arrays.items()}
+    np.savez_compressed(memory, **plain)
     write_bytes(memory.getvalue(), path)

@@ -1,8 +1,9 @@
 """Flags from signatures, through jsonargparse, with its errors said in one line."""
 
 import argparse
+import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -15,7 +16,12 @@ class UsageError(ValueError):
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, and keeps the lines of the example."""
+    """Keeps the lines of the example, and shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = action.default
+        says_nothing = default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        return f"{action.help or ''}{'' if says_nothing else f' (default: {default})'}"
 
 
 def make_parser(command: str, summary: str, example: str) -> ArgumentParser:
@@ -30,14 +36,29 @@ def make_parser(command: str, summary: str, example: str) -> ArgumentParser:
 
 
 def add_signature(
-    parser: ArgumentParser, function: Callable[..., Any], skip: Sequence[str] = (), nested: str | None = None
+    parser: ArgumentParser,
+    function: Callable[..., Any],
+    title: str,
+    skip: Sequence[str] = (),
+    nested: str | None = None,
 ) -> None:
-    """Every keyword of `function`, or of a class's constructor, as a flag."""
-    names = {*skip}
+    """Every keyword of `function`, or of a class's constructor, as a flag in a group with a title.
+
+    `nested` puts a name and a dot before each.
+    """
+    before, groups = len(parser._actions), len(parser._action_groups)
     if isinstance(function, type):
-        parser.add_class_arguments(function, nested, skip={*names, "event", "context_event"})
+        parser.add_class_arguments(function, nested, skip={*skip}, instantiate=False)
     else:
-        parser.add_function_arguments(function, nested, skip=names)
+        parser.add_function_arguments(function, nested, skip={*skip})
+    for group in parser._action_groups[groups:]:
+        group.title = title
+    for action in parser._actions[before:]:
+        if action.dest == nested or action.dest.endswith(".help"):
+            action.help = argparse.SUPPRESS
+        elif nested is None:  # --batch-size on the command line, batch_size in Python
+            action.option_strings = [flag.replace("_", "-") for flag in action.option_strings]
+            parser._option_string_actions.update(dict.fromkeys(action.option_strings, action))
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
@@ -45,23 +66,27 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     return parser.instantiate_classes(_parsed(parser, arguments, defaults=True))
 
 
-def given(parser: ArgumentParser, arguments: Sequence[str]) -> frozenset[str]:
-    """The names of the flags that stand on the command line (dotted where nested)."""
-    return frozenset(_leaves(_parsed(parser, arguments, defaults=False).as_dict()))
+def keywords(
+    parser: ArgumentParser, arguments: Sequence[str], function: Callable[..., Any], nested: str | None = None
+) -> dict[str, Any]:
+    """The keywords of `function` whose flags stand on the command line, with their values."""
+    values, given = parse(parser, arguments), _parsed(parser, arguments, defaults=False)
+    if nested is not None:
+        values, given = values[nested], given.get(nested) or Namespace()
+    parameters = inspect.signature(function).parameters
+    return {name: values[name] for name in given.as_dict() if name in parameters}
 
 
 def _parsed(parser: ArgumentParser, arguments: Sequence[str], *, defaults: bool) -> Namespace:
+    known = {flag.replace("_", "-"): flag for action in parser._actions for flag in action.option_strings}
+    normal = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        normal.append(known.get(flag.replace("_", "-"), flag) + equals + value if flag[:2] == "--" else argument)
     try:
-        return parser.parse_args(list(arguments), defaults=defaults)
+        return parser.parse_args(normal, defaults=defaults)
     except argparse.ArgumentError as error:
         raise UsageError(_one_line(str(error), parser)) from error
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in values.items():
-        yield prefix + name
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
 
 
 def _one_line(message: str, parser: ArgumentParser) -> str:
@@ -94,4 +119,3 @@ def _plain(name: str) -> str:
     if choices := re.fullmatch(r"Literal\[(.*)\]", name):
         return "one of " + choices[1].replace("'", "")
     return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}.get(name, name)
-

@@ -1,12 +1,13 @@
 """The report of a comparison: one HTML file that needs nothing else, with its pictures inside."""
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from matplotlib.figure import Figure
+
+from ancestral.plots import figure_png
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5d6778; --paper: #f6f7f9; --card: #ffffff; --line: #dfe3ea;
@@ -45,7 +46,8 @@ figcaption { font-size: 0.88rem; margin-top: 10px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 20px; font-size: 0.93rem; }
 dt { font-weight: 600; } dd { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 0.88rem; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px; overflow-x: auto; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px;
+  overflow-x: auto; }
 """
 
 
@@ -69,9 +71,9 @@ def page(title: str, sections: Sequence[str]) -> str:
     )
 
 
-def heading(headline: str, paragraphs: Sequence[str]) -> str:
+def heading(headline: str, introduction: str) -> str:
     """The top of the page."""
-    return f"<h1>{escape(headline)}</h1>\n" + "\n".join(f'<p class="soft">{escape(p)}</p>' for p in paragraphs)
+    return f'<h1>{escape(headline)}</h1>\n<p class="soft">{escape(introduction)}</p>'
 
 
 def section(title: str, *content: str) -> str:
@@ -125,7 +127,5 @@ def _cell(cell: Cell) -> str:
 
 
 def _image(picture: Figure, description: str) -> str:
-    memory = io.BytesIO()
-    picture.savefig(memory, format="png", dpi=130, bbox_inches="tight", facecolor="white")
-    data = base64.b64encode(memory.getvalue()).decode("ascii")
+    data = base64.b64encode(figure_png(picture)).decode("ascii")
     return f'<img alt="{escape(description, quote=True)}" src="data:image/png;base64,{data}">'

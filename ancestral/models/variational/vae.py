@@ -14,6 +14,7 @@ Departures: any number of hidden layers; discrete levels by a discretized logist
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
     def _loss(self, batch: Batch) -> Losses:
         x = self._flat(batch.x)
         mean, log_variance = self._posterior(x, batch.context)
-        z = self._reparametrize(mean, log_variance, self.samples)
+        z, _ = self._reparametrize(mean, log_variance, self.samples)
         reconstruction = -self._log_likelihood(x, z, batch.context).mean()
         by_dimension = self._kl_by_dimension(mean, log_variance).mean(0)
         kl = by_dimension.sum()
@@ -109,9 +110,10 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
         return mean, log_variance
 
     @staticmethod
-    def _reparametrize(mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
+    def _reparametrize(mean: Tensor, log_variance: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+        """`samples` draws of z, and the standard normal noise that made them."""
         noise = torch.randn(samples, *mean.shape, dtype=mean.dtype, device=mean.device)
-        return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise), noise
 
     @staticmethod
     def _kl_by_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -140,16 +142,15 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
     def _elbo(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
         x = self._flat(x)
         mean, log_variance = self._posterior(x, context)
-        log_likelihood = self._log_likelihood(x, self._reparametrize(mean, log_variance, samples), context)
-        return log_likelihood.mean(0) - self._kl_by_dimension(mean, log_variance).sum(1)
+        z, _ = self._reparametrize(mean, log_variance, samples)
+        return self._log_likelihood(x, z, context).mean(0) - self._kl_by_dimension(mean, log_variance).sum(1)
 
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
         x = self._flat(x)
         mean, log_variance = self._posterior(x, context)
-        z = self._reparametrize(mean, log_variance, samples)
-        squared_noise = (z - mean).square() * torch.exp(-log_variance)
-        # The constants 1/2 ln(2 pi) of the prior and the posterior cancel.
-        log_ratio = 0.5 * (squared_noise - z.square() + log_variance).sum(-1)
+        z, noise = self._reparametrize(mean, log_variance, samples)
+        # ln p(z) - ln q(z | x), in which the constants 1/2 ln(2 pi) cancel.
+        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(-1)
         return self._log_likelihood(x, z, context) + log_ratio
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
@@ -179,12 +180,12 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
-        tiny = {"latent_dim": 2, "hidden": [8]}
-        yield cls(Event((4,), Binary()), **tiny)
-        yield cls(Event((1, 2, 2), Levels(3)), **tiny)
-        yield cls(Event((3,), Levels(4)), **tiny, observation="categorical")
-        yield cls(Event((2,), Real()), **tiny, samples=2)
-        yield cls(Event((4,), Binary()), context_event=Event((), Levels(3)), **tiny)
+        tiny = partial(cls, latent_dim=2, hidden=[8])
+        yield tiny(Event((4,), Binary()))
+        yield tiny(Event((1, 2, 2), Levels(3)))
+        yield tiny(Event((3,), Levels(4)), observation="categorical")
+        yield tiny(Event((2,), Real()), samples=2)
+        yield tiny(Event((4,), Binary()), context_event=Event((), Levels(3)))
 
 
 def _observation(name: str, event: Event) -> Observation:

@@ -1,0 +1,21 @@
+"""Invertible maps with tractable log-determinants, from which normalizing flows are built."""
+
+from ancestral.bijections.actnorm import ActNorm
+from ancestral.bijections.bijection import Bijection
+from ancestral.bijections.chain import Chain
+from ancestral.bijections.coupling import AffineCoupling, CheckerboardCoupling
+from ancestral.bijections.multiscale import FactorOut, Flatten
+from ancestral.bijections.permutation import Permutation
+from ancestral.bijections.squeeze import Squeeze
+
+__all__ = [
+    "ActNorm",
+    "AffineCoupling",
+    "Bijection",
+    "Chain",
+    "CheckerboardCoupling",
+    "FactorOut",
+    "Flatten",
+    "Permutation",
+    "Squeeze",
+]

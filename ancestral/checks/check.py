@@ -1,0 +1,79 @@
+"""The table of properties, and the run through them."""
+
+from types import TracebackType
+
+import torch
+
+from ancestral.checks import autoregressive, density, latents, stored, structure, training
+from ancestral.checks.report import Broken, CheckFailure, CheckReport, Property, Skipped
+from ancestral.checks.subject import Subject
+from ancestral.interface import InputError, Model
+
+#: In the order in which they run: the fault that explains the others comes first.
+PROPERTIES: tuple[Property, ...] = (
+    *structure.PROPERTIES,
+    *training.PHASES,
+    *autoregressive.PROPERTIES,
+    *latents.PROPERTIES,
+    *density.LIKELIHOODS,
+    *density.SAMPLING,
+    *training.LEARNING,
+    *stored.PROPERTIES,
+)
+
+
+def check_model(model: Model, *, seed: int = 0, verbose: bool = True) -> CheckReport:
+    """Test the mathematics of a model from outside, on a copy of it with perturbed weights.
+
+    Which properties are tested follows from the abilities that the model declares; those that cannot be decided, as a
+    sum over all images, are skipped with the reason. `model` and the global random state are left as they were.
+
+    Raises:
+        CheckFailure: at the first property that does not hold, with what is wrong and what usually causes it.
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"check_model takes a Model, got {type(model).__name__}; inherit from ancestral.Model")
+    report = CheckReport(f"{type(model).__name__} on {model.event}")
+    subject = Subject(model, seed)
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        for index, one in enumerate(PROPERTIES):
+            torch.manual_seed(seed * len(PROPERTIES) + index)
+            with _Named(one.name):
+                line = _run(one, subject, report)
+            if verbose:
+                print(line)
+    if verbose:
+        print(f"{report.model}: {len(report.passed)} properties hold, {len(report.skipped)} skipped")
+    return report
+
+
+def _run(one: Property, subject: Subject, report: CheckReport) -> str:
+    reason = one.unless(subject)
+    if reason is None:
+        try:
+            one.check(subject)
+        except Broken as fault:
+            raise CheckFailure(one.name, f"{subject.name}: {fault}") from fault
+        except Skipped as skipped:
+            reason = str(skipped)
+    if reason is None:
+        report.passed.append(one.name)
+        return f"  holds    {one.name}"
+    report.skipped[one.name] = reason
+    return f"  skipped  {one.name}: {reason}"
+
+
+class _Named:
+    """Notes on any other error which property was being tested."""
+
+    def __init__(self, property: str) -> None:
+        self.property = property
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, CheckFailure):
+            error.add_note(f"raised while checking that {self.property}")

@@ -1,0 +1,277 @@
+"""What a density promises: total probability 1, bounds in their order, and samples that follow it."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ancestral.checks.report import Property, Skipped, needs, needs_any, require
+from ancestral.checks.statistics import (
+    Z_LIMIT,
+    fourier_features,
+    log_density,
+    undecidable,
+    weighted,
+)
+from ancestral.checks.subject import Subject, number_of_values
+from ancestral.dequantization import DequantizedDensity
+from ancestral.interface import BoundedDensity, Decoder, Encoder, ExactDensity, Model, Sampler
+
+SAMPLES = 8192
+
+
+def probabilities_are_at_most_one(subject: Subject) -> None:
+    model, n = subject.precise, subject.rows(64)
+    x, context = subject.observations(n, torch.float64), subject.contexts(n)
+    if isinstance(model, ExactDensity):
+        most = float(model.log_prob(x, context=context).max())
+        require(most <= 1e-6, f"log_prob of discrete data is {most:.4f} nats, a probability above 1: a wrong sign?")
+    if isinstance(model, BoundedDensity):
+        elbo = model.elbo(x, samples=16, context=context, generator=subject.generator())
+        mean, stderr = _mean(elbo)
+        require(
+            mean <= Z_LIMIT * stderr + 1e-6,
+            f"the mean elbo of discrete data is {mean:.4f} ± {stderr:.4f} nats, above ln 1: it has the wrong sign, or"
+            " is no lower bound",
+        )
+
+
+def total_probability_is_one(subject: Subject) -> None:
+    exact = isinstance(subject.original, ExactDensity)
+    summed = "probabilities sum to" if number_of_values(subject.event) is not None else "the density integrates to"
+    if not exact:
+        summed = "the importance weights, unbiased estimates of p(x), sum to"
+    for which in range(len(subject.single_contexts)):
+        reference = weighted(subject, which)
+        total, stderr = reference.mass()
+        leaked, leaked_stderr = _leaked(subject, reference.model, which)
+        stderr = math.hypot(stderr, leaked_stderr)
+        fault = f"{summed} {total + leaked:.6f} ± {stderr:.6f} over all x, not 1"
+        if leaked:
+            fault += f" (with the {leaked:.4f} that the inner density puts outside of the levels)"
+        if not exact:
+            fault += "; a mean where a sum belongs, a KL or an entropy scaled or of the wrong sign, or a wrong proposal"
+        elif number_of_values(subject.event) is not None:
+            fault += "; a softmax over the wrong axis, logits averaged where probabilities belong, or a mask off by one"
+        else:
+            fault += "; a log-determinant or a normaliser is forgotten, or a mean stands where a sum belongs"
+        require(math.isfinite(total) and abs(total + leaked - 1) <= Z_LIMIT * stderr + 1e-5, fault)
+
+
+def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
+    model, n = subject.precise, subject.rows(16)
+    assert isinstance(model, BoundedDensity)
+    repeats = max(16, min(repeats, 2**20 // (n * subject.event.size)))
+    x, context = subject.observations(n, torch.float64), subject.contexts(n)
+    rows = x.repeat_interleave(repeats, 0)
+    shared = None if context is None else context.repeat_interleave(repeats, 0)
+
+    def repeated(values: Tensor) -> Tensor:
+        return values.unflatten(0, (n, repeats))
+
+    with torch.no_grad():
+        elbo = repeated(model.elbo(rows, context=shared, generator=subject.generator()))
+        elbo_of_4 = repeated(model.elbo(rows, samples=4, context=shared, generator=subject.generator()))
+        bounds = {
+            k: repeated(
+                model.log_prob_lower_bound(rows, importance_samples=k, context=shared, generator=subject.generator())
+            )
+            for k in (1, 4, 16)
+        }
+    z = _paired(elbo, bounds[1])
+    require(
+        float(z.abs().max()) <= Z_LIMIT,
+        f"elbo is not the mean logarithm of the importance weights: {float(elbo.mean()):.4f} instead of"
+        f" {float(bounds[1].mean()):.4f} nats on average; {_diagnosis(subject, x, context, elbo, bounds[1])}",
+    )
+    require(
+        float(_paired(elbo, elbo_of_4).abs().max()) <= Z_LIMIT,
+        f"elbo changes with its number of samples, from {float(elbo.mean()):.4f} (1) to {float(elbo_of_4.mean()):.4f}"
+        " (4) nats: average over samples, do not sum",
+    )
+    for low, high in ((1, 4), (4, 16)):
+        require(
+            float(_paired(bounds[high], bounds[low]).min()) >= -Z_LIMIT,
+            f"the importance bound falls from {float(bounds[low].mean()):.4f} ({low} samples) to"
+            f" {float(bounds[high].mean()):.4f} ({high}): it is the logarithm of the mean weight",
+        )
+    if isinstance(model, ExactDensity):
+        exact = model.log_prob(x, context=context)[:, None]
+        for name, values in {"elbo": elbo, **{f"the bound of {k} samples": v for k, v in bounds.items()}}.items():
+            require(
+                float(_paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
+                f"{name} is above the exact log_prob: {float(values.mean()):.4f} > {float(exact.mean()):.4f} nats",
+            )
+
+
+def samples_follow_the_density(subject: Subject) -> None:
+    reference = weighted(subject, 0)
+    samples, inside = _samples_within(subject, reference.model, 0)
+    flat = samples.flatten(1)
+    least = 1e-6 if number_of_values(subject.event) is None else 0.25
+    spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).clamp(min=least)
+    seed = subject.generator().initial_seed()
+
+    def features(x: Tensor) -> Tensor:
+        return fourier_features(x, spread, torch.Generator().manual_seed(seed))
+
+    values = features(reference.points.flatten(2))
+    expected, stderr = reference.expectation(values)
+    square, _ = reference.expectation(values.square())
+    found = (features(flat) * inside[:, None]).mean(0)
+    noise = ((square - expected.square()).clamp(min=0) / len(flat) + stderr.square()).sqrt()
+    # The slack of a few observations keeps rare values, which are not normally distributed, from a false alarm.
+    z = ((found - expected).abs() - 6 / len(flat)).clamp(min=0) / (noise + 1e-9)
+    worst = int(z.argmax())
+    require(
+        float(z[worst]) <= Z_LIMIT,
+        f"sample disagrees with the density: over {len(flat)} samples a bounded test function averages"
+        f" {float(found[worst]):.4f} where the density gives {float(expected[worst]):.4f}"
+        f" ({float(z[worst]):.0f} standard errors); the sampler uses another order, temperature, noise or parameters",
+    )
+
+
+def samples_are_stationary(subject: Subject) -> None:
+    """E over samples of d ln p(x) / d parameters is 0 if the samples follow p: a test in any number of dimensions.
+
+    One half of the samples gives the direction in which the likelihood would rise; the slope along it, on the other
+    half, must be 0.
+    """
+    model = copy.deepcopy(subject.precise)
+    assert isinstance(model, Sampler)
+    assert isinstance(model, ExactDensity)
+    n, context = subject.rows(1024), subject.single_contexts[0]
+    learn, test = model.sample(2 * n, context=context, generator=subject.generator()).split(n)
+    parameters = list(model.requires_grad_(True).parameters())
+    gradients = torch.autograd.grad(model.log_prob(learn, context=context).mean(), parameters, allow_unused=True)
+    directions = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
+    length = math.sqrt(sum(float(g.square().sum()) for g in directions))
+    if length == 0 or not math.isfinite(length):
+        raise Skipped("the likelihood of its samples has no gradient")
+    model.requires_grad_(False)
+    step, scores = 1e-4 / length, []
+    for moves in (1, -2):
+        for parameter, direction in zip(parameters, directions, strict=True):
+            parameter.add_(direction, alpha=moves * step)
+        scores.append(log_density(model, test, context, subject.generator()))
+    mean, stderr = _mean((scores[0] - scores[1]) / (2 * step * length))
+    require(
+        abs(mean) <= Z_LIMIT * stderr + 1e-7,
+        f"sample disagrees with the density: on samples, ln p has the slope {mean:.4f} ± {stderr:.4f} along a change of"
+        " the weights, where it must be 0; the sampler uses another order, temperature, noise or parameters",
+    )
+
+
+def dequantized_samples_are_the_cells(subject: Subject) -> None:
+    model, context = subject.model, subject.single_contexts[0]
+    assert isinstance(model, DequantizedDensity)
+    assert isinstance(model.inner, Sampler)
+    seed = subject.generator().initial_seed()
+    x = model.sample(64, context=context, generator=torch.Generator().manual_seed(seed))
+    z = model.inner.sample(64, context=context, generator=torch.Generator().manual_seed(seed))
+    y = model.from_inner(z)
+    inside = (y > 0) & (y < model.levels)
+    require(torch.equal(x[inside], y[inside].floor()), "a sample must be the cell that the inner sample lies in")
+
+
+def _samples_within(subject: Subject, model: Model, which: int) -> tuple[Tensor, Tensor]:
+    """Samples, and which of them count: those of a dequantized model are clamped into the levels from outside."""
+    assert isinstance(model, Sampler)
+    n, context = max(1024, min(SAMPLES, 2**18 // subject.event.size)), subject.single_contexts[which]
+    if isinstance(model, DequantizedDensity):
+        assert isinstance(model.inner, Sampler)
+        y = model.from_inner(model.inner.sample(n, context=context, generator=subject.generator()))
+        inside = ((y >= 0) & (y < model.levels)).flatten(1).all(1)
+        return y.floor().clamp(0, model.levels - 1), inside.double()
+    samples = model.sample(n, context=context, generator=subject.generator())
+    return samples, samples.new_ones(len(samples))
+
+
+def _leaked(subject: Subject, model: Model, which: int) -> tuple[float, float]:
+    """The share of a dequantized model's inner density that lies outside of all levels, and its standard error."""
+    if not isinstance(model, DequantizedDensity):
+        return 0.0, 0.0
+    _, inside = _samples_within(subject, model, which)
+    return 1 - float(inside.mean()), float(inside.std()) / math.sqrt(len(inside))
+
+
+def _diagnosis(subject: Subject, x: Tensor, context: Tensor | None, elbo: Tensor, weights: Tensor) -> str:
+    """What the difference of the elbo from the mean log-weight amounts to."""
+    wrong, right = elbo.mean(1), weights.mean(1)
+    guesses = {"the elbo has the wrong sign: it is a loss, not a bound": -right}
+    guesses["a mean over dimensions stands where a sum belongs"] = right / subject.event.size
+    model = subject.precise
+    kl = _mean_kl(model, x, context, subject) if isinstance(model, Encoder) and isinstance(model, Decoder) else None
+    if kl is not None:
+        guesses["the KL is halved"] = right + 0.5 * kl
+        guesses["the KL has the wrong sign: it is subtracted from the reconstruction"] = right + 2 * kl
+        guesses["the KL is missing"] = right + kl
+        guesses["the reconstruction is a mean over dimensions where a sum belongs"] = (
+            right + kl
+        ) / subject.event.size - kl
+    errors = {fault: float((guess - wrong).square().mean().sqrt()) for fault, guess in guesses.items()}
+    likely = min(errors, key=lambda fault: errors[fault])
+    if errors[likely] < 0.25 * float((right - wrong).square().mean().sqrt()):
+        return likely
+    return "a KL scaled or of the wrong sign, or a mean where a sum belongs"
+
+
+def _mean_kl(model: Encoder, x: Tensor, context: Tensor | None, subject: Subject) -> Tensor | None:
+    """KL(q(z | x) || p(z)) by samples, (batch,)."""
+    assert isinstance(model, Decoder)
+    prior: Distribution | None = model.prior
+    if prior is None:
+        return None
+    torch.manual_seed(subject.generator().initial_seed())
+    posterior = model.encode(x, context=context)
+    z = posterior.sample(torch.Size([1024]))
+    return (posterior.log_prob(z) - prior.log_prob(z)).mean(0)
+
+
+def _mean(values: Tensor) -> tuple[float, float]:
+    return float(values.mean()), float(values.std()) / math.sqrt(len(values))
+
+
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    """z-scores of mean(a) - mean(b): of each row, and of all rows together; (rows, repeats) -> (rows + 1,)."""
+    difference = a.mean(1) - b.mean(1)
+    variance = (a.var(1) + b.var(1)) / a.shape[1]
+    difference = torch.cat([difference, difference.sum()[None]])
+    variance = torch.cat([variance, variance.sum()[None]])
+    # Below 1e-7 nats a difference is rounding.
+    return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))
+
+
+def _discrete_density(subject: Subject) -> str | None:
+    if number_of_values(subject.event) is None:
+        return "its data are continuous"
+    return needs_any(ExactDensity, BoundedDensity)(subject)
+
+
+def _sampled(subject: Subject) -> str | None:
+    return needs(Sampler)(subject) or undecidable(subject)
+
+
+def _parametric(subject: Subject) -> str | None:
+    if reason := needs(Sampler, ExactDensity)(subject):
+        return reason
+    return None if any(True for _ in subject.model.parameters()) else "it has no parameters with gradients"
+
+
+def _dequantized(model: Model) -> str | None:
+    return None if isinstance(model, DequantizedDensity) else "it is not dequantized"
+
+
+LIKELIHOODS = (
+    Property("probabilities are at most 1", _discrete_density, probabilities_are_at_most_one),
+    Property("elbo <= importance bound <= exact", needs(BoundedDensity), bounds_are_in_order),
+    Property("the total probability is 1", undecidable, total_probability_is_one),
+)
+
+SAMPLING = (
+    Property("samples follow the density", _sampled, samples_follow_the_density),
+    Property("samples are stationary for their likelihood", _parametric, samples_are_stationary),
+    Property("dequantized samples are cells", lambda s: _dequantized(s.original), dequantized_samples_are_the_cells),
+)

@@ -1,0 +1,200 @@
+"""Expectations under a model's density, by enumeration or importance sampling, with their standard errors."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.distributions import Chi2
+
+from ancestral.checks.report import Skipped
+from ancestral.checks.subject import Subject, number_of_values
+from ancestral.interface import BoundedDensity, Event, ExactDensity, InputError, Model, Sampler, seeded
+
+#: Standard errors by which two estimates may differ: exceeded by chance about once in 10^5 tests.
+Z_LIMIT = 5.5
+#: States that are enumerated, dimensions that are integrated, and rows that are scored, at most.
+MOST_STATES, MOST_DIMENSIONS, MOST_ROWS = 4096, 6, 2**16
+#: A total mass known to this standard error or better is worth testing.
+INFORMATIVE = 0.02
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Independent blocks of weighted points: an expectation is the mean over blocks of sum(weight * value).
+
+    One block is exact: an enumeration with exact probabilities.
+    """
+
+    model: Model
+    points: Tensor  # (blocks or 1, points, *event)
+    weights: Tensor  # (blocks, points)
+    heavy: bool = False  # the weights may have no finite variance
+
+    def expectation(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and its standard error, (values,) each, of values (blocks or 1, points, values)."""
+        totals = torch.einsum("bp,bpv->bv", self.weights, values.expand(len(self.weights), -1, -1))
+        if len(totals) == 1:
+            return totals[0], torch.zeros_like(totals[0])
+        return totals.mean(0), totals.std(0) / math.sqrt(len(totals))
+
+    def mass(self) -> tuple[float, float]:
+        """The total probability and its standard error."""
+        mean, stderr = self.expectation(self.weights.new_ones(1, self.weights.shape[1], 1))
+        return float(mean), float(stderr)
+
+
+_KNOWN: WeakKeyDictionary[Subject, dict[int, Weighted]] = WeakKeyDictionary()
+
+
+def undecidable(subject: Subject) -> str | None:
+    """Why sums over all observations are out of reach, or None."""
+    if not isinstance(subject.original, ExactDensity | BoundedDensity):
+        return "it is neither ExactDensity nor BoundedDensity"
+    size, values = subject.event.size, number_of_values(subject.event)
+    if values is None:
+        if size > MOST_DIMENSIONS:
+            return f"{size} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
+    elif size * math.log(values) > math.log(MOST_STATES) + 1e-9:
+        return f"{values}^{size} observations are too many to enumerate (at most {MOST_STATES})"
+    return None
+
+
+def weighted(subject: Subject, which: int) -> Weighted:
+    """The density given one of the subject's single contexts as weighted points, of the first of the tame copies whose
+    estimates can be trusted. Raises `Skipped` if there is none."""
+    known = _KNOWN.setdefault(subject, {})
+    if which not in known:
+        known[which] = _first_trusted(subject, which)
+    return known[which]
+
+
+def _first_trusted(subject: Subject, which: int) -> Weighted:
+    context = subject.single_contexts[which]
+    for model in subject.tame:
+        for effort in (1, 4):
+            if number_of_values(subject.event) is None:
+                found = _importance_weighted(subject, model, context, effort)
+            else:
+                found = _enumerated(subject, model, context, effort)
+            if found.heavy:
+                break
+            if not found.mass()[1] > INFORMATIVE / 2:
+                return found
+    raise Skipped("its density, or its importance weights, are too uneven for an estimate of the total")
+
+
+@torch.no_grad()
+def _enumerated(subject: Subject, model: Model, context: Tensor | None, effort: int) -> Weighted:
+    points = states(subject.event).to(model.device)
+    if isinstance(model, ExactDensity):
+        return Weighted(model, points[None], log_density(model, points, context, subject.generator()).exp()[None])
+    blocks = max(16, effort * MOST_ROWS // len(points))
+    rows = points.repeat(blocks, *[1] * len(subject.event.shape))
+    weights = log_density(model, rows, context, subject.generator()).exp().unflatten(0, (blocks, len(points)))
+    return Weighted(model, points[None], weights, _heavy_tailed(weights / weights.mean(0)))
+
+
+def _heavy_tailed(weights: Tensor) -> bool:
+    """Whether the variance of positive weights may be infinite: Hill's (1975) estimate of their tail index below 2.5.
+
+    The mean of such weights lies below its expectation most of the time, and its standard error does not tell.
+    """
+    top = weights.flatten().sort(descending=True).values[: max(16, math.isqrt(weights.numel()))].log()
+    return not float((top[:-1] - top[-1]).mean()) < 1 / 2.5
+
+
+def states(event: Event) -> Tensor:
+    """Every value of a discrete event, (values ** size, *shape)."""
+    values = number_of_values(event)
+    if values is None:
+        raise InputError(f"{event} is continuous: its values cannot be enumerated")
+    return torch.tensor(list(itertools.product(range(values), repeat=event.size)), dtype=torch.float64).reshape(
+        -1, *event.shape
+    )
+
+
+@torch.no_grad()
+def log_density(model: Model, x: Tensor, context: Tensor | None, generator: torch.Generator) -> Tensor:
+    """ln p(x), or the logarithm of an unbiased estimate of p(x), (batch,)."""
+    if isinstance(model, ExactDensity):
+        return torch.cat([model.log_prob(part, context=context) for part in x.split(MOST_ROWS // 4)])
+    if isinstance(model, BoundedDensity):
+        return model.log_prob_lower_bound(x, importance_samples=1, context=context, generator=generator)
+    raise InputError(f"{type(model).__name__} has no density")
+
+
+def _importance_weighted(
+    subject: Subject, model: Model, context: Tensor | None, effort: int, blocks: int = 32
+) -> Weighted:
+    if isinstance(model, Sampler):
+        centres = model.sample(128, context=context, generator=subject.generator())
+    else:
+        centres = 2 * subject.observations(128, torch.float64)
+    proposal, points = _Proposal(centres.double().flatten(1)), 256 * effort
+    with seeded(subject.generator(), model.device):
+        flat = proposal.sample(blocks * points)
+    x = flat.reshape(-1, *subject.event.shape)
+    weights = (log_density(model, x, context, subject.generator()) - proposal.log_prob(flat)).exp() / points
+    return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), _heavy_tailed(weights))
+
+
+class _Proposal:
+    """Half a kernel estimate around `centres` and half one wide component, all of them Student-t for heavy tails."""
+
+    freedom = 3.0
+
+    def __init__(self, centres: Tensor) -> None:
+        size = centres.shape[1]
+        if not bool(torch.isfinite(centres).all()):
+            raise Skipped("its samples are not finite")
+        self.wide = centres.mean(0)
+        covariance = centres.T.cov().reshape(size, size)
+        self.root = torch.linalg.cholesky(covariance + 1e-6 * covariance.trace() / size * torch.eye(size).to(centres))
+        self.centres, self.bandwidth, self.spread = centres, 0.5, 2.0
+
+    def sample(self, n: int) -> Tensor:
+        size = len(self.wide)
+        normal = torch.randn(n, size).to(self.wide)
+        chi_square = Chi2(torch.tensor(self.freedom)).sample(torch.Size([n, 1])).to(self.wide)
+        steps = normal / (chi_square / self.freedom).sqrt() @ self.root.T
+        narrow = torch.rand(n, 1).to(self.wide) < 0.5
+        which = torch.randint(len(self.centres), (n,)).to(self.wide.device)
+        return torch.where(narrow, self.centres[which] + self.bandwidth * steps, self.wide + self.spread * steps)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        white = torch.linalg.solve_triangular(self.root, x.T, upper=False).T
+        centres = torch.linalg.solve_triangular(self.root, self.centres.T, upper=False).T
+        wide = torch.linalg.solve_triangular(self.root, self.wide[:, None], upper=False).T
+        # The squared distances to the centres are recomputed without cancellation: x may lie far out.
+        kernels = self._student(
+            torch.cdist(white, centres, compute_mode="donot_use_mm_for_euclid_dist"), self.bandwidth
+        )
+        near = kernels.logsumexp(1) - math.log(len(centres))
+        far = self._student((white - wide).norm(dim=1), self.spread)
+        return torch.logaddexp(near, far) - math.log(2) - self.root.diagonal().log().sum()
+
+    def _student(self, distance: Tensor, scale: float) -> Tensor:
+        """ln of the multivariate t density at a distance from its centre, in whitened coordinates."""
+        size, freedom = len(self.wide), self.freedom
+        constant = (
+            math.lgamma((freedom + size) / 2)
+            - math.lgamma(freedom / 2)
+            - 0.5 * size * math.log(freedom * math.pi)
+            - size * math.log(scale)
+        )
+        return constant - 0.5 * (freedom + size) * torch.log1p((distance / scale).square() / freedom)
+
+
+def fourier_features(x: Tensor, spread: Tensor, generator: torch.Generator, features: int = 96) -> Tensor:
+    """Bounded random features cos(w . x + b) of one, two or all dimensions, (..., size) -> (..., features)."""
+    size = x.shape[-1]
+    frequencies = torch.randn(features, size, generator=generator, dtype=torch.float64)
+    ranks = torch.rand(features, size, generator=generator).argsort(1).argsort(1)
+    dimensions = torch.tensor([1, 2, size]).repeat(features)[:features, None]
+    scale = torch.tensor([1.0, 3.0]).repeat_interleave(3).repeat(features)[:features, None]
+    frequencies = frequencies * scale * (ranks < dimensions)
+    phases = 2 * math.pi * torch.rand(features, generator=generator, dtype=torch.float64)
+    return torch.cos((x / spread) @ frequencies.T.to(x) + phases.to(x))

@@ -1,0 +1,299 @@
+"""What every public method promises: shapes, supports, errors, evaluation mode, rows on their own, seeds, contexts."""
+
+import copy
+import functools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
+from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values
+from ancestral.interface import (
+    BoundedDensity,
+    Classifier,
+    Decoder,
+    Encoder,
+    ExactDensity,
+    Features,
+    InputError,
+    Model,
+    Sampler,
+    Translator,
+    seeded,
+)
+
+#: The public methods that take no context, by the start of their names.
+WITHOUT_CONTEXT = ("translate", "class_log_probs", "features")
+
+
+def shapes_and_supports(subject: Subject) -> None:
+    model, n = subject.model, 3
+    x, context = subject.observations(n), subject.contexts(n)
+    found = all_outputs(model, x, context, subject.seed)
+    event = (n, *model.event.shape)
+    expected = {"log_prob": (n,), "elbo": (n,), "log_prob_lower_bound": (n,), "sample": event}
+    for name, value in found.items():
+        want = event if name.startswith("translate") else expected.get(name)
+        if name == "class_log_probs" and isinstance(model, Classifier):
+            want = (n, model.classes)
+        if want is None:
+            require(value.dim() == 2 and len(value) == n, f"{name} must return ({n}, n), got {tuple(value.shape)}")
+        else:
+            require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
+        require(
+            bool(torch.isfinite(value).all()),
+            f"{name} returned a value that is not finite for ordinary data: an overflow, or the logarithm of 0",
+        )
+        require(
+            value.dtype == model.dtype,
+            f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
+        )
+        if name == "sample" or name.startswith("translate"):
+            _in_support(model, value, name)
+
+
+def latents_have_their_shapes(subject: Subject) -> None:
+    model, n = subject.model, 3
+    assert isinstance(model, Decoder)
+    require(
+        model.prior is None or (model.prior.batch_shape, model.prior.event_shape) == ((), (model.latent_size,)),
+        f"prior must have batch shape () and event shape ({model.latent_size},), got {model.prior}",
+    )
+    context = subject.contexts(n)
+    z = subject.latents(model, n)
+    require(
+        tuple(z.shape) == (n, model.latent_size), f"latents must be ({n}, {model.latent_size}), got {tuple(z.shape)}"
+    )
+    require(torch.equal(model.join_latents(model.split_latents(z)), z), "join_latents must invert split_latents")
+    mean, nearest = model.decode_mean(z, context=context), model.decode(z, context=context)
+    want = (n, *model.event.shape)
+    for name, value in (("decode_mean", mean), ("decode", nearest)):
+        require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
+        require(bool(torch.isfinite(value).all()), f"{name} returned a value that is not finite")
+    _in_support(model, nearest, "decode")
+    values = number_of_values(model.event)
+    if values is not None:
+        low, high = float(mean.min()), float(mean.max())
+        require(
+            low >= -1e-3 and high <= values - 1 + 1e-3,
+            f"decode_mean reached [{low:.3f}, {high:.3f}], outside of the support's range [0, {values - 1}]: it must be"
+            " the expected observation in data units; a network's raw output needs its sigmoid or its scaling first",
+        )
+
+
+def encodings_have_their_shapes(subject: Subject) -> None:
+    model, n = subject.model, 3
+    assert isinstance(model, Encoder)
+    distribution = model.encode(subject.observations(n), context=subject.contexts(n))
+    require(
+        tuple(distribution.batch_shape) == (n,) and len(distribution.event_shape) == 1,
+        f"encode must return batch shape ({n},) and event shape (n,), got {tuple(distribution.batch_shape)} and"
+        f" {tuple(distribution.event_shape)}; wrap factors in torch.distributions.Independent(..., 1)",
+    )
+    if isinstance(model, Decoder):
+        require(
+            distribution.event_shape[0] == model.latent_size,
+            f"encode's latents have size {distribution.event_shape[0]}, decode's {model.latent_size}",
+        )
+
+
+def class_probabilities_sum_to_one(subject: Subject) -> None:
+    model = subject.precise
+    assert isinstance(model, Classifier)
+    total = model.class_log_probs(subject.observations(8, torch.float64)).logsumexp(1)
+    require(
+        bool((total.abs() < 1e-5).all()),
+        f"class probabilities sum to {float(total[total.abs().argmax()].exp()):.4f}: normalise with log_softmax",
+    )
+
+
+def storage_dtypes_are_equal(subject: Subject) -> None:
+    if number_of_values(subject.event) is None:
+        x = subject.observations(4, torch.float64)
+        other = x.to(subject.model.dtype)
+    else:
+        other = subject.observations(4)
+        x = other.to(torch.uint8)
+    context = subject.contexts(4)
+    first = all_outputs(subject.model, x, context, subject.seed)
+    for name, value in all_outputs(subject.model, other, context, subject.seed).items():
+        require(
+            torch.equal(first[name], value),
+            f"{name} gives different numbers for {x.dtype} and {other.dtype} data of the same values",
+        )
+
+
+def bad_input_is_refused(subject: Subject) -> None:
+    model = subject.model
+    good, context = subject.observations(4), subject.contexts(4)
+    bad = {"NaN": good.clone(), "a value outside of the support": good.clone(), "a wrong shape": good[..., None]}
+    bad["NaN"].view(-1)[0] = math.nan
+    bad["a value outside of the support"].view(-1)[-1] = math.inf if number_of_values(model.event) is None else 2.5e3
+    wrong_contexts: dict[str, Tensor | None] = {"a context but is unconditional": torch.zeros(4, 1).to(good)}
+    if context is not None:
+        wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}
+    for name, method in methods(model).items():
+        for what, x in bad.items():
+            _refuses(functools.partial(method, x, context, subject.generator()), f"{name} accepts {what}")
+        if name.startswith(WITHOUT_CONTEXT):
+            continue
+        for what, wrong in wrong_contexts.items():
+            _refuses(functools.partial(method, good, wrong, subject.generator()), f"{name} accepts {what}")
+    if isinstance(model, Sampler):
+        _refuses(lambda: model.sample(0, context=context), "sample accepts n = 0")
+    if isinstance(model, Decoder):
+        z = torch.zeros(4, model.latent_size + 1).to(good)
+        _refuses(lambda: model.decode(z, context=context), "decode accepts latents of a wrong size")
+
+
+def evaluation_mode(subject: Subject) -> None:
+    model = copy.deepcopy(subject.model)
+    x, context, z = _inputs(subject, subject.rows(16))
+    model.eval()
+    expected = all_outputs(model, x, context, subject.seed, z)
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model.train()
+    for frozen in list(model.children())[:1]:
+        frozen.eval()
+    modes = {name: module.training for name, module in model.named_modules()}
+    found = all_outputs(model, x, context, subject.seed, z)
+    for name, value in expected.items():
+        require(
+            torch.equal(found[name], value),
+            f"{name} gives other numbers in training mode than in evaluation mode: batch norm or dropout leaks into it",
+        )
+    changed = [name for name, module in model.named_modules() if module.training != modes[name]]
+    require(not changed, f"public methods changed the mode of {changed}: leave training and evaluation mode as found")
+    moved = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, buffers[name])]
+    require(not moved, f"public methods changed the buffers {moved}: batch norm or a cache moves outside of training")
+
+
+def rows_stand_alone(subject: Subject) -> None:
+    model, n = subject.precise, subject.rows(8)
+    (x, context, z), (other_x, other_context, other_z) = _inputs(subject, n), _inputs(subject, n)
+    other_x[0] = x[0]
+    if context is not None and other_context is not None:
+        other_context[0] = context[0]
+    if z is not None and other_z is not None:
+        other_z[0] = z[0]
+    first = all_outputs(model, x, context, subject.seed, z)
+    second = all_outputs(model, other_x, other_context, subject.seed, other_z)
+    for name, value in first.items():
+        if name == "sample" and context is None:
+            continue  # nothing about the rows was given
+        require(
+            _close(value[0], second[name][0]),
+            f"{name} of a row depends on the other rows of its batch (it moved from {_show(value[0])} to"
+            f" {_show(second[name][0])}): batch statistics, as of batch norm, leak into it",
+        )
+    alone = methods(model)
+    for name in ("log_prob", "class_log_probs", "features"):
+        if name in alone:
+            one = None if context is None else context[:1]
+            value = alone[name](x[:1], one, subject.generator())
+            require(_close(value[0], first[name][0]), f"{name} of a row is different when it is scored on its own")
+
+
+def seeds_decide(subject: Subject) -> None:
+    model = subject.model
+    x, context, z = _inputs(subject, subject.rows(64))
+    state = torch.get_rng_state()
+    found = [all_outputs(model, x, context, seed, z) for seed in (subject.seed, subject.seed, subject.seed + 1)]
+    for name, value in found[0].items():
+        require(
+            torch.equal(value, found[1][name]),
+            f"{name} ignores its seed: the same generator seed gave two different results; draw with torch's generators"
+            " (not Python's or numpy's) and keep no state between calls",
+        )
+    if isinstance(model, ExactDensity):
+        require(
+            torch.equal(found[0]["log_prob"], found[2]["log_prob"]),
+            "log_prob is random: an exact density gives the same number every time",
+        )
+    if isinstance(model, Sampler):
+        require(
+            not torch.equal(found[0]["sample"], found[2]["sample"]),
+            "sample ignores its seed: different generator seeds gave the same observations",
+        )
+        require(
+            bool((found[0]["sample"] != found[0]["sample"][:1]).any()),
+            "sample returns n copies of one observation: the rows must be independent draws",
+        )
+    require(
+        torch.equal(state, torch.get_rng_state()),
+        "a call with a generator moved the global random state: draw from what the base seeds, and reseed nothing",
+    )
+
+
+def contexts_are_used(subject: Subject) -> None:
+    model, n = subject.precise, subject.rows(16)
+    x, z = subject.observations(n, torch.float64), None
+    if isinstance(model, Decoder):
+        z = subject.latents(model, n)
+    contexts = [subject.contexts(n, torch.float64) for _ in range(3)]
+    found = [all_outputs(model, x, context, subject.seed, z) for context in contexts]
+    for name in found[0]:
+        if name.startswith((*WITHOUT_CONTEXT, "encode", "decode")):
+            continue  # encodings and means may be the same for every context
+        require(
+            any(not torch.equal(found[0][name], other[name]) for other in found[1:]),
+            f"{name} is the same for every context: the context is never used",
+        )
+    one = subject.single_contexts[0]
+    assert one is not None
+    shared = all_outputs(model, x, one, subject.seed, z)
+    repeated = all_outputs(model, x, one.expand(n, *one.shape), subject.seed, z)
+    for name, value in shared.items():
+        require(_close(value, repeated[name]), f"{name} with one context differs from that context given for every row")
+
+
+def _inputs(subject: Subject, n: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    model = subject.model
+    z = subject.latents(model, n) if isinstance(model, Decoder) else None
+    return subject.observations(n), subject.contexts(n), z
+
+
+def _in_support(model: Model, x: Tensor, name: str) -> None:
+    try:
+        model.event.check(x)
+    except InputError as error:
+        raise Broken(f"{name} leaves the support: {error}") from error
+
+
+def _refuses(call: Callable[[], object], fault: str) -> None:
+    try:
+        with seeded(torch.Generator().manual_seed(0)):
+            call()
+    except InputError:
+        return
+    raise Broken(f"{fault}: raise InputError, as the base's public methods do")
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a.double(), b.double(), rtol=1e-7, atol=1e-7)
+
+
+def _show(value: Tensor) -> str:
+    return f"{float(value.flatten()[0]):.6g}"
+
+
+def _conditional(subject: Subject) -> str | None:
+    return "it takes no context" if subject.original.context_event is None else None
+
+
+_SCORED = (ExactDensity, BoundedDensity, Encoder, Translator, Classifier, Features)
+
+PROPERTIES = (
+    Property("outputs have their shapes, dtypes and supports", always, shapes_and_supports),
+    Property("the seed decides, and nothing else moves", always, seeds_decide),
+    Property("latents have their shapes and decode into the support", needs(Decoder), latents_have_their_shapes),
+    Property("encodings have their shapes", needs(Encoder), encodings_have_their_shapes),
+    Property("class probabilities sum to 1", needs(Classifier), class_probabilities_sum_to_one),
+    Property("the storage dtype of data makes no difference", needs_any(*_SCORED), storage_dtypes_are_equal),
+    Property("bad input is refused", always, bad_input_is_refused),
+    Property("public methods run in evaluation mode", always, evaluation_mode),
+    Property("a row's results depend on that row alone", always, rows_stand_alone),
+    Property("the context is used", _conditional, contexts_are_used),
+)

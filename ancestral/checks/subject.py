@@ -1,0 +1,243 @@
+"""The model under test: copies of it with perturbed weights, inputs for it, and its public methods as functions."""
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ancestral.interface import (
+    Batch,
+    Binary,
+    BoundedDensity,
+    Classifier,
+    ClosedFormFit,
+    Decoder,
+    Encoder,
+    Event,
+    ExactDensity,
+    Features,
+    LabelledMix,
+    Levels,
+    Model,
+    Sampler,
+    Translator,
+    Unpaired,
+    seeded,
+)
+
+#: A public method of observations: (x, context, generator) -> one row per observation.
+Method: TypeAlias = Callable[[Tensor, Tensor | None, torch.Generator], Tensor]
+
+
+class Subject:
+    """Copies of a model to run properties on; the model itself is never run."""
+
+    def __init__(self, model: Model, seed: int) -> None:
+        self.original = model
+        self.event = model.event
+        self.seed = seed
+        self._streams = 0
+
+    # -- Copies -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def perturbed(self) -> Model:
+        """A copy with perturbed weights, never trained: at its first weights a model may be trivial (zero layers).
+
+        In a small network one perturbation may silence a whole layer of rectifiers: the first of a few that leaves no
+        parameter without a gradient is taken.
+        """
+        for _ in range(6):
+            model = self._perturbed_copy()
+            if self._is_alive(model):
+                break
+        return model
+
+    def _perturbed_copy(self) -> Model:
+        model = copy.deepcopy(self.original).eval()
+        with torch.no_grad(), seeded(self.generator()):
+            for parameter in model.parameters():
+                scale = 0.5 / math.sqrt(parameter[0].numel()) if parameter.dim() > 1 else 0.1
+                noise = torch.randn(parameter.shape, dtype=parameter.dtype)
+                parameter.add_(noise.to(parameter.device), alpha=scale)
+        return model
+
+    def _is_alive(self, model: Model) -> bool:
+        probe = copy.deepcopy(model).train()
+        for phase in probe.phases():
+            with seeded(self.generator(), probe.device):
+                phase.loss(probe.prepare(self.batch(self.rows(16)))).total.backward()
+        gradients = [parameter.grad for parameter in probe.parameters() if parameter.requires_grad]
+        return all(gradient is not None and bool((gradient != 0).any()) for gradient in gradients)
+
+    @functools.cached_property
+    def model(self) -> Model:
+        """A copy with perturbed weights and moved batch statistics, or fitted where it is fitted without gradients."""
+        model = copy.deepcopy(self.perturbed)
+        with seeded(self.generator(), model.device):
+            if isinstance(model, ClosedFormFit):
+                x = self.clustered(256)
+                model.fit_start(x)
+                model.fit_step(x)
+            else:
+                model.train()
+                for phase in model.phases():
+                    for _ in range(2):
+                        phase.loss(model.prepare(self.batch(self.rows(32))))
+        return model.eval().requires_grad_(False)
+
+    @functools.cached_property
+    def precise(self) -> Model:
+        """`model` in float64."""
+        return copy.deepcopy(self.model).double()
+
+    @property
+    def tame(self) -> Iterator[Model]:
+        """`precise`, then for a bound copies with ever smaller weights.
+
+        The importance weights of a proposal narrower than the posterior have no finite variance, and random weights may
+        give such a proposal; smaller ones bring it nearer to the prior.
+        """
+        yield self.precise
+        if not isinstance(self.original, BoundedDensity):
+            return
+        for scale in (0.7, 0.5, 0.35, 0.25, 0.15, 0.1):
+            model = copy.deepcopy(self.precise)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.mul_(scale)
+            yield model
+
+    # -- Inputs -----------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return type(self.original).__name__
+
+    def rows(self, most: int) -> int:
+        """How many observations to use: `most` for small ones, fewer for large ones, so that a check stays quick."""
+        return max(4, min(most, 2**16 // self.event.size))
+
+    def generator(self) -> torch.Generator:
+        """A new generator with a seed of its own at each call."""
+        self._streams += 1
+        return torch.Generator().manual_seed(self.seed * 100_003 + self._streams)
+
+    def observations(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
+        """`n` random values of the event: uniform on a discrete support, normal on a continuous one."""
+        return self._random(self.event, n, dtype)
+
+    def clustered(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
+        """`n` observations with structure to fit: on the real numbers, a quarter of them lies in a cluster aside."""
+        x = self.observations(n, dtype)
+        if number_of_values(self.event) is None:
+            x[: n // 4] = 4 + 0.5 * x[: n // 4]
+        return x
+
+    def contexts(self, n: int, dtype: torch.dtype | None = None) -> Tensor | None:
+        """`n` random contexts, None for an unconditional model."""
+        event = self.original.context_event
+        return None if event is None else self._random(event, n, dtype)
+
+    @functools.cached_property
+    def single_contexts(self) -> tuple[Tensor | None, ...]:
+        """Two random contexts without a batch dimension, which every method shares among all rows; or one None."""
+        contexts = self.contexts(2)
+        return (None,) if contexts is None else tuple(contexts)
+
+    def batch(self, n: int) -> Batch:
+        """A batch to train on, with the labels that the model's batching and abilities call for."""
+        y = None
+        if isinstance(self.original.batching, Unpaired):
+            y = (torch.arange(n) >= n // 2).long()
+        elif isinstance(self.original, Classifier):
+            y = torch.randint(self.original.classes, (n,), generator=self.generator())
+            if isinstance(self.original.batching, LabelledMix):
+                y[max(1, round(n * self.original.batching.ratio)) :] = -1
+        return Batch(self.observations(n), y, self.contexts(n))
+
+    def latents(self, model: Decoder, n: int) -> Tensor:
+        """`n` latents of the prior; without a prior, the codes of random observations, or normal ones."""
+        with seeded(self.generator(), model.device):
+            if model.prior is not None:
+                return model.prior.sample(torch.Size([n]))
+            if isinstance(model, Encoder):
+                return model.encode(self.observations(n), context=self.contexts(n)).sample()
+            return torch.randn(n, model.latent_size, dtype=model.dtype, device=model.device)
+
+    def _random(self, event: Event, n: int, dtype: torch.dtype | None) -> Tensor:
+        shape, generator = (n, *event.shape), self.generator()
+        levels = number_of_values(event)
+        if levels is None:
+            x = torch.randn(shape, generator=generator, dtype=torch.float64)
+        else:
+            x = torch.randint(levels, shape, generator=generator).double()
+        return x.to(self.original.device, dtype or self.original.dtype)
+
+
+def number_of_values(event: Event) -> int | None:
+    """How many values a dimension can take; None for a continuous one."""
+    if isinstance(event.support, Binary):
+        return 2
+    return event.support.levels if isinstance(event.support, Levels) else None
+
+
+def sample(model: Sampler, n: int, context: Tensor | None, generator: torch.Generator) -> Tensor:
+    return model.sample(n, context=context, generator=generator)
+
+
+def methods(model: Model) -> Mapping[str, Method]:
+    """The public methods that take observations, by name."""
+    found: dict[str, Method] = {}
+    if isinstance(model, ExactDensity):
+        exact = model
+        found["log_prob"] = lambda x, context, _: exact.log_prob(x, context=context)
+    if isinstance(model, BoundedDensity):
+        bounded = model
+        found["elbo"] = lambda x, context, generator: bounded.elbo(x, samples=2, context=context, generator=generator)
+        found["log_prob_lower_bound"] = lambda x, context, generator: bounded.log_prob_lower_bound(
+            x, importance_samples=3, context=context, generator=generator
+        )
+    if isinstance(model, Encoder):
+        found["encode"] = functools.partial(_encode, model)
+    if isinstance(model, Translator):
+        for domain in model.domains:
+            found[f"translate to {domain}"] = functools.partial(_translate, model, domain)
+    if isinstance(model, Classifier):
+        classifier = model
+        found["class_log_probs"] = lambda x, _, __: classifier.class_log_probs(x)
+    if isinstance(model, Features):
+        featured = model
+        found["features"] = lambda x, _, __: featured.features(x)
+    return found
+
+
+def _translate(model: Translator, domain: str, x: Tensor, context: Tensor | None, generator: torch.Generator) -> Tensor:
+    return model.translate(x, to=domain)
+
+
+def _encode(model: Encoder, x: Tensor, context: Tensor | None, generator: torch.Generator) -> Tensor:
+    distribution = model.encode(x, context=context)
+    with seeded(generator, model.device):
+        return distribution.sample()
+
+
+def all_outputs(
+    model: Model, x: Tensor, context: Tensor | None, seed: int, z: Tensor | None = None
+) -> dict[str, Tensor]:
+    """What every public method returns for the same input and the same seed, by the method's name."""
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    with torch.no_grad():
+        found = {name: method(x, context, generator()) for name, method in methods(model).items()}
+        if isinstance(model, Sampler):
+            found["sample"] = sample(model, len(x), context, generator())
+        if isinstance(model, Decoder) and z is not None:
+            found["decode_mean"] = model.decode_mean(z, context=context)
+    return found

@@ -1,0 +1,29 @@
+"""`ancestral check`: the mathematics of a model, tested from outside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from ancestral.checks import check_model
+from ancestral.cli.parsing import parse
+from ancestral.cli.runs import open_run
+from ancestral.interface import Model
+from ancestral.registry import find_model
+
+
+def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
+    parser.add_argument("target", metavar="MODEL_OR_RUN", help="a model's name (every example of it), or a saved run")
+    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
+    args = parse(parser, arguments)
+    models = _models(args.target)
+    for i, model in enumerate(models, 1):
+        print(f"{model.registered_name} {i}/{len(models)} on {model.event}")
+        print(check_model(model, seed=args.seed))
+    print(f"{args.target}: all that could be checked holds")
+
+
+def _models(target: str) -> list[Model]:
+    if Path(target).is_dir():
+        return [open_run(target).model]
+    return list(find_model(target).examples())

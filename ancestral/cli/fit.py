@@ -1,0 +1,164 @@
+"""`ancestral fit`: train a model, save it, and say how good it is."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from ancestral.cli.output import console
+from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
+from ancestral.cli.runs import check_run_dir
+from ancestral.data import Data, load_data
+from ancestral.evaluation import evaluate, evaluate_samples
+from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
+from ancestral.persistence import save
+from ancestral.registry import build, find_model, list_models, supports
+from ancestral.training import Report, fit, load_recipe, training_arguments
+
+#: What the command line has flags of its own for.
+_OWN = ("model", "data", "run_dir", "resume", "recipe")
+
+
+def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
+    words, options = _data_options(arguments)
+    model_name = _model_among(words)
+    _add_flags(parser, model_name)
+    args = parse(parser, words)
+    recipe = load_recipe(args.recipe) if args.recipe else None
+    settings = dict(recipe.model_settings) if recipe else {}
+    how = training_arguments(recipe.training) if recipe else {}
+    if model_name is not None:
+        settings |= keywords(parser, words, find_model(model_name), nested="model")
+    how |= keywords(parser, words, fit)
+    folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
+    check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
+    source = _source(args, options)
+    data = load_data(source["name"], **{key: value for key, value in source.items() if key != "name"})
+    if args.context:
+        data = data.with_labels_as_context()
+    if reason := supports(args.name, data.event):
+        raise InputError(f"{args.name} does not support {data.name} ({data.event}): {reason}")
+    conditional = {} if data.context_event is None else {"context_event": data.context_event}
+    torch.manual_seed(args.seed)
+    model = build(args.name, data.event, **conditional, **settings)
+    # With several devices this command runs once for each; the first one speaks and saves.
+    leads = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    screen = Console(quiet=True) if not leads else console()
+    _introduce(screen, model, data)
+    if args.overwrite and leads:
+        shutil.rmtree(folder, ignore_errors=True)
+    report = fit(model, data, run_dir=folder, resume=args.resume and folder.exists(), **how)
+    if not leads:
+        return 0
+    command = shlex.join(["ancestral", "fit", *arguments])
+    if report.interrupted:
+        screen.print(
+            f"{report}\ninterrupted; go on with:\n  {command}{'' if args.resume else ' --resume'}", soft_wrap=True
+        )
+        return 130
+    remembered = {"command": command, "data": source, "fit": {key: _plain(value) for key, value in how.items()}}
+    save(model, folder, recipe=remembered, weights=report.weights)
+    screen.print(str(report), soft_wrap=True)
+    save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
+    _conclude(screen, model, folder, report)
+    return 0
+
+
+def _add_flags(parser: ArgumentParser, model_name: str | None) -> None:
+    parser.usage = "ancestral fit MODEL DATA [options]"
+    parser.add_argument("name", metavar="MODEL", help="a registered model; `ancestral models` lists them")
+    parser.add_argument("data", metavar="DATA", help="a built-in name or a path; its own options as --data.NAME VALUE")
+    parser.add_argument("--recipe", metavar="R", help="a shipped recipe or a YAML file; flags override what it says")
+    parser.add_argument("--run-dir", metavar="D", help="the folder of the run (default: runs/DATA-MODEL)")
+    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run that is already there")
+    parser.add_argument("--context", choices=["labels"], help="condition the model on the labels")
+    parser.add_argument("--data-root", help="where the data lie (default: the environment variable ANCESTRAL_DATA)")
+    parser.add_argument(
+        "--support", help="binary, levels:N or real, where the one that the values suggest is not meant"
+    )
+    add_signature(parser, fit, "training", skip=_OWN)
+    if model_name is not None:
+        hidden = ("event", "context_event")
+        add_signature(parser, find_model(model_name), f"settings of {model_name}", skip=hidden, nested="model")
+
+
+def _model_among(arguments: Sequence[str]) -> str | None:
+    """The model's name on the command line: its settings become flags. None where only help is asked for."""
+    known = {info.name for info in list_models()}
+    words = [word for word in arguments if not word.startswith("-")]
+    for word in words:
+        if word.replace("-", "_") in known:
+            return word.replace("-", "_")
+    if words:
+        find_model(words[0])  # raises with the nearest name
+    return None
+
+
+def _data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The command line without its `--data.NAME VALUE`, and these; `load_data` knows which there are."""
+    rest, options = [], {}
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("--data."):
+            rest.append(word)
+            continue
+        name, equals, value = word.removeprefix("--data.").partition("=")
+        given = value if equals else next(words, None)
+        if given is None:
+            raise UsageError(f"{word} needs a value")
+        options[name.replace("-", "_")] = yaml.safe_load(given)
+    return rest, options
+
+
+def _source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `load_data` is given, and what the run remembers."""
+    path = Path(args.data)
+    given = {"name": str(path.absolute()) if path.exists() else args.data, **options}
+    return given | {key: args[key] for key in ("data_root", "support") if args[key] is not None}
+
+
+def _introduce(screen: Console, model: Model, data: Data) -> None:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    size = f"{count:,} parameters" if count else "fitted in closed form"
+    screen.print(f"[bold]{model.registered_name}[/]: {size}, on {model.event}")
+    screen.print(
+        f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
+        f" test rows{f' ({data.note})' if data.note else ''}",
+        soft_wrap=True,
+    )
+
+
+def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
+    """Validation and test, by likelihood where there is one, otherwise by samples."""
+    scores: dict[str, Any] = {}
+    for name, split in (("valid", data.valid), ("test", data.test)):
+        if isinstance(model, ExactDensity | BoundedDensity):
+            result: Any = evaluate(model, split)
+        elif isinstance(model, Sampler):
+            result = evaluate_samples(model, split)
+        else:
+            return scores
+        scores[name] = asdict(result)
+        screen.print(f"{name + ':':7}{result}", soft_wrap=True)
+    return scores
+
+
+def _conclude(screen: Console, model: Model, folder: Path, report: Report) -> None:
+    screen.print(f"saved in [bold]{folder}[/]; next:")
+    if isinstance(model, Sampler):
+        screen.print(f"  ancestral sample {folder} -n 64 -o samples.png")
+    screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {folder}")
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON: optimizers and schedules as what they print as."""
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -1,0 +1,94 @@
+"""The ledger: one JSON file for each reproduced result, and the table that the documentation shows of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ancestral.cli.output import write_bytes
+from ancestral.interface import InputError
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One result. `value` is a negative log-likelihood in `unit` (lower is better), the mean over the seeds."""
+
+    name: str
+    model: str
+    data: str
+    split: str
+    #: The split that chose the weights; None where the last ones were kept.
+    selected_on: str | None
+    metric: str
+    unit: str
+    value: float
+    #: Over the test rows for one seed, over the seeds for several.
+    stderr: float
+    kind: str
+    importance_samples: int | None
+    published: float | None
+    source: str | None
+    epochs: int
+    seconds: float
+    parameters: int
+    command: str
+    seeds: Sequence[int]
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+    date: str
+    notes: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write `folder/NAME.json`, whole or not at all."""
+        path = folder / f"{self.name}.json"
+        write_bytes((json.dumps(asdict(self), indent=2, allow_nan=False) + "\n").encode(), path)
+        return path
+
+
+def read_ledger(folder: str | Path) -> list[LedgerEntry]:
+    """Every entry in the folder, by name."""
+    known = {f.name for f in fields(LedgerEntry)}
+    entries = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            values = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path} is not valid JSON ({error})") from error
+        if not isinstance(values, dict) or set(values) != known:
+            odd = sorted(set(values) ^ known) if isinstance(values, dict) else type(values).__name__
+            raise InputError(f"{path} is not an entry of the ledger: it differs in {odd}; reproduce it again")
+        entries.append(LedgerEntry(**values))
+    return entries
+
+
+def markdown_table(entries: Sequence[LedgerEntry]) -> str:
+    """The ledger as a table in Markdown."""
+    header = ("result", "model", "data", "reached", "kind", "published", "baselines", "minutes", "date")
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    for entry in entries:
+        kind = entry.kind if entry.importance_samples is None else f"{entry.kind}, {entry.importance_samples:,} samples"
+        baselines = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in entry.baselines.items())
+        cells = (
+            f"`{entry.name}`",
+            entry.model,
+            f"{entry.data}, {entry.split}",
+            f"{_number(entry.value)} ± {_number(entry.stderr)} {entry.unit}",
+            kind,
+            "-" if entry.published is None else _number(entry.published),
+            baselines or "-",
+            f"{entry.seconds / 60:.1f}",
+            entry.date,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    notes = [
+        f"- `{entry.name}`: {'; '.join(part for part in (entry.notes, entry.source) if part)}" for entry in entries
+    ]
+    return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"

@@ -1,0 +1,37 @@
+"""The rows that `score` and `encode` go through: those of a table or an array in its own order, or a split."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ancestral.data import Split
+from ancestral.data.arrays import as_images, read_arrays
+from ancestral.data.support import as_tensor, storage_dtype
+from ancestral.data.tables import numeric, read_table
+from ancestral.interface import Event, InputError
+
+
+def file_rows(path: Path, event: Event, options: Mapping[str, Any]) -> Split | None:
+    """All rows of a table or a file of one array, in their order; None for a source of another kind.
+
+    `options` are those that the run's own data were loaded with: its column of labels, where there is one, is left out.
+    """
+    x: Tensor | None = None
+    if path.suffix in (".csv", ".parquet"):
+        frame = read_table(path)
+        x = numeric(
+            frame.drop(columns=[options["label"]], errors="ignore") if options.get("label") else frame, str(path)
+        )
+    elif path.suffix in (".npy", ".npz"):
+        arrays = read_arrays(path)
+        names = [name for name in ("", "x", "X", "images", "data") if name in arrays]
+        if "train" not in arrays and (names or len(arrays) == 1):
+            x = as_images(as_tensor(arrays[names[0] if names else next(iter(arrays))], str(path)))
+    if x is None:
+        return None
+    if tuple(x.shape[1:]) != event.shape:
+        raise InputError(f"{path} has rows of shape {tuple(x.shape[1:])}, but the model takes {event.shape}")
+    event.check(x, f"x of {path}")
+    return Split(x.to(storage_dtype(event.support)), event, name=path.name)

@@ -1,0 +1,43 @@
+"""`ancestral sample`: draw observations from a run, as a picture or as data."""
+
+from collections.abc import Sequence
+
+import torch
+from jsonargparse import ArgumentParser
+
+from ancestral.cli.output import check_output, write_csv, write_figure, write_npz
+from ancestral.cli.parsing import parse
+from ancestral.cli.runs import class_context, open_run
+from ancestral.interface import InputError, Real, Sampler
+from ancestral.plots import samples_figure
+
+#: Drawn at once: bounds the memory.
+_BATCH = 256
+
+
+def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
+    parser.add_argument("-n", "--number", type=int, default=64, help="how many")
+    parser.add_argument("--class", dest="label", metavar="CLASS", type=int, help="the class, for a conditional model")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same samples")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("-o", "--output", default="samples.png", help="a .png picture, or .npz or .csv data")
+    args = parse(parser, arguments)
+    output = check_output(args.output, (".png", ".npz", ".csv"))
+    if args.number < 1:
+        raise InputError(f"-n must be at least 1, got {args.number}")
+    trained = open_run(args.run, device=args.device)
+    model = trained.model
+    if not isinstance(model, Sampler):
+        raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")
+    context = class_context(trained, args.label)
+    generator = torch.Generator().manual_seed(args.seed)
+    sizes = [min(_BATCH, args.number - start) for start in range(0, args.number, _BATCH)]
+    x = torch.cat([model.sample(size, context=context, generator=generator).cpu() for size in sizes])
+    if output.suffix == ".png":
+        write_figure(samples_figure(x, model.event), output)
+    elif output.suffix == ".npz":
+        write_npz({"x": x if isinstance(model.event.support, Real) else x.long()}, output)
+    else:
+        write_csv({"x": (x if isinstance(model.event.support, Real) else x.long()).reshape(len(x), -1)}, output)
+    print(f"{args.number} samples of {model.registered_name} in {output}")

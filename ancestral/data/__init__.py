@@ -1,0 +1,7 @@
+"""Data sets: built-in ones by name, and files and folders by path."""
+
+from ancestral.data.catalogue import DataInfo
+from ancestral.data.dataset import Data, Split
+from ancestral.data.loading import list_data, load_data
+
+__all__ = ["Data", "DataInfo", "Split", "list_data", "load_data"]

@@ -1,0 +1,62 @@
+"""Which loader reads a file or folder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from ancestral.data.arrays import load_arrays
+from ancestral.data.assembly import assemble
+from ancestral.data.audio import SOUNDS, load_sounds
+from ancestral.data.dataset import Data
+from ancestral.data.entries import open_tree
+from ancestral.data.idx import idx_rows
+from ancestral.data.images import IMAGES, load_images
+from ancestral.data.tables import load_table
+from ancestral.interface import InputError, Support
+
+
+def load_idx(path: Path, seed: int, support: Support | None) -> Data:
+    """An IDX file, gzipped or not, or a folder of the four files of an MNIST-like set."""
+    return assemble(path.name, idx_rows(path), seed=seed, support=support)
+
+
+_BY_SUFFIX: Mapping[str, Callable[..., Data]] = {
+    ".npy": load_arrays,
+    ".npz": load_arrays,
+    ".csv": load_table,
+    ".parquet": load_table,
+    ".gz": load_idx,
+}
+_KNOWN = ".npy, .npz, .csv, .parquet, IDX, or a folder or zip of images or of WAV files"
+
+
+def loader_for(path: Path) -> Callable[..., Data]:
+    """The loader `(path, seed, support, **options)` for a file or folder that exists."""
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        return _loader_for_tree(path)
+    if path.suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[path.suffix.lower()]
+    if _is_idx(path.name):
+        return load_idx
+    raise InputError(f"{path} is of no known kind ({path.suffix or 'it has no suffix'}); expected {_KNOWN}")
+
+
+def _loader_for_tree(path: Path) -> Callable[..., Data]:
+    with open_tree(path) as tree:
+        names = tree.names()
+    if not names:
+        raise InputError(f"{path} is empty; expected {_KNOWN}")
+    if path.is_dir() and any(_is_idx(name.name) for name in names):
+        return load_idx
+    if any(_has(name, IMAGES) for name in names):
+        return load_images
+    if any(_has(name, SOUNDS) for name in names):
+        return load_sounds
+    raise InputError(f"{path} holds neither images nor WAV files; the first of {len(names)} files is {names[0]}")
+
+
+def _has(name: PurePosixPath, suffixes: frozenset[str]) -> bool:
+    return name.suffix.lower() in suffixes
+
+
+def _is_idx(name: str) -> bool:
+    return "-idx" in name or ".idx" in name

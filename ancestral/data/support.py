@@ -1,0 +1,78 @@
+"""From the values of a file to the support of an event, and to the tensors that are stored."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
+
+# Above this, integers are amounts or identifiers rather than levels of one quantity.
+_MOST_LEVELS = 2**16
+
+
+def as_tensor(array: np.ndarray, source: str) -> Tensor:
+    """The tensor of a numeric array: bool, uint8, int64 or float32."""
+    kind = array.dtype.kind
+    if kind == "b":
+        return torch.from_numpy(np.array(array))
+    if kind in "iu":
+        if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise InputError(f"{source} holds integers beyond 64 bits with a sign; scale them or store them as floats")
+        return torch.from_numpy(np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.int64))
+    if kind == "f":
+        with np.errstate(over="ignore"):
+            single = np.array(array, dtype=np.float32)
+        if np.isinf(single).any() and not np.isinf(array).any():
+            raise InputError(f"{source} holds values beyond the range of float32 (3e38); scale them")
+        return torch.from_numpy(single)
+    raise InputError(
+        f"{source} holds values of type {array.dtype}; expected numbers or booleans: convert them, for text to classes"
+    )
+
+
+def infer_support(parts: Sequence[Num[Tensor, "..."] | Tensor], source: str) -> Support:
+    """`Binary` if every value is 0 or 1, otherwise `Real` for floats and `Levels(max + 1)` for integers."""
+    if all(x.dtype == torch.bool or bool(((x == 0) | (x == 1)).all()) for x in parts):
+        return Binary()
+    if any(x.is_floating_point() for x in parts):
+        return Real()
+    low, high = (min(int(x.min()) for x in parts), max(int(x.max()) for x in parts))
+    if low < 0:
+        raise InputError(
+            f"{source} holds negative integers (the least is {low}), which are no levels 0, 1, ...;"
+            " pass support=real to take them as real numbers, or shift them"
+        )
+    if high >= _MOST_LEVELS:
+        raise InputError(
+            f"{source} holds integers up to {high}, too many for levels; pass support=real to take them as real"
+            f" numbers, or support=levels:{high + 1} if that is meant"
+        )
+    return Levels(high + 1)
+
+
+def parse_support(text: str) -> Support:
+    """The support that 'binary', 'levels:N' or 'real' names."""
+    match = re.fullmatch(r"(binary|real|levels:(\d+))", text.strip().lower())
+    if match is None:
+        raise InputError(f"support must be binary, levels:N (as levels:256) or real, got {text!r}")
+    if match[2]:
+        return Levels(int(match[2]))
+    return Binary() if match[1] == "binary" else Real()
+
+
+def storage_dtype(support: Support) -> torch.dtype:
+    """The smallest dtype that stores every value of `support`: uint8, int64 beyond 256 levels, float32 for `Real`."""
+    if isinstance(support, Levels):
+        return torch.uint8 if support.levels <= 256 else torch.int64
+    return torch.uint8 if isinstance(support, Binary) else torch.float32
+
+
+def check_values(event: Event, x: Tensor, name: str, *, missing: bool = False) -> None:
+    """`event.check`, in one pass over `x` where that will do: integers lie in a support if their extremes do."""
+    whole = not x.is_floating_point() and x.numel() > 0 and tuple(x.shape[1:]) == event.shape
+    if not (whole and bool(event.support.contains(torch.stack(x.aminmax())).all())):
+        event.check(x, name, missing=missing)

@@ -1,0 +1,68 @@
+"""Conditioners: the networks that tell a coupling how to transform. All output zeros before training."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ancestral.layers.mlp import mlp
+
+
+class MLPConditioner(nn.Module):
+    """A perceptron with ReLUs on vectors, (batch, inputs) and (batch, context_size) -> (batch, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], context_size: int = 0) -> None:
+        super().__init__()
+        self.network = mlp(inputs + context_size, hidden, outputs, "relu")
+        _zero(self.network[-1])
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.network(x if context is None else torch.cat([x, context], dim=1))
+
+
+class ConvConditioner(nn.Module):
+    """A residual network on images, (batch, inputs, h, w) and (batch, context_size) -> (batch, outputs, h, w).
+
+    The context enters as channels that are constant over the image. `dropout` drops activations within the blocks.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, channels: int, blocks: int, context_size: int = 0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs + context_size, channels, 3, padding=1)
+        self.blocks = nn.ModuleList(_ResidualBlock(channels, dropout) for _ in range(blocks))
+        self.last = nn.Conv2d(channels, outputs, 1)
+        _zero(self.last)
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        if context is not None:
+            maps = context[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, maps], dim=1)
+        hidden = self.first(x)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.last(F.relu(hidden))
+
+
+class _ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x)))), with pre-activations as in He et al. 2016."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -1,0 +1,81 @@
+"""Linear and convolutional layers some of whose weights are held at zero, so that outputs see chosen inputs only.
+
+The masks of MADE (Germain et al. 2015, section 4.1) and of PixelCNN (van den Oord et al. 2016, sections 3.4 and 2.2).
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer whose weight is multiplied by one of several 0/1 masks, (masks, out_features, in_features)."""
+
+    masks: Tensor
+
+    def __init__(self, masks: Bool[Tensor, "masks out_features in_features"], *, bias: bool = True) -> None:
+        _, outputs, inputs = masks.shape
+        super().__init__(inputs, outputs, bias=bias)
+        self.register_buffer("masks", masks.to(self.weight.dtype), persistent=False)
+
+    def masked_weight(self, mask: int = 0) -> Float[Tensor, "out_features in_features"]:
+        """The weight under the mask of that index."""
+        return self.weight * self.masks[mask]
+
+    def forward(self, x: Tensor, mask: int = 0) -> Tensor:
+        return F.linear(x, self.masked_weight(mask), self.bias)
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution whose weight is multiplied by a 0/1 mask of the same shape."""
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        mask: Bool[Tensor, "out_channels in_channels height width"],
+        *,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        outputs, inputs, height, width = mask.shape
+        super().__init__(inputs, outputs, (height, width), padding=padding, bias=bias)
+        # A mask of ones, as between grey feature maps, costs nothing.
+        self.dense = bool(mask.all())
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+
+    @property
+    def masked_weight(self) -> Float[Tensor, "out_channels in_channels height width"]:
+        """The weight under the mask."""
+        return self.weight if self.dense else self.weight * self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.masked_weight, self.bias, padding=self.padding)
+
+
+def channel_groups(channels: int, groups: int) -> Int64[Tensor, " channels"]:
+    """The group of each feature map: `groups` neighbouring runs whose sizes differ by at most 1."""
+    return torch.arange(channels) * groups // channels
+
+
+def group_mask(
+    outputs: Int64[Tensor, " out"], inputs: Int64[Tensor, " in"], *, strict: bool
+) -> Bool[Tensor, "out in"]:
+    """Whether an output of one colour may see an input of another at the same pixel.
+
+    `strict` is mask A: earlier colours alone. Otherwise mask B: its own colour too.
+    """
+    return inputs < outputs[:, None] if strict else inputs <= outputs[:, None]
+
+
+def raster_mask(
+    outputs: Int64[Tensor, " out"], inputs: Int64[Tensor, " in"], kernel_size: int, *, strict: bool
+) -> Bool[Tensor, "out in size size"]:
+    """The mask of a PixelCNN convolution of odd size: rows above, pixels to the left, and earlier colours (A or B)."""
+    mask = torch.zeros(len(outputs), len(inputs), kernel_size, kernel_size, dtype=torch.bool)
+    centre = kernel_size // 2
+    mask[:, :, :centre] = True
+    mask[:, :, centre, :centre] = True
+    mask[:, :, centre, centre] = group_mask(outputs, inputs, strict=strict)
+    return mask

@@ -1,0 +1,168 @@
+"""What adversarial models share: a generator against a discriminator, and the objectives of Goodfellow et al. 2014.
+
+The discriminator's output is a logit, ln D(x) - ln(1 - D(x)); at its optimum that is ln p_data(x) - ln p_G(x). With it,
+-ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), which neither overflow nor lose the gradient.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn import functional as F
+
+from ancestral.interface import (
+    Adam,
+    Batch,
+    Binary,
+    Decoder,
+    Event,
+    Features,
+    InputError,
+    Levels,
+    Losses,
+    Phase,
+    Real,
+    Sampler,
+)
+from ancestral.layers.conditioning import FlatContext, centred
+
+OBJECTIVES = ("non_saturating", "minimax")
+
+
+def discriminator_loss(
+    real_logits: Float[Tensor, " batch"], fake_logits: Float[Tensor, " batch"], real_label: float = 1.0
+) -> Losses:
+    """-V(D, G) of equation 1: the binary cross-entropy of real against generated, with `real_label` for the real.
+
+    Its lowest value over all D, with a label of 1, is ln 4 - 2 JS(p_data, p_G).
+    """
+    # -r ln D - (1 - r) ln(1 - D) = softplus(-logit) + (1 - r) logit
+    real = F.softplus(-real_logits).mean()
+    if real_label != 1:
+        real = real + (1 - real_label) * real_logits.mean()
+    fake = F.softplus(fake_logits).mean()
+    return Losses(real + fake, {"real": real, "fake": fake})
+
+
+def generator_loss(fake_logits: Float[Tensor, " batch"], objective: str) -> Losses:
+    """E ln(1 - D(G(z))) for "minimax", E -ln D(G(z)) for "non_saturating" (section 3), to be minimised."""
+    if objective == "minimax":
+        return Losses(-F.softplus(fake_logits).mean())
+    return Losses(F.softplus(-fake_logits).mean())
+
+
+class Discriminator(nn.Module, ABC):
+    """A network that tells real from generated; x is on the networks' scale, (batch, *event)."""
+
+    @abstractmethod
+    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """A representation to transfer, (batch, n)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The logit of being real, (batch,)."""
+
+
+class TwoPlayerModel(Sampler, Decoder, Features):
+    """A generator of (batch, latent_dim + context) -> (batch, *event) and a discriminator; z ~ N(0, I).
+
+    The networks see `Binary` and `Levels` data on [-1, 1], where the generator's tanh ends, and `Real` data as they
+    are. A subclass builds the networks, and chooses the phases.
+    """
+
+    monitor = None
+
+    def __init__(self, event: Event, context_event: Event | None, latent_dim: int) -> None:
+        super().__init__(event, context_event=context_event)
+        if latent_dim < 1:
+            raise InputError(f"latent_dim must be at least 1, got {latent_dim}")
+        self.latent_dim = latent_dim
+        self.condition = FlatContext(context_event)
+        self.generator: nn.Module
+        self.discriminator: Discriminator
+
+    @property
+    def _last_activation(self) -> nn.Module:
+        """What the generator ends in."""
+        return nn.Identity() if isinstance(self.event.support, Real) else nn.Tanh()
+
+    def _to_networks(self, x: Tensor) -> Tensor:
+        return 2 * x - 1 if isinstance(self.event.support, Binary) else centred(x, self.event.support)
+
+    def _from_networks(self, y: Tensor) -> Tensor:
+        support = self.event.support
+        if isinstance(support, Real):
+            return y
+        return (y + 1) * (0.5 * (support.levels - 1 if isinstance(support, Levels) else 1))
+
+    def _noise(self, n: int) -> Tensor:
+        return torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device)
+
+    def _generate(self, z: Tensor, context: Tensor | None) -> Tensor:
+        """The generator's output, on the networks' scale."""
+        return self.generator(self.condition(z, context)).view(len(z), *self.event.shape)
+
+    def _discriminator_loss(self, batch: Batch, real_label: float) -> Losses:
+        with torch.no_grad():
+            fake = self._generate(self._noise(len(batch.x)), batch.context)
+        # One pass for each side: batch norm must not mix them.
+        real_logits = self.discriminator(self._to_networks(batch.x), batch.context)
+        return discriminator_loss(real_logits, self.discriminator(fake, batch.context), real_label)
+
+    def _generator_loss(self, batch: Batch, objective: str) -> Losses:
+        fake = self._generate(self._noise(len(batch.x)), batch.context)
+        return generator_loss(self.discriminator(fake, batch.context), objective)
+
+    def _goodfellow_phases(self, objective: str, real_label: float) -> Sequence[Phase]:
+        """One step of the discriminator, then one of the generator, with Adam as Radford et al. 2016 set it."""
+        adam = Adam(2e-4, betas=(0.5, 0.999))
+        return [
+            Phase(
+                "discriminator",
+                list(self.discriminator.parameters()),
+                lambda batch: self._discriminator_loss(batch, real_label),
+                optimizer=adam,
+            ),
+            Phase(
+                "generator",
+                list(self.generator.parameters()),
+                lambda batch: self._generator_loss(batch, objective),
+                optimizer=adam,
+            ),
+        ]
+
+    def discriminate(self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None) -> Float[Tensor, " batch"]:
+        """The discriminator's logit, (batch,) nats: at its optimum ln p_data(x) - ln p_G(x)."""
+        x, context = self._checked(x), self._checked_context(context, len(x))
+        with self._public():
+            return self.discriminator(self._to_networks(x), context)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return self.event.support.project(self._decode(self._noise(n), context))
+
+    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return self._from_networks(self._generate(z, context))
+
+    def _features(self, x: Tensor) -> Tensor:
+        """The discriminator's; a conditional one sees no context."""
+        return self.discriminator.features(self._to_networks(x), None)
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"z": (self.latent_dim,)}
+
+    @property
+    def prior(self) -> Distribution:
+        zeros = torch.zeros(self.latent_dim, dtype=self.dtype, device=self.device)
+        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+
+
+def check_objective(objective: str, real_label: float) -> None:
+    """Raise `InputError` unless both are settings of the Goodfellow game."""
+    if objective not in OBJECTIVES:
+        raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+    if not 0 < real_label <= 1:
+        raise InputError(f"real_label must be in (0, 1], got {real_label}")

@@ -1,0 +1,90 @@
+"""Generative adversarial networks.
+
+Goodfellow et al. 2014, "Generative adversarial nets" (arXiv:1406.2661). A generator G maps z ~ N(0, I) to data, a
+discriminator D tells real from generated, and they play (equation 1)
+
+    min_G max_D V(D, G) = E_data[ln D(x)] + E_z[ln(1 - D(G(z)))].
+
+For a fixed G the best D is p_data / (p_data + p_G) (proposition 1), where V = -ln 4 + 2 JS(p_data, p_G) (theorem 1).
+Each step is one step of D and one of G, on noise of its own. G descends E ln(1 - D(G(z))) ("minimax") or
+-E ln D(G(z)) ("non_saturating", section 3), whose gradient does not vanish while D wins.
+
+Departures: Gaussian noise; ReLU and leaky ReLU without maxout and dropout; Adam in place of momentum; one-sided label
+smoothing (Salimans et al. 2016) where `real_label` is below 1.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from torch import Tensor, nn
+
+from ancestral.interface import Binary, Event, Levels, Model, Phase, Real
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.mlp import activation, check_widths, mlp
+from ancestral.models.adversarial._two_players import Discriminator, TwoPlayerModel, check_objective
+from ancestral.registry import register
+
+
+class VectorDiscriminator(Discriminator):
+    """A multilayer perceptron on the flattened observation and its context."""
+
+    def __init__(self, event: Event, context_event: Event | None, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.condition = FlatContext(context_event)
+        layers: list[nn.Module] = []
+        width = event.size + self.condition.size
+        for wider in hidden:
+            layers += [nn.Linear(width, wider), activation("leaky_relu")]
+            width = wider
+        self.hidden = nn.Sequential(*layers)
+        self.logit = nn.Linear(width, 1)
+
+    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The last hidden layer."""
+        return self.hidden(self.condition(x.reshape(len(x), -1), context))
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.logit(self.features(x, context)).squeeze(1)
+
+
+@register("gan")
+class GAN(TwoPlayerModel):
+    """Generative adversarial network of two multilayer perceptrons (Goodfellow et al. 2014).
+
+    Args:
+        latent_dim: dimensions of the noise z.
+        hidden: widths of the generator's hidden layers.
+        discriminator_hidden: widths of the discriminator's.
+        objective: the generator's, "non_saturating" or "minimax".
+        real_label: what the discriminator is to answer for real data in training; 1, or slightly less to smooth it.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        context_event: Event | None = None,
+        latent_dim: int = 64,
+        hidden: Sequence[int] = (256, 256),
+        discriminator_hidden: Sequence[int] = (256, 256),
+        objective: str = "non_saturating",
+        real_label: float = 1.0,
+    ) -> None:
+        super().__init__(event, context_event, latent_dim)
+        check_objective(objective, real_label)
+        check_widths(discriminator_hidden, "discriminator_hidden")
+        self.objective, self.real_label = objective, real_label
+        inputs = latent_dim + self.condition.size
+        self.generator = nn.Sequential(mlp(inputs, hidden, event.size, "relu"), self._last_activation)
+        self.discriminator = VectorDiscriminator(event, context_event, discriminator_hidden)
+
+    def phases(self) -> Sequence[Phase]:
+        return self._goodfellow_phases(self.objective, self.real_label)
+
+    @classmethod
+    def examples(cls) -> Iterable[Model]:
+        tiny = partial(cls, latent_dim=2, hidden=[8], discriminator_hidden=[8])
+        yield tiny(Event((2,), Real()))
+        yield tiny(Event((4,), Binary()), real_label=0.9)
+        yield tiny(Event((1, 2, 2), Levels(4)), objective="minimax")
+        yield tiny(Event((2,), Real()), context_event=Event((), Levels(3)))

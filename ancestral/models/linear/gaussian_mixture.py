@@ -1,0 +1,303 @@
+"""Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977; Bishop 2006, section 9.2).
+
+    p(z = k) = pi_k,  p(x | z = k) = N(mu_k, Sigma_k),  Sigma spherical, diagonal, tied or full.
+
+EM is coordinate ascent on F(theta, q) = E_q[ln p(x, z; theta)] + H(q) (Neal & Hinton 1998, equation 7): the E step sets
+q to the responsibilities (Bishop 9.23), where F = ln p(x); the M step sets theta (Bishop 9.24 to 9.26).
+
+Both steps are linear in the sufficient statistics T(x) = (1, x, x x^T), since ln p(x, k) = <eta_k, T(x)>. One pass over
+the data, a chunk at a time in cache, forms T, multiplies it by the natural parameters eta (E step) and by the
+responsibilities (M step): each is one matrix product over the D(D+1)/2 distinct entries of x x^T, half the
+operations of a Mahalanobis distance for every component. F after the M step needs no second pass: it is
+F + <eta_new - eta_old, sum of T under q>. The squares are taken about the mixture's mean and in float64 throughout.
+
+As in scikit-learn, `variance_floor` is added to every variance rather than maximised under, so F may fall by the order
+of the floor where it acts. Left out: priors on the parameters (MAP, variational mixtures).
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, OneHotCategorical
+from torch.nn import functional as F
+
+from ancestral.interface import Classifier, ClosedFormFit, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
+from ancestral.models.linear.kmeans import KMeans
+from ancestral.registry import register
+
+Covariance = Literal["spherical", "diagonal", "tied", "full"]
+
+
+class _Natural(NamedTuple):
+    """ln p(x, k) = constant_k + linear_k . x + quadratic_k . features(x), or, summed over rows, statistics of T(x)."""
+
+    constant: Tensor  # (components,)
+    linear: Tensor  # (components, size)
+    quadratic: Tensor  # (components or 1, features)
+
+    def dot(self, other: "_Natural") -> float:
+        return sum(float((mine * theirs).sum()) for mine, theirs in zip(self, other, strict=True))
+
+
+@register("gaussian_mixture")
+class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit):
+    """Mixture of Gaussians, fitted by expectation-maximisation from a k-means start.
+
+    Parameters are float64 buffers: `weights` (components,), `means` (components, size), and `covariances` of shape
+    (components,), (components, size), (size, size) or (components, size, size), from spherical to full. The code of a
+    row, and its class, is its component.
+    """
+
+    #: Rows of one chunk, and features in one block of it: both matrices stay in cache.
+    rows_at_once = 1024
+    features_at_once = 256
+    #: A component with less than this many rows to its name is dead: it restarts at the least likely row.
+    least_rows = 1e-6
+
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        context_event: Event | None = None,
+        components: int = 10,
+        covariance: Covariance = "full",
+        variance_floor: float = 1e-6,
+    ) -> None:
+        super().__init__(event, context_event=context_event)
+        if context_event is not None:
+            raise InputError("GaussianMixture is unconditional; build it without context_event")
+        if components < 1:
+            raise InputError(f"components must be at least 1, got {components}")
+        if covariance not in get_args(Covariance):
+            raise InputError(f"covariance must be one of {', '.join(get_args(Covariance))}, got {covariance!r}")
+        if variance_floor < 0:
+            raise InputError(f"variance_floor must not be negative, got {variance_floor}")
+        self.components, self.covariance, self.variance_floor = components, covariance, variance_floor
+        self.dense = covariance in ("tied", "full")
+        size = event.size
+        ones = torch.ones(components, size, dtype=torch.float64)
+        start = {"spherical": ones[:, 0], "diagonal": ones, "tied": ones[0].diag(), "full": torch.diag_embed(ones)}
+        self.register_buffer("weights", torch.full((components,), 1 / components, dtype=torch.float64))
+        self.register_buffer("means", torch.randn(components, size, dtype=torch.float64))
+        self.register_buffer("covariances", start[covariance].clone())
+
+    @classmethod
+    def supports(cls, event: Event) -> str | None:
+        return None if isinstance(event.support, Real) else "a Gaussian mixture is a density on real numbers"
+
+    @classmethod
+    def examples(cls) -> Iterable["GaussianMixture"]:
+        generator = torch.Generator().manual_seed(0)
+        for covariance in get_args(Covariance):
+            for shape in ((2,), (1, 2, 2)) if covariance == "full" else ((2,),):
+                model = cls(Event(shape, Real()), components=3, covariance=covariance)
+                x = torch.randn(128, *shape, generator=generator)
+                model.fit_start(x, generator=generator)
+                model.fit_step(x)
+                yield model
+
+    # -- Density, samples and responsibilities ---------------------------------------------------------------------
+
+    def _log_joints(self, x: Tensor) -> Tensor:
+        """ln p(x, z = k) for every row and component, (batch, components)."""
+        shift = self._shift()
+        natural = self._natural(shift)
+        parts = [self._log_joint((part - shift).T, natural).T for part in x.flatten(1).split(self.rows_at_once)]
+        return torch.cat(parts)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self._log_joints(x).logsumexp(1)
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        return OneHotCategorical(logits=self._log_joints(x))
+
+    @property
+    def classes(self) -> int:
+        return self.components
+
+    def _class_log_probs(self, x: Tensor) -> Tensor:
+        return self._log_joints(x).log_softmax(1)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        component = torch.multinomial(self.weights, n, replacement=True)
+        x = torch.randn(n, self.event.size, dtype=self.dtype, device=self.device)
+        if self.dense:
+            scales = torch.linalg.cholesky(self._matrices()).expand(self.components, -1, -1)
+            for k in range(self.components):
+                mine = component == k
+                x[mine] = x[mine] @ scales[k].T
+        else:
+            x *= self._variances().sqrt()[component]
+        return (x + self.means[component]).unflatten(1, self.event.shape)
+
+    # -- Expectation-maximisation ----------------------------------------------------------------------------------
+
+    def _fit_start(self, x: Tensor) -> None:
+        """Lloyd's algorithm from k-means++, then one M step from its hard responsibilities."""
+        kmeans = KMeans(self.event, components=self.components).to(x)
+        kmeans._fit_start(x)
+        last = -math.inf
+        for _ in range(30):
+            objective = kmeans._fit_step(x).objective
+            if objective <= last + 1e-4 * abs(last):
+                break
+            last = objective
+        rows, shift = x.flatten(1), x.flatten(1).mean(0)
+        statistics, evidence = self._statistics(rows, shift, labels=kmeans._assign(rows)[0])
+        self._maximise(statistics, shift, rows[evidence.argmin()])
+
+    def _fit_step(self, x: Tensor) -> FitStep:
+        """One EM iteration. The objective is F(theta, q) after the M step, a lower bound of the mean log-likelihood."""
+        rows, shift = x.flatten(1), self._shift()
+        before = self._natural(shift)
+        statistics, evidence = self._statistics(rows, shift)
+        self._maximise(statistics, shift, rows[evidence.argmin()])
+        after = self._natural(shift)
+        expected = float(evidence.mean())
+        maximised = expected + (after.dot(statistics) - before.dot(statistics)) / len(x)
+        return FitStep(maximised, (("E", expected), ("M", maximised)))
+
+    def _statistics(self, rows: Tensor, shift: Tensor, labels: Tensor | None = None) -> tuple[_Natural, Tensor]:
+        """The sums of T(x - shift) under q, and ln p of each row; q is the exact posterior, or the given labels."""
+        natural = self._natural(shift)
+        total = _Natural(*map(torch.zeros_like, natural))
+        evidence = rows.new_zeros(len(rows))
+        for start in range(0, len(rows), self.rows_at_once):
+            here = slice(start, start + self.rows_at_once)
+            x = (rows[here] - shift).T.contiguous()
+            if labels is None:
+                joint = self._log_joint(x, natural)
+                top = joint.amax(0)
+                q = joint.sub_(top).exp_()
+                mass = q.sum(0)
+                q /= mass
+                evidence[here] = mass.log_().add_(top)
+            else:
+                q = F.one_hot(labels[here], self.components).to(x.dtype).T
+            total.constant.add_(q.sum(1))
+            total.linear.addmm_(q, x.T)
+            weights = q.sum(0, keepdim=True) if self.covariance == "tied" else q
+            first = 0
+            for block in self._features(x):
+                total.quadratic[:, first : first + len(block)].addmm_(weights, block.T)
+                first += len(block)
+        return total, evidence
+
+    def _maximise(self, statistics: _Natural, shift: Tensor, least_likely: Tensor) -> None:
+        """Set the parameters from the sums of T(x - shift)."""
+        counts, sums, second = (part.clone() for part in statistics)
+        dead = counts < self.least_rows
+        if dead.any():
+            self._revive(counts, sums, second, dead, least_likely - shift)
+        means = sums / counts[:, None]
+        if self.covariance == "tied":
+            spread = (second - counts @ self._all_features(means)) / counts.sum()
+        else:
+            spread = second / counts[:, None] - self._all_features(means)
+        if self.dense:
+            matrices = self._unpack(spread)
+            matrices.diagonal(dim1=1, dim2=2).add_(self.variance_floor)
+            self.covariances.copy_(matrices.view_as(self.covariances))
+        else:
+            variances = spread.clamp(min=0) + self.variance_floor
+            self.covariances.copy_(variances.mean(1) if self.covariance == "spherical" else variances)
+        self.weights.copy_(counts / counts.sum())
+        self.means.copy_(means + shift)
+
+    def _revive(self, counts: Tensor, sums: Tensor, second: Tensor, dead: Tensor, row: Tensor) -> None:
+        """Give dead components the statistics of one row at `row` with the covariance of all the data."""
+        rows = counts.sum()
+        here = self._all_features(row[None])
+        if self.covariance == "tied":
+            second += dead.sum() * here
+        else:
+            second[dead] = second.sum(0) / rows - self._all_features(sums.sum(0, keepdim=True) / rows) + here
+        sums[dead], counts[dead] = row, 1.0
+
+    # -- Natural parameters and features ---------------------------------------------------------------------------
+
+    def _shift(self) -> Tensor:
+        return self.weights @ self.means
+
+    def _matrices(self) -> Tensor:
+        return self.covariances.view(-1, self.event.size, self.event.size)
+
+    def _variances(self) -> Tensor:
+        return self.covariances.view(self.components, -1).expand(-1, self.event.size)
+
+    def _natural(self, shift: Tensor) -> _Natural:
+        """The natural parameters for x - shift."""
+        means = self.means - shift
+        if self.dense:
+            scale, failed = torch.linalg.cholesky_ex(self._matrices())
+            if failed.any():
+                raise InputError(
+                    f"a covariance matrix of the mixture is singular (variance_floor={self.variance_floor}): raise"
+                    " variance_floor, use fewer components, or rescale the data"
+                )
+            precision = torch.cholesky_inverse(scale)
+            linear = (precision @ means[:, :, None]).squeeze(2)
+            log_det = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
+            quadratic = self._pack(-0.5 * precision)
+        else:
+            variances = self._variances()
+            linear, log_det, quadratic = means / variances, variances.log().sum(1), -0.5 / variances
+        normaliser = self.event.size * math.log(2 * math.pi) + log_det + (linear * means).sum(1)
+        return _Natural(self.weights.log() - 0.5 * normaliser, linear, quadratic)
+
+    def _log_joint(self, x: Tensor, natural: _Natural) -> Tensor:
+        """ln p(x, z = k) for centred columns x, (size, n) -> (components, n)."""
+        joint = torch.addmm(natural.constant[:, None], natural.linear, x)
+        first = 0
+        for block in self._features(x):
+            joint = joint + natural.quadratic[:, first : first + len(block)] @ block
+            first += len(block)
+        return joint
+
+    def _features(self, x: Tensor) -> Iterator[Tensor]:
+        """Blocks of the entries of x x^T for columns x (size, n): the squares, or the upper triangle some rows at a time.
+
+        A block of rows i to j holds columns i to the end: within the block each pair comes twice, beyond it once.
+        """
+        if not self.dense:
+            yield x.square()
+            return
+        for rows in self._row_blocks():
+            yield (x[rows, None] * x[rows.start :]).flatten(0, 1)
+
+    def _row_blocks(self) -> list[slice]:
+        step = max(1, self.features_at_once // self.event.size)
+        return [slice(i, min(i + step, self.event.size)) for i in range(0, self.event.size, step)]
+
+    def _all_features(self, rows: Tensor) -> Tensor:
+        """(n, size) -> (n, features)."""
+        return torch.cat(list(self._features(rows.T))).T
+
+    def _pack(self, matrices: Tensor) -> Tensor:
+        """Coefficients (n, features) whose product with the features of x is x^T A x, for each symmetric A."""
+        parts = []
+        for rows in self._row_blocks():
+            part = matrices[:, rows, rows.start :].clone()
+            part[:, :, rows.stop - rows.start :] *= 2
+            parts.append(part.flatten(1))
+        return torch.cat(parts, 1)
+
+    def _unpack(self, features: Tensor) -> Tensor:
+        """The symmetric matrices (n, size, size) whose entries are `features`, (n, features)."""
+        size = self.event.size
+        matrices = features.new_empty(len(features), size, size)
+        first = 0
+        for rows in self._row_blocks():
+            count = (rows.stop - rows.start) * (size - rows.start)
+            part = features[:, first : first + count].unflatten(1, (-1, size - rows.start))
+            matrices[:, rows, rows.start :] = part
+            matrices[:, rows.start :, rows] = part.mT
+            first += count
+        return matrices

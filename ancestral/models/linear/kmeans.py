@@ -1,0 +1,120 @@
+"""K-means: Lloyd's algorithm (Lloyd 1982) from a k-means++ start (Arthur & Vassilvitskii 2007, section 2.2).
+
+It is the hard-assignment limit of a Gaussian mixture. Take equal weights and covariances s I, and let s -> 0: the
+responsibility of component k, exp(-||x - c_k||^2 / 2s) / sum_j exp(-||x - c_j||^2 / 2s), tends to 1 for the nearest
+centre and to 0 for all others, and s times the expected complete log-likelihood tends to -1/2 of the inertia up to a
+constant. The E step becomes the assignment, the M step the mean of each cluster (Bishop 2006, section 9.3.2).
+
+Faithful: the D^2 seeding draws one candidate a centre, as in the paper (scikit-learn draws several and keeps the best).
+Added: a cluster that has lost all its rows takes the row farthest from its own centre.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+from torch.distributions import Distribution, OneHotCategorical
+from torch.nn import functional as F
+
+from ancestral.interface import Binary, ClosedFormFit, Encoder, Event, FitStep, InputError, Levels, Real
+from ancestral.registry import register
+
+
+@register("kmeans")
+class KMeans(Encoder, ClosedFormFit):
+    """K-means clustering by Lloyd's algorithm from a k-means++ start.
+
+    The centres are the float64 buffer `centres`, (components, *event.shape), in data units; set it to choose another
+    start. The code of a row is its cluster, one-hot. The objective of the fit is minus the inertia per example, so
+    that larger is better: it is no likelihood.
+    """
+
+    monitor = None
+    #: Rows whose distances to all centres are held at once.
+    rows_at_once = 4096
+
+    centres: Tensor
+
+    def __init__(self, event: Event, *, context_event: Event | None = None, components: int = 10) -> None:
+        super().__init__(event, context_event=context_event)
+        if context_event is not None:
+            raise InputError("KMeans is unconditional; build it without context_event")
+        if components < 1:
+            raise InputError(f"components must be at least 1, got {components}")
+        self.components = components
+        start = event.support.project(torch.randn(components, *event.shape, dtype=torch.float64))
+        self.register_buffer("centres", start)
+
+    @classmethod
+    def examples(cls) -> Iterable["KMeans"]:
+        yield cls(Event((2,), Real()), components=3)
+        yield cls(Event((1, 4, 4), Binary()), components=4)
+        yield cls(Event((3,), Levels(5)), components=3)
+
+    @torch.no_grad()
+    def inertia(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, ""]:
+        """The sum over all rows of the squared distance to the nearest centre, in squared data units."""
+        with self._public():
+            return self._assign(self._checked(x).flatten(1))[1].sum()
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        labels, _ = self._assign(x.flatten(1))
+        return OneHotCategorical(probs=F.one_hot(labels, self.components).to(x.dtype))
+
+    def _fit_start(self, x: Tensor) -> None:
+        if len(x) < self.components:
+            raise InputError(f"{self.components} components need at least as many rows, got {len(x)}")
+        rows = x.flatten(1)
+        chosen = [int(torch.randint(len(x), ()))]
+        distance = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+        while len(chosen) < self.components:
+            distance = torch.minimum(distance, (rows - rows[chosen[-1]]).square().sum(1))
+            # A draw in proportion to the squared distance; multinomial() would stop at 2^24 rows.
+            cumulative = distance.cumsum(0)
+            at = torch.searchsorted(cumulative, torch.rand((), dtype=x.dtype, device=x.device) * cumulative[-1])
+            chosen.append(min(int(at), len(x) - 1))
+        self.centres.copy_(x[chosen])
+
+    def _fit_step(self, x: Tensor) -> FitStep:
+        rows = x.flatten(1)
+        labels, distance = self._assign(rows)
+        assigned = -float(distance.mean())
+        labels = self._fill_empty(labels, distance)
+
+        # About the mean of the data: the inertia below is a difference of squares.
+        shift = rows.mean(0)
+        counts, sums, squares = rows.new_zeros(self.components), torch.zeros_like(self.centres.flatten(1)), 0.0
+        for part, mine in zip(rows.split(self.rows_at_once), labels.split(self.rows_at_once), strict=True):
+            member = F.one_hot(mine, self.components).to(x.dtype)
+            centred = part - shift
+            counts += member.sum(0)
+            sums += member.T @ centred
+            squares += float(centred.square().sum())
+        means = sums / counts.clamp(min=1)[:, None]
+        full = counts > 0
+        self.centres[full] = (means + shift).view_as(self.centres)[full]
+        moved = -(squares - float((counts * means.square().sum(1)).sum())) / len(x)
+        return FitStep(moved, (("E", assigned), ("M", moved)))
+
+    def _assign(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest centre of each row and the squared distance to it."""
+        centres = self.centres.flatten(1)
+        shift = centres.mean(0)
+        centres = centres - shift
+        squares = centres.square().sum(1)
+        labels, distances = [], []
+        for part in rows.split(self.rows_at_once):
+            centred = part - shift
+            nearest, label = torch.addmm(squares, centred, centres.T, alpha=-2).min(1)
+            labels.append(label)
+            distances.append((nearest + centred.square().sum(1)).clamp(min=0))
+        return torch.cat(labels), torch.cat(distances)
+
+    def _fill_empty(self, labels: Tensor, distance: Tensor) -> Tensor:
+        """Give each cluster without rows the row that is farthest from its centre; it never raises the inertia."""
+        empty = (torch.bincount(labels, minlength=self.components) == 0).nonzero().squeeze(1)
+        farthest = distance.topk(min(len(empty), len(distance)))
+        # Rows that lie on their centre stay: there are fewer distinct rows than clusters.
+        move = farthest.indices[farthest.values > 0]
+        return labels.index_copy(0, move, empty[: len(move)])

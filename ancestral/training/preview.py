@@ -1,0 +1,34 @@
+"""Pictures of what a model draws while it learns."""
+
+from pathlib import Path
+
+import torch
+
+from ancestral.interface import InputError, Model, Sampler
+from ancestral.training.sources import Source
+
+_SAMPLES = 64
+
+
+class Preview:
+    """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time."""
+
+    def __init__(self, model: Model, source: Source, folder: Path, every: int) -> None:
+        if not isinstance(model, Sampler):
+            raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
+        self.model, self.folder, self.every = model, folder, every
+        self.context = None
+        self.n = _SAMPLES
+        if model.context_event is not None:
+            self.n = min(_SAMPLES, len(source))
+            self.context = model.prepare(source.batch(torch.arange(self.n))).context
+
+    def after_epoch(self, epoch: int) -> None:
+        if epoch % self.every:
+            return
+        # Imported here: a run without pictures does not wait for matplotlib.
+        from ancestral.plots import samples_figure, save_figure
+
+        generator = torch.Generator().manual_seed(0)
+        x = self.model.sample(self.n, context=self.context, generator=generator)
+        save_figure(samples_figure(x, self.model.event), self.folder / f"samples-epoch-{epoch:05d}.png")

@@ -1,0 +1,61 @@
+"""What a fit returns, and how it fails."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+#: Which weights a fitted model holds: those of the best validation, the last ones, or their moving average (the best
+#: of it where there is a validation).
+Weights: TypeAlias = Literal["best", "last", "ema"]
+#: One row of a history, by column.
+Row: TypeAlias = dict[str, int | float]
+#: What ended a run.
+Ending: TypeAlias = Literal["epochs", "steps", "minutes", "patience", "converged", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened in a fit.
+
+    `history` has one row an epoch (an iteration, for a closed-form fit): "epoch", "step", "seconds", the mean training
+    losses "train/<phase>" and "train/<phase>/<part>", and the validation "valid/<monitor>", in nats per example where
+    they are likelihoods. `best` is the row whose weights the model holds, or None where the last ones were kept.
+    `trace` is the objective after each half-step of a closed-form fit.
+    """
+
+    history: list[Row]
+    best: Row | None
+    monitor: str | None
+    weights: Weights
+    epochs: int
+    steps: int
+    seconds: float
+    ended_by: Ending
+    trace: list[tuple[str, float]] = field(default_factory=list)
+    run_dir: Path | None = None
+    recipe: Mapping[str, Any] | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        return self.ended_by == "interrupted"
+
+    def curve(self, name: str) -> list[tuple[float, float]]:
+        """A column of the history over the epochs, [(epoch, value), ...]: `report.curve("valid/elbo")`."""
+        return [(float(row["epoch"]), float(row[name])) for row in self.history if name in row]
+
+    def __str__(self) -> str:
+        text = f"{self.epochs} epochs, {self.steps} steps in {self.seconds:.1f} s, ended by {self.ended_by}"
+        if self.best is not None and self.monitor is not None:
+            value = self.best[f"valid/{self.monitor}"]
+            text += f"; {self.weights} weights, of epoch {self.best['epoch']:g} ({self.monitor} {value:.4g})"
+        else:
+            text += f"; {self.weights} weights"
+        if self.interrupted and self.run_dir is not None:
+            text += f"; resume with run_dir={str(self.run_dir)!r}, resume=True"
+        return text
+
+
+class TrainingDiverged(RuntimeError):
+    """The objective is no longer finite. The message names the phase, the step and the layer; the model holds the last
+    good weights."""

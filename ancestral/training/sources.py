@@ -1,0 +1,215 @@
+"""Where batches come from: whatever was given as data, checked against the model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence, Sized
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ancestral.data import Data, Split
+from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Windows
+
+TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
+
+
+class Source(ABC):
+    """Rows of data, served as whole batches by their indices."""
+
+    #: The shape of one stored row; under `Windows` its last side is longer than the model's.
+    row_shape: tuple[int, ...]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, rows: Tensor) -> Batch:
+        """The observations at `rows`, int64 (batch,)."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> Tensor | None:
+        """All labels, (n,), -1 where unlabelled."""
+
+
+class SplitSource(Source):
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self.row_shape = split.event.shape
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, rows: Tensor) -> Batch:
+        return self.split.__getitems__(rows)
+
+    @property
+    def labels(self) -> Tensor | None:
+        return self.split.y
+
+
+class DatasetSource(Source):
+    """Any map-style torch Dataset of `Batch`es of one example, tensors, or pairs (x, y).
+
+    It may be larger than memory, so the values of each batch are checked as they come.
+    """
+
+    def __init__(self, dataset: Dataset[Any], model: Model) -> None:
+        if not isinstance(dataset, Sized):
+            raise InputError(f"{type(dataset).__name__} has no length; give a map-style Dataset with __len__")
+        self.dataset, self.model = dataset, model
+        self._n = len(dataset)
+        if self._n == 0:
+            raise InputError("the data set is empty")
+        self.row_shape = tuple(self._example(0).x.shape)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def batch(self, rows: Tensor) -> Batch:
+        examples = [self._example(row) for row in rows.tolist()]
+        batch = Batch(
+            torch.stack([example.x for example in examples]),
+            _stacked([example.y for example in examples]),
+            _stacked([example.context for example in examples]),
+        )
+        _check_values(batch, self.model)
+        return batch
+
+    @property
+    def labels(self) -> Tensor | None:
+        return _stacked([self._example(row).y for row in range(self._n)])
+
+    def _example(self, row: int) -> Batch:
+        item = self.dataset[row]
+        if isinstance(item, Batch):
+            return item
+        if isinstance(item, Tensor):
+            return Batch(item)
+        if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], Tensor):
+            return Batch(item[0], torch.as_tensor(item[1], dtype=torch.int64))
+        raise InputError(
+            f"an example of {type(self.dataset).__name__} must be a Batch, a tensor x or a pair (x, label),"
+            f" got {type(item).__name__}"
+        )
+
+
+def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source | None]:
+    """The training and the validation rows, checked against what `model` expects."""
+    if isinstance(data, Data):
+        _check_context_event(data, model)
+        return _source(data.train, model), _source(data.valid, model)
+    return _source(data, model), None
+
+
+def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
+    if isinstance(data, Tensor):
+        data = _as_split(data, model)
+    if not isinstance(data, Split):
+        if not isinstance(data, Dataset):
+            raise InputError(
+                f"data must be Data, a Split, a Tensor or a torch Dataset, got {type(data).__name__};"
+                " load_data reads files, torch.as_tensor takes arrays"
+            )
+        foreign = DatasetSource(data, model)
+        _check_shape(foreign.row_shape, model)
+        foreign.batch(torch.arange(min(len(foreign), 64)))
+        return foreign
+    _check_event(data.event, model)
+    if data.missing and not _accepts_missing(model) and bool(torch.isnan(data.x).any()):
+        raise InputError(
+            f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
+            " fill them in, drop those rows, or use a model that accepts them, such as probabilistic_pca"
+        )
+    everything = Batch(data.x[:1], data.y, data.context)
+    _check_labels(everything, model)
+    _check_context(everything, model)
+    return SplitSource(data)
+
+
+def _as_split(x: Tensor, model: Model) -> Split:
+    shape = tuple(x.shape[1:])
+    _check_shape(shape, model, named=tuple(x.shape))
+    return Split(x, Event(shape, model.event.support), missing=_accepts_missing(model))
+
+
+def _accepts_missing(model: Model) -> bool:
+    return isinstance(model, ClosedFormFit) and model.accepts_missing
+
+
+def _check_event(event: Event, model: Model) -> None:
+    _check_shape(event.shape, model)
+    if event.support != model.event.support:
+        raise InputError(
+            f"the data are on {event.support} but this {type(model).__name__} is of {model.event.support};"
+            " build the model with the data's own event"
+        )
+
+
+def _check_shape(shape: tuple[int, ...], model: Model, named: tuple[int, ...] | None = None) -> None:
+    expected = model.event.shape
+    if isinstance(model.batching, Windows):
+        length = model.batching.length
+        if shape[:-1] != expected[:-1] or not shape or shape[-1] < length:
+            raise InputError(f"each row of the data must hold a window of {expected}, got rows of {shape}")
+    elif shape != expected:
+        wanted = ", ".join(["n", *map(str, expected)])
+        raise InputError(
+            f"the data must have shape ({wanted}) for this {type(model).__name__}, got {named or ('n', *shape)};"
+            " build the model with the data's own event, or reshape the data"
+        )
+
+
+def _check_values(batch: Batch, model: Model) -> None:
+    shape = model.event.shape
+    if isinstance(model.batching, Windows):
+        shape = tuple(batch.x.shape[1:])
+    Event(shape, model.event.support).check(batch.x, "x of the data", missing=_accepts_missing(model))
+    _check_labels(batch, model)
+    _check_context(batch, model)
+
+
+def _check_labels(batch: Batch, model: Model) -> None:
+    if batch.y is None:
+        return
+    low, high = int(batch.y.min()), int(batch.y.max())
+    if low < -1:
+        raise InputError(f"labels must be 0, 1, ... or -1 where there is none, found {low}")
+    if isinstance(model, Classifier) and high >= model.classes:
+        raise InputError(
+            f"labels must be below the {model.classes} classes of this {type(model).__name__}, found {high};"
+            " build the model with more classes, or correct the labels"
+        )
+
+
+def _check_context_event(data: Data, model: Model) -> None:
+    given, expected = data.context_event, model.context_event
+    if given is not None and expected is not None and given != expected:
+        raise InputError(f"the data's context is {given} but this {type(model).__name__} is conditioned on {expected}")
+
+
+def _check_context(batch: Batch, model: Model) -> None:
+    name = type(model).__name__
+    if model.context_event is None:
+        if batch.context is not None:
+            raise InputError(
+                f"the data have a context but this {name} is unconditional;"
+                " build it with context_event=data.context_event, or take the data without context"
+            )
+        return
+    if batch.context is None:
+        raise InputError(
+            f"this {name} is conditional but the data have no context;"
+            " data.with_labels_as_context() conditions on the labels"
+        )
+    model.context_event.check(batch.context, "the context of the data")
+
+
+def _stacked(values: Sequence[Tensor | None]) -> Tensor | None:
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    if len(present) < len(values):
+        raise InputError("some examples have a label or a context and some have none; use the label -1 for none")
+    return torch.stack(present)
