@@ -6,6 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from ancestral.checks import check_model
+from ancestral.cli.output import describe
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import open_run
 from ancestral.interface import Model
@@ -18,8 +19,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     args = parse(parser, arguments)
     models = _models(args.target)
     for i, model in enumerate(models, 1):
-        print(f"{model.registered_name} {i}/{len(models)} on {model.event}")
-        print(check_model(model, seed=args.seed))
+        print(f"{model.registered_name} {i}/{len(models)} on {describe(model.event)}")
+        check_model(model, seed=args.seed)
     print(f"{args.target}: all that could be checked holds")
 
 

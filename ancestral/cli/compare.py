@@ -20,7 +20,7 @@ from ancestral.cli.comparison_rows import (
     samples_only_row,
     spread_of,
 )
-from ancestral.cli.output import check_output, console, write_bytes
+from ancestral.cli.output import check_output, console, describe, write_bytes
 from ancestral.cli.parsing import parse
 from ancestral.data import load_data
 from ancestral.interface import InputError
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     screen = console()
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
-        f" test rows of shape {data.event.shape} on {data.event.support}"
+        f" test rows of {describe(data.event)}"
     )
     result = compare(
         data,

@@ -15,6 +15,7 @@ from ancestral.cli.comparison_rows import (
     samples_only_row,
     spread_of,
 )
+from ancestral.cli.output import describe
 from ancestral.cli.report import Cell, cards, command, definitions, figure, heading, page, section, table, text
 from ancestral.interface import Real
 from ancestral.plots import em_trace, learning_curves, samples_figure
@@ -82,8 +83,8 @@ def _introduction(result: Comparison) -> str:
     data, trained = result.data, [entry for entry in result.entries if entry.trials]
     families = len({entry.family for entry in trained})
     return (
-        f"{len(trained)} models of {families} families, trained on the same {len(data.train):,} rows of shape"
-        f" {data.event.shape} on {data.event.support}, and measured on the same {result.test_rows:,} test rows that"
+        f"{len(trained)} models of {families} families, trained on the same {len(data.train):,} rows of"
+        f" {describe(data.event)}, and measured on the same {result.test_rows:,} test rows that"
         f" none of them has seen. Each model that learns by gradients had up to {result.budget:.0f} seconds, and the"
         f" best weights were chosen on {len(data.valid):,} validation rows."
     )

@@ -9,6 +9,9 @@ from ancestral.cli.runs import chosen_split, open_run
 from ancestral.evaluation import evaluate, evaluate_samples
 from ancestral.interface import BoundedDensity, ExactDensity
 
+#: What is not a flag.
+_OWN = ("model", "data")
+
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
@@ -16,15 +19,15 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, valid or test")
     parser.add_argument("--data-root", help="where the data lie")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    add_signature(parser, evaluate, "likelihood", skip=("model", "data"))
+    add_signature(parser, evaluate, "likelihood", skip=_OWN)
     parser.add_argument("--samples", type=int, default=1000, help="for a model without a density: samples to judge")
     args = parse(parser, arguments)
     trained = open_run(args.run, device=args.device)
     data = trained.data(args.data, args.data_root)
     split = chosen_split(data, args.split)
     if isinstance(trained.model, ExactDensity | BoundedDensity):
-        settings = keywords(parser, arguments, evaluate) | {"data": split}
-        result = str(evaluate(trained.model, **settings))
+        settings = keywords(parser, arguments, evaluate, skip=_OWN)
+        result = str(evaluate(trained.model, split, **settings))
     else:
         result = str(evaluate_samples(trained.model, split, samples=args.samples, seed=args.seed))
     print(f"{trained.model.registered_name} on {data.name} {args.split}: {result}")

@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from ancestral.cli.output import console
+from ancestral.cli.output import console, describe
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
 from ancestral.cli.runs import check_run_dir
 from ancestral.data import Data, load_data
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     how = training_arguments(recipe.training) if recipe else {}
     if model_name is not None:
         settings |= keywords(parser, words, find_model(model_name), nested="model")
-    how |= keywords(parser, words, fit)
+    how |= keywords(parser, words, fit, skip=_OWN)
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
     check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     source = _source(args, options)
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if args.context:
         data = data.with_labels_as_context()
     if reason := supports(args.name, data.event):
-        raise InputError(f"{args.name} does not support {data.name} ({data.event}): {reason}")
+        raise InputError(f"{args.name} does not support {data.name} ({describe(data.event)}): {reason}")
     conditional = {} if data.context_event is None else {"context_event": data.context_event}
     torch.manual_seed(args.seed)
     model = build(args.name, data.event, **conditional, **settings)
@@ -129,7 +129,7 @@ def _source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
 def _introduce(screen: Console, model: Model, data: Data) -> None:
     count = sum(parameter.numel() for parameter in model.parameters())
     size = f"{count:,} parameters" if count else "fitted in closed form"
-    screen.print(f"[bold]{model.registered_name}[/]: {size}, on {model.event}")
+    screen.print(f"[bold]{model.registered_name}[/]: {size}, on {describe(model.event)}")
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
         f" test rows{f' ({data.note})' if data.note else ''}",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
-from ancestral.interface import InputError
+from ancestral.interface import Event, InputError, Levels
 from ancestral.persistence import write_atomically
 from ancestral.plots import figure_png
 
@@ -20,6 +20,12 @@ from ancestral.plots import figure_png
 def console() -> Console:
     """The terminal; made anew, since tests and pipes replace standard output."""
     return Console(highlight=False)
+
+
+def describe(event: Event) -> str:
+    """An event in words: (1, 28, 28), 256 levels."""
+    support = event.support
+    return f"{event.shape}, {f'{support.levels} levels' if isinstance(support, Levels) else type(support).__name__.lower()}"
 
 
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:

@@ -20,7 +20,7 @@ class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         default = action.default
-        says_nothing = default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        says_nothing = default is None or default is False or default == argparse.SUPPRESS or not action.option_strings
         return f"{action.help or ''}{'' if says_nothing else f' (default: {default})'}"
 
 
@@ -32,6 +32,7 @@ def make_parser(command: str, summary: str, example: str) -> ArgumentParser:
         epilog=f"example:\n  {example}",
         formatter_class=_HelpFormatter,
         exit_on_error=False,
+        allow_abbrev=False,
     )
 
 
@@ -67,14 +68,18 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
 
 
 def keywords(
-    parser: ArgumentParser, arguments: Sequence[str], function: Callable[..., Any], nested: str | None = None
+    parser: ArgumentParser,
+    arguments: Sequence[str],
+    function: Callable[..., Any],
+    skip: Sequence[str] = (),
+    nested: str | None = None,
 ) -> dict[str, Any]:
     """The keywords of `function` whose flags stand on the command line, with their values."""
     values, given = parse(parser, arguments), _parsed(parser, arguments, defaults=False)
     if nested is not None:
         values, given = values[nested], given.get(nested) or Namespace()
-    parameters = inspect.signature(function).parameters
-    return {name: values[name] for name in given.as_dict() if name in parameters}
+    known = [name for name in inspect.signature(function).parameters if name not in skip]
+    return {name: values[name] for name in given.as_dict() if name in known}
 
 
 def _parsed(parser: ArgumentParser, arguments: Sequence[str], *, defaults: bool) -> Namespace:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ancestral.cli.output import check_folder
+from ancestral.cli.output import check_folder, describe
 from ancestral.cli.parsing import UsageError
 from ancestral.cli.rows import file_rows
 from ancestral.data import Data, Split, load_data
@@ -38,7 +38,9 @@ class Run:
             options = {"name": name, "data_root": data_root, "support": support_flag(self.model.event.support)}
         data = load_data(options.pop("name"), **options)
         if data.event != self.model.event:
-            raise InputError(f"{self.path} models {self.model.event}, but {data.name} holds {data.event}")
+            raise InputError(
+                f"{self.path} models {describe(self.model.event)}, but {data.name} holds {describe(data.event)}"
+            )
         return in_context(data, self.model.context_event)
 
     def rows(self, name: str | None, split: str, data_root: str | None = None) -> Split:

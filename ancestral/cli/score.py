@@ -11,6 +11,9 @@ from ancestral.cli.runs import open_run
 from ancestral.evaluation import bits_per_dim, log_likelihoods
 from ancestral.interface import BoundedDensity
 
+#: What is not a flag.
+_OWN = ("model", "data")
+
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
@@ -19,12 +22,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("--data-root", help="where the data lie")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("-o", "--output", default="scores.csv", help=".csv or .npz")
-    add_signature(parser, log_likelihoods, "likelihood", skip=("model", "data"))
+    add_signature(parser, log_likelihoods, "likelihood", skip=_OWN)
     args = parse(parser, arguments)
     output = check_output(args.output, (".csv", ".npz"))
     trained = open_run(args.run, device=args.device)
     rows = trained.rows(args.data, args.split, args.data_root)
-    nats = log_likelihoods(trained.model, rows, **keywords(parser, arguments, log_likelihoods))
+    nats = log_likelihoods(trained.model, rows, **keywords(parser, arguments, log_likelihoods, skip=_OWN))
     bits = torch.tensor([bits_per_dim(value, trained.model.event) for value in nats.tolist()], dtype=nats.dtype)
     columns = {"row": torch.arange(len(nats)), "log_likelihood_nats": nats, "bits_per_dim": bits}
     (write_csv if output.suffix == ".csv" else write_npz)(columns, output)

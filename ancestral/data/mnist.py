@@ -91,7 +91,7 @@ def binarized_mnist_dynamic(store: Store, seed: int) -> Data:
 
 @builtin("mnist-dequantized", "(1, 28, 28), real", _MNIST)
 def mnist_dequantized(store: Store, seed: int) -> Data:
-    """MNIST as real numbers (x + u) / 256 in [0, 1), with u uniform, drawn once by the seed."""
+    """MNIST as real numbers (x + u) / 256 in [0, 1), with u uniform in [0, 1), drawn once by the seed."""
     generator = torch.Generator().manual_seed(seed)
     parts = {
         part: Rows(_dequantized(rows.x, generator), rows.y)
@@ -113,8 +113,9 @@ def _binarized(grey: dict[str, Rows], seed: int) -> dict[str, Rows]:
 
 
 def _dequantized(x: Tensor, generator: torch.Generator) -> Tensor:
-    # In float32 the largest sums round to 256, so the result is kept below 1.
-    return torch.rand(x.shape, generator=generator).add_(x).div_(256).clamp_(max=1 - 2**-24)
+    # u is (k + 1/2) / 2^15 with k uniform: x + u is exact in float32, where finer noise would round up to x + 1.
+    k = torch.empty(x.shape).random_(0, 2**15, generator=generator)
+    return k.add_(0.5).div_(2**15).add_(x).div_(256)
 
 
 def _read(files: Sequence[SourceFile], store: Store, unpacked: dict[str, str]) -> dict[str, Rows]:

@@ -10,21 +10,41 @@ from torch.nn import functional as F
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer whose weight is multiplied by one of several 0/1 masks, (masks, out_features, in_features)."""
+    """A linear layer in which an output sees the inputs whose degree is at most its own, or `strict`ly below it.
 
-    masks: Tensor
+    Degrees are (masks, features): one row for each of several masks, of which a call uses one (equations 8 to 10). The
+    masks of a list are made when they are used: 32 of them would hold 32 times the weights' memory.
+    """
 
-    def __init__(self, masks: Bool[Tensor, "masks out_features in_features"], *, bias: bool = True) -> None:
-        _, outputs, inputs = masks.shape
-        super().__init__(inputs, outputs, bias=bias)
-        self.register_buffer("masks", masks.to(self.weight.dtype), persistent=False)
+    inputs: Tensor
+    outputs: Tensor
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        inputs: Int64[Tensor, "masks in_features"],
+        outputs: Int64[Tensor, "masks out_features"],
+        *,
+        strict: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(inputs.shape[1], outputs.shape[1], bias=bias)
+        self.strict = strict
+        self.register_buffer("inputs", inputs.to(torch.int32), persistent=False)
+        self.register_buffer("outputs", outputs.to(torch.int32), persistent=False)
+        single = self._mask(0).to(self.weight.dtype) if len(inputs) == 1 else None
+        self.register_buffer("mask", single, persistent=False)
 
     def masked_weight(self, mask: int = 0) -> Float[Tensor, "out_features in_features"]:
         """The weight under the mask of that index."""
-        return self.weight * self.masks[mask]
+        return self.weight * (self._mask(mask) if self.mask is None else self.mask)
 
     def forward(self, x: Tensor, mask: int = 0) -> Tensor:
         return F.linear(x, self.masked_weight(mask), self.bias)
+
+    def _mask(self, mask: int) -> Tensor:
+        inputs, outputs = self.inputs[mask], self.outputs[mask, :, None]
+        return inputs < outputs if self.strict else inputs <= outputs
 
 
 class MaskedConv2d(nn.Conv2d):

@@ -50,7 +50,7 @@ class SplitSource(Source):
 
 
 class DatasetSource(Source):
-    """Any map-style torch Dataset of `Batch`es of one example, tensors, or pairs (x, y).
+    """Any map-style torch Dataset whose items are `Batch`es, or single observations: tensors x or pairs (x, label).
 
     It may be larger than memory, so the values of each batch are checked as they come.
     """
@@ -62,35 +62,35 @@ class DatasetSource(Source):
         self._n = len(dataset)
         if self._n == 0:
             raise InputError("the data set is empty")
-        self.row_shape = tuple(self._example(0).x.shape)
+        self.row_shape = tuple(self._item(0).x.shape[1:])
 
     def __len__(self) -> int:
         return self._n
 
     def batch(self, rows: Tensor) -> Batch:
-        examples = [self._example(row) for row in rows.tolist()]
+        items = [self._item(row) for row in rows.tolist()]
         batch = Batch(
-            torch.stack([example.x for example in examples]),
-            _stacked([example.y for example in examples]),
-            _stacked([example.context for example in examples]),
+            torch.cat([item.x for item in items]),
+            _joined([item.y for item in items]),
+            _joined([item.context for item in items]),
         )
         _check_values(batch, self.model)
         return batch
 
     @property
     def labels(self) -> Tensor | None:
-        return _stacked([self._example(row).y for row in range(self._n)])
+        return _joined([self._item(row).y for row in range(self._n)])
 
-    def _example(self, row: int) -> Batch:
+    def _item(self, row: int) -> Batch:
         item = self.dataset[row]
         if isinstance(item, Batch):
             return item
         if isinstance(item, Tensor):
-            return Batch(item)
+            return Batch(item[None])
         if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], Tensor):
-            return Batch(item[0], torch.as_tensor(item[1], dtype=torch.int64))
+            return Batch(item[0][None], torch.as_tensor(item[1], dtype=torch.int64)[None])
         raise InputError(
-            f"an example of {type(self.dataset).__name__} must be a Batch, a tensor x or a pair (x, label),"
+            f"an item of {type(self.dataset).__name__} must be a Batch, a tensor x or a pair (x, label),"
             f" got {type(item).__name__}"
         )
 
@@ -206,10 +206,10 @@ def _check_context(batch: Batch, model: Model) -> None:
     model.context_event.check(batch.context, "the context of the data")
 
 
-def _stacked(values: Sequence[Tensor | None]) -> Tensor | None:
+def _joined(values: Sequence[Tensor | None]) -> Tensor | None:
     present = [value for value in values if value is not None]
     if not present:
         return None
     if len(present) < len(values):
-        raise InputError("some examples have a label or a context and some have none; use the label -1 for none")
-    return torch.stack(present)
+        raise InputError("some items have a label or a context and some have none; use the label -1 for none")
+    return torch.cat(present)

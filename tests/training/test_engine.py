@@ -27,10 +27,10 @@ def weights(model: torch.nn.Module) -> Tensor:
 def test_reaches_the_maximum_likelihood() -> None:
     x = points(200)
     model = Gaussian()
-    report = fit(model, x, epochs=150, batch_size=200, lr=0.05, schedule=Cosine(warmup_steps=5), progress=False)
+    report = fit(model, x, epochs=300, batch_size=200, lr=0.05, schedule=Cosine(warmup_steps=5), progress=False)
     torch.testing.assert_close(model.mean, x.mean(0), atol=1e-3, rtol=0)
     torch.testing.assert_close(model.log_scale.exp(), x.std(0, correction=0), atol=1e-3, rtol=0)
-    assert (report.epochs, report.steps, report.ended_by, report.weights) == (150, 150, "epochs", "last")
+    assert (report.epochs, report.steps, report.ended_by, report.weights) == (300, 300, "epochs", "last")
     assert report.history[-1]["train/model"] == pytest.approx(-model.log_prob(x).mean().item(), abs=1e-3)
     assert not model.training
 
@@ -91,7 +91,7 @@ def test_phases_move_in_turn_with_all_others_frozen() -> None:
     report = fit(model, points(), steps=7, batch_size=32, progress=False)
     critics = ["critic"] * 3
     assert model.moves == [*critics, "generator", *critics, "generator", "critic"]
-    assert max(parameter.abs().max().item() for parameter in model.critic.parameters()) <= 0.05
+    assert max(parameter.abs().max().item() for parameter in model.critic.parameters()) <= 0.05 + 1e-8
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert (report.monitor, report.weights, report.ended_by) == (None, "last", "steps")
     assert {"train/critic", "train/generator"} <= set(report.history[-1])

@@ -33,11 +33,11 @@ def test_the_trained_discriminator_approaches_the_optimum() -> None:
         model.generator[0][0].weight.fill_(0.8)
         model.generator[0][0].bias.fill_(1.0)
     phase = model.phases()[0]
-    optimizer = Adam(5e-3).build(phase.parameters)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1500)
-    for _ in range(1500):
+    optimizer = Adam(1e-2).build(phase.parameters)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
+    for _ in range(1000):
         optimizer.zero_grad()
-        phase.loss(Batch(DATA.sample((512, 1)).float())).total.backward()
+        phase.loss(Batch(DATA.sample((256, 1)).float())).total.backward()
         optimizer.step()
         schedule.step()
     p, q = DATA.log_prob(GRID).exp(), Normal(1.0, 0.8).log_prob(GRID).exp()
@@ -112,10 +112,10 @@ def ring(n: int) -> Tensor:
 
 @pytest.mark.parametrize("objective", ["non_saturating", "minimax"])
 def test_training_moves_samples_to_the_data(objective: str) -> None:
-    model = GAN(Event((2,), Real()), latent_dim=4, hidden=[64, 64], discriminator_hidden=[64, 64], objective=objective)
+    model = GAN(Event((2,), Real()), latent_dim=4, hidden=[32, 32], discriminator_hidden=[32, 32], objective=objective)
     real = ring(1000)
     before = energy_distance(model.sample(1000), real)
-    train(model, [Batch(ring(128)) for _ in range(600)])
+    train(model, [Batch(ring(128)) for _ in range(400)])
     assert energy_distance(model.sample(1000), real) < 0.1 * before
 
 
@@ -128,7 +128,7 @@ def test_a_conditional_generator_follows_its_label() -> None:
         discriminator_hidden=[32],
     )
     batches = []
-    for _ in range(400):
+    for _ in range(250):
         labels = torch.randint(0, 2, (128,))
         batches.append(Batch(4.0 * labels[:, None] - 2 + 0.5 * torch.randn(128, 1), context=labels))
     train(model, batches)
@@ -152,9 +152,9 @@ def test_samples_lie_in_the_support_and_decode_spans_it() -> None:
         with torch.no_grad():
             model.generator[0][-1].weight.mul_(50)
         model.event.check(model.sample(200))
-        mean = model.decode_mean(5 * torch.randn(500, 2))
-        assert mean.min() == pytest.approx(0, abs=1e-3)
-        assert mean.max() == pytest.approx(top, abs=1e-3)
+        mean = model.decode_mean(5 * torch.randn(500, 2)).detach()
+        assert float(mean.min()) == pytest.approx(0, abs=1e-3)
+        assert float(mean.max()) == pytest.approx(top, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ def seed(value: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def perturbed(model: VAE, scale: float = 0.5) -> VAE:
+def perturbed(model: VAE) -> VAE:
+    """A decoder that depends on z, and a posterior still wide enough for light-tailed importance weights."""
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(scale * torch.randn_like(parameter))
+        for network, scale in ((model.encoder, 0.1), (model.decoder, 0.4)):
+            for parameter in network.parameters():
+                parameter.add_(scale * torch.randn_like(parameter))
     return model.eval()
 
 
@@ -95,7 +97,7 @@ def test_bounds_rise_with_importance_samples() -> None:
     ],
 )
 def test_importance_weights_sum_to_one_over_all_observations(event: Event, observation: str) -> None:
-    model = perturbed(VAE(event, latent_dim=2, hidden=[8], observation=observation), 0.3)
+    model = perturbed(VAE(event, latent_dim=2, hidden=[8], observation=observation))
     levels = 2 if isinstance(event.support, Binary) else 3
     x = torch.tensor(list(itertools.product(range(levels), repeat=event.size)))
     with torch.no_grad():
@@ -105,7 +107,7 @@ def test_importance_weights_sum_to_one_over_all_observations(event: Event, obser
         z = torch.randn(4, len(x), 2)
         parameters = model._observation_parameters(z.flatten(0, 1), None)
         direct = model.observation.log_prob(parameters, x.float().repeat(4, 1)).sum(1).view(4, -1)
-    assert abs(mass - 1) < 4 * stderr < 0.1
+    assert abs(mass - 1) < 4 * stderr < 0.05
     torch.testing.assert_close(model._log_likelihood(x.float(), z, None), direct)
 
 
