@@ -102,9 +102,9 @@ def build(name: str, event: Event, **settings: Any) -> Model:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' with the nearest of the known words, or nothing."""
+    """' (did you mean ...?)' with the nearest of the known words, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _real_valued(cls: type[Model], event: Event) -> Event | None:

@@ -19,9 +19,9 @@ class BareRealNVP(nn.Module):
         self.networks = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(self.width, hidden),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Linear(hidden, hidden),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Linear(hidden, 2 * self.width),
             )
             for _ in range(couplings)

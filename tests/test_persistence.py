@@ -79,7 +79,7 @@ def _edit(key: str, value: object) -> object:
         (_edit("name", "veo"), "did you mean 'vae'"),
         (_edit("name", "os.system"), "no model 'os.system'"),
         (_edit("settings", {"latent_dim": 7, "hidden": [5]}), "does not hold the weights"),
-        (_edit("settings", {"latent_dims": 7}), "no setting 'latent_dims'; did you mean 'latent_dim'"),
+        (_edit("settings", {"latent_dims": 7}), "no setting 'latent_dims' .did you mean 'latent_dim'"),
         (_edit("settings", {"latent_dim": "two"}), "does not describe a model"),
         (_edit("event", {"shape": "x"}), "list of integers"),
         (_edit("event", {"shape": [2], "support": "complex"}), "binary, real or levels"),

@@ -63,7 +63,7 @@ def total_probability_is_one(subject: Subject) -> None:
 def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
     model, n = subject.precise, subject.rows(16)
     assert isinstance(model, BoundedDensity)
-    repeats = max(16, min(repeats, 2**20 // (n * subject.event.size)))
+    repeats = max(16, min(repeats, 2**18 // (26 * n * subject.event.size)))  # 26 weights for each
     x, context = subject.observations(n, torch.float64), subject.contexts(n)
     rows = x.repeat_interleave(repeats, 0)
     shared = None if context is None else context.repeat_interleave(repeats, 0)

@@ -133,7 +133,7 @@ def _importance_weighted(
         centres = model.sample(128, context=context, generator=subject.generator())
     else:
         centres = 2 * subject.observations(128, torch.float64)
-    proposal, points = _Proposal(centres.double().flatten(1)), 256 * effort
+    proposal, points = _Proposal(centres.double().flatten(1)), 512 * effort
     with seeded(subject.generator(), model.device):
         flat = proposal.sample(blocks * points)
     x = flat.reshape(-1, *subject.event.shape)

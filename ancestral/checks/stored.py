@@ -3,10 +3,8 @@
 import tempfile
 from pathlib import Path
 
-import torch
-
 from ancestral.checks.report import Property, require
-from ancestral.checks.subject import Subject, all_outputs
+from ancestral.checks.subject import Subject, all_outputs, same
 from ancestral.interface import Decoder
 from ancestral.persistence import load, save
 
@@ -20,7 +18,7 @@ def loading_gives_the_same_numbers(subject: Subject) -> None:
     first = all_outputs(model, x, context, subject.seed, z)
     for name, value in all_outputs(loaded, x, context, subject.seed, z).items():
         require(
-            torch.equal(first[name], value),
+            same(first[name], value),
             f"{name} gives other numbers after save and load: some state is neither a parameter nor a buffer, or a"
             " setting is not passed on",
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
-from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values
+from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values, same
 from ancestral.interface import (
     BoundedDensity,
     Classifier,
@@ -120,7 +120,7 @@ def storage_dtypes_are_equal(subject: Subject) -> None:
     first = all_outputs(subject.model, x, context, subject.seed)
     for name, value in all_outputs(subject.model, other, context, subject.seed).items():
         require(
-            torch.equal(first[name], value),
+            same(first[name], value),
             f"{name} gives different numbers for {x.dtype} and {other.dtype} data of the same values",
         )
 
@@ -161,7 +161,7 @@ def evaluation_mode(subject: Subject) -> None:
     found = all_outputs(model, x, context, subject.seed, z)
     for name, value in expected.items():
         require(
-            torch.equal(found[name], value),
+            same(found[name], value),
             f"{name} gives other numbers in training mode than in evaluation mode: batch norm or dropout leaks into it",
         )
     changed = [name for name, module in model.named_modules() if module.training != modes[name]]
@@ -203,13 +203,13 @@ def seeds_decide(subject: Subject) -> None:
     found = [all_outputs(model, x, context, seed, z) for seed in (subject.seed, subject.seed, subject.seed + 1)]
     for name, value in found[0].items():
         require(
-            torch.equal(value, found[1][name]),
+            same(value, found[1][name]),
             f"{name} ignores its seed: the same generator seed gave two different results; draw with torch's generators"
             " (not Python's or numpy's) and keep no state between calls",
         )
     if isinstance(model, ExactDensity):
         require(
-            torch.equal(found[0]["log_prob"], found[2]["log_prob"]),
+            same(found[0]["log_prob"], found[2]["log_prob"]),
             "log_prob is random: an exact density gives the same number every time",
         )
     if isinstance(model, Sampler):

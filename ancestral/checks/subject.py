@@ -186,6 +186,12 @@ def number_of_values(event: Event) -> int | None:
     return event.support.levels if isinstance(event.support, Levels) else None
 
 
+def same(a: Tensor, b: Tensor) -> bool:
+    """Equal up to the rounding of a few operations in another order."""
+    tolerance = 64 * torch.finfo(a.dtype).eps
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
 def sample(model: Sampler, n: int, context: Tensor | None, generator: torch.Generator) -> Tensor:
     return model.sample(n, context=context, generator=generator)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ancestral.cli.output import console, describe
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
-from ancestral.cli.runs import check_run_dir
+from ancestral.cli.run_folder import check_run_dir
 from ancestral.data import Data, load_data
 from ancestral.evaluation import evaluate, evaluate_samples
 from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler

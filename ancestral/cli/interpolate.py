@@ -7,8 +7,9 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from ancestral.cli.latents import decoded
-from ancestral.cli.output import check_output, write_figure
+from ancestral.cli.output import check_output
 from ancestral.cli.parsing import parse
+from ancestral.cli.pictures import write_figure
 from ancestral.cli.runs import chosen_split, class_context, first_rows, open_run
 from ancestral.interface import Decoder, Encoder, InputError
 from ancestral.plots import samples_figure

@@ -69,14 +69,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def _guarded(work: Callable[[], int]) -> int:
     """The exit code of `work`; an expected failure is said in one line."""
-    from ancestral.checks import CheckFailure
-    from ancestral.cli.parsing import UsageError
-    from ancestral.interface import InputError
-    from ancestral.training import TrainingDiverged
-
     try:
         return work()
-    except (UsageError, argparse.ArgumentError) as error:
+    except argparse.ArgumentError as error:
         return _complain(str(error), USAGE)
     except BrokenPipeError:  # the reader, such as `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,12 +79,23 @@ def _guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
         return _complain(f"{where}{error.strerror or error}", FAILURE)
-    except (InputError, TrainingDiverged, CheckFailure) as error:
-        return _complain(str(error), FAILURE)
     except MemoryError:
-        return _complain("out of memory; a smaller --batch_size or a smaller model needs less", FAILURE)
+        return _complain("out of memory; a smaller --batch-size or a smaller model needs less", FAILURE)
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
+    except _expected() as error:
+        return _complain(str(error), USAGE if type(error).__name__ == "UsageError" else FAILURE)
+
+
+def _expected() -> tuple[type[BaseException], ...]:
+    """Our own errors, of the modules that are loaded: no other can have been raised, and some are slow to import."""
+    homes = {
+        "ancestral.cli.parsing": "UsageError",
+        "ancestral.interface": "InputError",
+        "ancestral.training.report": "TrainingDiverged",
+        "ancestral.checks.report": "CheckFailure",
+    }
+    return tuple(getattr(sys.modules[home], name) for home, name in homes.items() if home in sys.modules)
 
 
 def _complain(message: str, code: int) -> int:

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
 from ancestral.interface import Event, InputError, Levels
 from ancestral.persistence import write_atomically
-from ancestral.plots import figure_png
 
 
 def console() -> Console:
@@ -25,7 +22,8 @@ def console() -> Console:
 def describe(event: Event) -> str:
     """An event in words: (1, 28, 28), 256 levels."""
     support = event.support
-    return f"{event.shape}, {f'{support.levels} levels' if isinstance(support, Levels) else type(support).__name__.lower()}"
+    values = f"{support.levels} levels" if isinstance(support, Levels) else type(support).__name__.lower()
+    return f"{event.shape}, {values}"
 
 
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
@@ -60,12 +58,10 @@ def write_bytes(data: bytes, path: Path) -> None:
     write_atomically({path: data})
 
 
-def write_figure(figure: Figure, path: Path) -> None:
-    write_bytes(figure_png(figure), path)
-
-
 def write_csv(columns: Mapping[str, Tensor], path: Path) -> None:
     """Columns of one length as CSV; a column of vectors becomes one column for each entry."""
+    import pandas as pd  # costs half a second, and few commands write tables
+
     flat: dict[str, np.ndarray] = {}
     for name, values in columns.items():
         rows = values.detach().cpu().flatten(1) if values.dim() > 1 else values.detach().cpu()[:, None]

@@ -6,8 +6,9 @@ import torch
 from jsonargparse import ArgumentParser
 
 from ancestral.cli.latents import decoded, open_autoencoder
-from ancestral.cli.output import check_output, write_figure
+from ancestral.cli.output import check_output
 from ancestral.cli.parsing import parse
+from ancestral.cli.pictures import write_figure
 from ancestral.cli.runs import chosen_split, first_rows
 from ancestral.interface import InputError
 from ancestral.plots import samples_figure

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ancestral.cli.ledger import LedgerEntry, markdown_table, read_ledger
-from ancestral.cli.output import check_output, console, write_figure
+from ancestral.cli.output import check_output, console
 from ancestral.cli.parsing import UsageError, parse
+from ancestral.cli.pictures import write_figure
 from ancestral.cli.reproduction import check_recipe, ledger_entry, picture, run_recipe
-from ancestral.cli.runs import check_run_dir
+from ancestral.cli.run_folder import check_run_dir
 from ancestral.data import load_data
 from ancestral.interface import InputError
 from ancestral.training import list_recipes, load_recipe

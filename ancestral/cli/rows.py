@@ -31,6 +31,8 @@ def file_rows(path: Path, event: Event, options: Mapping[str, Any]) -> Split | N
             x = as_images(as_tensor(arrays[names[0] if names else next(iter(arrays))], str(path)))
     if x is None:
         return None
+    if tuple(x.shape[1:]) == (event.size,):  # images as rows of a table
+        x = x.reshape(-1, *event.shape)
     if tuple(x.shape[1:]) != event.shape:
         raise InputError(f"{path} has rows of shape {tuple(x.shape[1:])}, but the model takes {event.shape}")
     event.check(x, f"x of {path}")

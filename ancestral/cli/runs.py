@@ -7,14 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ancestral.cli.output import check_folder, describe
-from ancestral.cli.parsing import UsageError
+from ancestral.cli.output import describe
 from ancestral.cli.rows import file_rows
 from ancestral.data import Data, Split, load_data
 from ancestral.interface import Binary, Event, InputError, Levels, Model, Support
-from ancestral.persistence import CONFIG, load, read_config
+from ancestral.persistence import load, read_config
 from ancestral.registry import did_you_mean
-from ancestral.training.checkpoint import CHECKPOINT
 
 SPLITS = ("train", "valid", "test")
 
@@ -35,7 +33,9 @@ class Run:
         if name is None or name == remembered.get("name"):
             options = {**remembered, "data_root": data_root or remembered.get("data_root")}
         else:
-            options = {"name": name, "data_root": data_root, "support": support_flag(self.model.event.support)}
+            # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
+            support = support_flag(self.model.event.support) if Path(name).exists() else None
+            options = {"name": name, "data_root": data_root, "support": support}
         data = load_data(options.pop("name"), **options)
         if data.event != self.model.event:
             raise InputError(
@@ -106,22 +106,3 @@ def class_context(run: Run, label: int | None) -> Tensor | None:
     if not 0 <= label < event.support.levels:
         raise InputError(f"--class must lie in 0 .. {event.support.levels - 1}, got {label}")
     return torch.tensor(label)
-
-
-def check_run_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise unless a new run can be made in `folder`, or the one in it resumed or replaced as asked."""
-    if resume and overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite throws it away; give one of them")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"the run's folder {str(folder)!r} is a file; choose another with --run-dir")
-    check_folder(folder)
-    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
-    if resume and CHECKPOINT not in names:
-        raise InputError(f"there is nothing to resume in {str(folder)!r}: it holds no {CHECKPOINT}")
-    if names and not resume and not overwrite:
-        raise InputError(
-            f"{str(folder)!r} is not empty; --resume goes on with its run, --overwrite replaces it, --run-dir chooses"
-            " another folder"
-        )
-    if overwrite and names and not names & {CHECKPOINT, CONFIG}:
-        raise InputError(f"{str(folder)!r} holds no run, so --overwrite does not delete it; choose another --run-dir")

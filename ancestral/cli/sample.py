@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from jsonargparse import ArgumentParser
 
-from ancestral.cli.output import check_output, write_csv, write_figure, write_npz
+from ancestral.cli.output import check_output, write_csv, write_npz
 from ancestral.cli.parsing import parse
+from ancestral.cli.pictures import write_figure
 from ancestral.cli.runs import class_context, open_run
 from ancestral.interface import InputError, Real, Sampler
 from ancestral.plots import samples_figure

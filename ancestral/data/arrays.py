@@ -1,7 +1,6 @@
 """Data in numpy's own files, .npy and .npz. Nothing is ever unpickled."""
 
-import zipfile
-import zlib
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, assemble, encode_labels
 from ancestral.data.dataset import Data
+from ancestral.data.entries import ZIP_ERRORS
 from ancestral.data.support import as_tensor
 from ancestral.interface import InputError, Support
 
@@ -68,7 +68,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 " since it can run any code; save the array with a numeric dtype"
             ) from error
         raise InputError(f"{path} cannot be read ({error}); it is damaged or incomplete") from error
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except (*ZIP_ERRORS, KeyError, MemoryError, SyntaxError, TypeError, tokenize.TokenError) as error:
         raise InputError(f"{path} cannot be read ({error}); it is damaged or incomplete") from error
 
 

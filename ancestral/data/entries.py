@@ -23,6 +23,9 @@ SPLIT_FOLDERS = MappingProxyType(
     }
 )
 
+# What zipfile raises for damage: RuntimeError for what it takes for encryption or an unknown version.
+ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,7 +75,7 @@ class Tree:
             if self._archive is None:
                 return (self.source / entry.path).read_bytes()
             return self._archive.read(self._members[entry.path])
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        except ZIP_ERRORS as error:
             raise InputError(f"{entry.path} in {self.source} cannot be read ({error})") from error
 
 
@@ -84,7 +87,7 @@ def open_tree(source: Path) -> Iterator[Tree]:
         return
     try:
         archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
+    except ZIP_ERRORS as error:
         size = source.stat().st_size
         raise InputError(f"{source} ({size} bytes) is no zip archive, or a damaged one ({error})") from error
     with archive:

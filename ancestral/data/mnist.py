@@ -91,7 +91,7 @@ def binarized_mnist_dynamic(store: Store, seed: int) -> Data:
 
 @builtin("mnist-dequantized", "(1, 28, 28), real", _MNIST)
 def mnist_dequantized(store: Store, seed: int) -> Data:
-    """MNIST as real numbers (x + u) / 256 in [0, 1), with u uniform in [0, 1), drawn once by the seed."""
+    """MNIST as real numbers (x + u) / 256 in [0, 1), with u uniform, drawn once by the seed."""
     generator = torch.Generator().manual_seed(seed)
     parts = {
         part: Rows(_dequantized(rows.x, generator), rows.y)

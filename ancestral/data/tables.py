@@ -45,7 +45,7 @@ def read_table(path: Path) -> "pandas.DataFrame":
 
     try:
         frame = _read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table ({said})") from error
     if frame.empty:

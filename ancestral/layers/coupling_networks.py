@@ -1,12 +1,13 @@
 """Conditioners: the networks that tell a coupling how to transform. All output zeros before training."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.layers.mlp import mlp
+from ancestral.layers.mlp import check_widths
 
 
 class MLPConditioner(nn.Module):
@@ -14,8 +15,15 @@ class MLPConditioner(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], context_size: int = 0) -> None:
         super().__init__()
-        self.network = mlp(inputs + context_size, hidden, outputs, "relu")
-        _zero(self.network[-1])
+        check_widths(hidden)
+        widths = [inputs + context_size, *hidden]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            # In place: a linear layer's gradient does not need its output.
+            layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+        last = nn.Linear(widths[-1], outputs)
+        _zero(last)
+        self.network = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self.network(x if context is None else torch.cat([x, context], dim=1))

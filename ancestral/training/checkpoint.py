@@ -66,9 +66,7 @@ def read_checkpoint(folder: Path, identity: Mapping[str, str]) -> dict[str, Any]
         # Mapped to the CPU, because generator states must be there; weights are copied to where they belong.
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}; start a new run"
-        ) from error
+        raise InputError(f"{path} is damaged or no checkpoint ({type(error).__name__}); start a new run") from error
     if not isinstance(saved, dict) or saved.get("version") != _VERSION:
         raise InputError(f"{path} is no checkpoint of this version of ancestral; start a new run")
     before = saved["identity"]

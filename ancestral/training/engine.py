@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, Model
+from ancestral.interface import Model
 from ancestral.training.checkpoint import model_identity, open_run_dir, read_checkpoint, state_bytes, write_checkpoint
 from ancestral.training.devices import Devices
 from ancestral.training.display import likelihood_text, losses_text, open_display
@@ -135,7 +135,7 @@ class Engine:
             if self.average is not None:
                 self.average.update(self.step)
             if self.step % settings.log_every == 0:
-                self._log(batch)
+                self._log()
             if (ending := self._after_step()) is not None:
                 return ending
         return None
@@ -196,7 +196,7 @@ class Engine:
 
     def _close_epoch(self) -> None:
         """Write the history's row: the epoch's mean losses and the validation, which picks the weights to keep."""
-        self._log(None)
+        self._read_losses()
         epoch = self.loader.epoch + 1
         losses = self.devices.mean(self.game.record.epoch_means())
         self.game.record.next_epoch()
@@ -236,17 +236,18 @@ class Engine:
 
     # -- Telling ------------------------------------------------------------------------------------------------------
 
-    def _log(self, batch: Batch | None) -> None:
-        """Write the mean losses since the last time, and look whether they are finite."""
+    def _read_losses(self) -> dict[str, float]:
+        """The mean losses since the last time; raises `TrainingDiverged` if one was not finite."""
         means, bad = self.game.record.read()
         if self.devices.any(bad is not None):
-            phase, step = bad or (self.game.players[0].name, self.step)
-            self.game.report_fault(phase, step, batch)
-        if batch is not None:
-            means = self.devices.mean(means)
-            self.latest_losses = losses_text(means)
-            values = {f"loss/{name}": value for name, value in means.items()}
-            self.logs.write(self.loader.epoch + 1, self.step, self.clock.seconds, values)
+            self.game.report_fault(*(bad or (self.game.players[0].name, self.step)))
+        return means
+
+    def _log(self) -> None:
+        losses = self.devices.mean(self._read_losses())
+        self.latest_losses = losses_text(losses)
+        values = {f"loss/{name}": value for name, value in losses.items()}
+        self.logs.write(self.loader.epoch + 1, self.step, self.clock.seconds, values)
 
     def _draw(self) -> None:
         parts = (self._epoch_text(), self._validation_text(), self.latest_losses, self.clock.rate(self.step))
@@ -293,7 +294,7 @@ class Engine:
         if folder is None:
             return
         begin = time.perf_counter()
-        self._log(None)
+        self._read_losses()
         generators = self.devices.generator_states()
         if self.devices.leads:
             state: dict[str, Any] = {

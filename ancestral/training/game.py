@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import is_dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,7 @@ class Game:
 
     def play(self, step: int, batch: Batch, weight: float) -> None:
         """One step. `weight` makes the mean over processes the mean over the whole batch."""
+        self._latest = batch
         for player in self.players:
             if step % player.every == 0:
                 self._move(player, step, batch, weight)
@@ -130,18 +131,17 @@ class Game:
         with self.devices.autocast():
             total, parts = self.forward(player.index, batch.x, batch.y, batch.context)
         if self._looks and not math.isfinite(total.item()):
-            self.report_fault(player.name, step, batch)
+            self.report_fault(player.name, step)
         self.devices.backward(total if weight == 1 else total * weight)
         self.record.add(step, player.name, total, parts)
 
-    def report_fault(self, phase: str, step: int, batch: Batch | None) -> None:
-        """Raise `TrainingDiverged` for the loss of a phase, with what went bad in the model on `batch`."""
-        text = f"the loss of the phase {phase!r} is not finite at step {step}"
-        if batch is not None:
-            loss = next(candidate.loss for candidate in self.phases if candidate.name == phase)
-            self.model.train()
-            text += f"; {find_fault(self.model, lambda: loss(batch))}"
-        raise TrainingDiverged(text)
+    def report_fault(self, phase: str, step: int) -> NoReturn:
+        """Raise `TrainingDiverged` for the loss of a phase, with what goes bad in the model on the latest batch."""
+        batch = self._latest
+        loss = next(candidate.loss for candidate in self.phases if candidate.name == phase)
+        self.model.train()
+        fault = find_fault(self.model, lambda: loss(batch))
+        raise TrainingDiverged(f"the loss of the phase {phase!r} is not finite at step {step}; {fault}")
 
     def scale_lr(self, factor: float) -> None:
         for player in self.players:

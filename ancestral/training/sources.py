@@ -122,9 +122,8 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
             f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
             " fill them in, drop those rows, or use a model that accepts them, such as probabilistic_pca"
         )
-    everything = Batch(data.x[:1], data.y, data.context)
-    _check_labels(everything, model)
-    _check_context(everything, model)
+    _check_labels(data.y, model)
+    _check_context(data.context, model)
     return SplitSource(data)
 
 
@@ -166,14 +165,14 @@ def _check_values(batch: Batch, model: Model) -> None:
     if isinstance(model.batching, Windows):
         shape = tuple(batch.x.shape[1:])
     Event(shape, model.event.support).check(batch.x, "x of the data", missing=_accepts_missing(model))
-    _check_labels(batch, model)
-    _check_context(batch, model)
+    _check_labels(batch.y, model)
+    _check_context(batch.context, model)
 
 
-def _check_labels(batch: Batch, model: Model) -> None:
-    if batch.y is None:
+def _check_labels(y: Tensor | None, model: Model) -> None:
+    if y is None:
         return
-    low, high = int(batch.y.min()), int(batch.y.max())
+    low, high = int(y.min()), int(y.max())
     if low < -1:
         raise InputError(f"labels must be 0, 1, ... or -1 where there is none, found {low}")
     if isinstance(model, Classifier) and high >= model.classes:
@@ -189,21 +188,21 @@ def _check_context_event(data: Data, model: Model) -> None:
         raise InputError(f"the data's context is {given} but this {type(model).__name__} is conditioned on {expected}")
 
 
-def _check_context(batch: Batch, model: Model) -> None:
+def _check_context(context: Tensor | None, model: Model) -> None:
     name = type(model).__name__
     if model.context_event is None:
-        if batch.context is not None:
+        if context is not None:
             raise InputError(
                 f"the data have a context but this {name} is unconditional;"
                 " build it with context_event=data.context_event, or take the data without context"
             )
         return
-    if batch.context is None:
+    if context is None:
         raise InputError(
             f"this {name} is conditional but the data have no context;"
             " data.with_labels_as_context() conditions on the labels"
         )
-    model.context_event.check(batch.context, "the context of the data")
+    model.context_event.check(context, "the context of the data")
 
 
 def _joined(values: Sequence[Tensor | None]) -> Tensor | None:

@@ -154,7 +154,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     (
         "a sampler of another width",
         lambda: Flow(sample_scale=0.9),
-        "samples follow the density",
+        "samples",
         "sample disagrees with the density",
     ),
     (

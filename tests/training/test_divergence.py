@@ -53,7 +53,8 @@ def check(model: Model, *words: str, **settings: object) -> str:
     return str(caught.value)
 
 
-def test_names_phase_step_and_layer(tmp_path: Path) -> None:
+def test_names_phase_step_and_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.training.engine._CHECKPOINT_SHARE", 0)
     model = Breaking("layer")
     message = check(model, "'wild'", "at step 7", "'network.1' (Tanh)", "weights after epoch 1", run_dir=tmp_path / "a")
     assert "\n" not in message

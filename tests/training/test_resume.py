@@ -141,6 +141,7 @@ def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.training.engine._CHECKPOINT_SHARE", 0)
     folder = tmp_path / "run"
     whole = torch.save
     written = []

@@ -24,7 +24,17 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn import functional as F
 
-from ancestral.interface import Classifier, ClosedFormFit, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
+from ancestral.interface import (
+    Classifier,
+    ClosedFormFit,
+    Encoder,
+    Event,
+    ExactDensity,
+    FitStep,
+    InputError,
+    Real,
+    Sampler,
+)
 from ancestral.models.linear.kmeans import KMeans
 from ancestral.registry import register
 
@@ -51,9 +61,11 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
     row, and its class, is its component.
     """
 
-    #: Rows of one chunk, and features in one block of it: both matrices stay in cache.
-    rows_at_once = 1024
-    features_at_once = 256
+    #: Rows of a chunk, features of a block of it, and the most features that are kept from the E for the M step: the
+    #: matrices at work stay in cache.
+    rows_at_once = 512
+    features_at_once = 128
+    features_kept = 4096
     #: A component with less than this many rows to its name is dead: it restarts at the least likely row.
     least_rows = 1e-6
 
@@ -109,8 +121,8 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         """ln p(x, z = k) for every row and component, (batch, components)."""
         shift = self._shift()
         natural = self._natural(shift)
-        parts = [self._log_joint((part - shift).T, natural).T for part in x.flatten(1).split(self.rows_at_once)]
-        return torch.cat(parts)
+        columns = [(part - shift).T for part in x.flatten(1).split(self.rows_at_once)]
+        return torch.cat([self._log_joint(part, natural, self._features(part)).T for part in columns])
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self._log_joints(x).logsumexp(1)
@@ -172,8 +184,9 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         for start in range(0, len(rows), self.rows_at_once):
             here = slice(start, start + self.rows_at_once)
             x = (rows[here] - shift).T.contiguous()
+            kept = list(self._features(x)) if natural.quadratic.shape[1] <= self.features_kept else None
             if labels is None:
-                joint = self._log_joint(x, natural)
+                joint = self._log_joint(x, natural, kept or self._features(x))
                 top = joint.amax(0)
                 q = joint.sub_(top).exp_()
                 mass = q.sum(0)
@@ -185,7 +198,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             total.linear.addmm_(q, x.T)
             weights = q.sum(0, keepdim=True) if self.covariance == "tied" else q
             first = 0
-            for block in self._features(x):
+            for block in kept or self._features(x):
                 total.quadratic[:, first : first + len(block)].addmm_(weights, block.T)
                 first += len(block)
         return total, evidence
@@ -252,11 +265,11 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         normaliser = self.event.size * math.log(2 * math.pi) + log_det + (linear * means).sum(1)
         return _Natural(self.weights.log() - 0.5 * normaliser, linear, quadratic)
 
-    def _log_joint(self, x: Tensor, natural: _Natural) -> Tensor:
+    def _log_joint(self, x: Tensor, natural: _Natural, features: Iterable[Tensor]) -> Tensor:
         """ln p(x, z = k) for centred columns x, (size, n) -> (components, n)."""
         joint = torch.addmm(natural.constant[:, None], natural.linear, x)
         first = 0
-        for block in self._features(x):
+        for block in features:
             joint = joint + natural.quadratic[:, first : first + len(block)] @ block
             first += len(block)
         return joint

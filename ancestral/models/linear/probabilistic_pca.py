@@ -1,0 +1,249 @@
+"""Probabilistic PCA (Roweis 1998; Tipping & Bishop 1999, "Probabilistic principal component analysis", JRSS B 61).
+
+    p(z) = N(0, I),  p(x | z) = N(mu + W z, s I),  hence  p(x) = N(mu, W W^T + s I)         (equations 2 to 4)
+
+with M = W^T W + s I and the posterior z | x ~ N(M^-1 W^T (x - mu), s M^-1) (equation 6 of the paper's section 3).
+
+`method="svd"` is the closed form, equations 7 and 8: s is the mean of the discarded eigenvalues of the sample
+covariance, W = U_q (Lambda_q - s I)^(1/2), with the paper's arbitrary rotation R = I. `method="em"` iterates equations
+25 to 28. With missing values (NaN) EM has only z as hidden variable: each row conditions on its observed entries, and the
+M step solves for each dimension's row of (W, mu) from the rows in which it is observed (Ilin & Raiko 2010, section
+3.2). Without missing values that step is the paper's own.
+
+Densities use M, of latent_dim squared entries, by the Woodbury identity. The arithmetic is in float64. Left out: mixtures of
+such models.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
+from ancestral.registry import register
+
+Method = Literal["svd", "em"]
+
+
+class _Posterior(NamedTuple):
+    """q(z) of rows, with the sums over them that the M step and F need."""
+
+    mean: Tensor  # (rows, latent)
+    covariance: Tensor  # (rows or 1, latent, latent)
+    log_det: Tensor  # (rows,) ln |covariance|
+    log_prob: Tensor  # (rows,) ln p(observed x)
+
+
+@register("ppca")
+class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
+    """Probabilistic PCA: a linear Gaussian latent-variable model, by closed form or by EM, with missing values too.
+
+    Parameters are float64 buffers: `mean` (size,), `loadings` W (size, latent_dim) and `noise_variance` s (). Where
+    `latent_dim` is None it is 10, or one less than the event's size if that is smaller.
+    """
+
+    accepts_missing = True
+    #: Rows whose own posterior covariances are held at once where values are missing.
+    rows_at_once = 2048
+    #: Below this share of the mean variance of a dimension the noise counts as zero.
+    least_noise = 1e-12
+
+    mean: Tensor
+    loadings: Tensor
+    noise_variance: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        context_event: Event | None = None,
+        latent_dim: int | None = None,
+        method: Method = "svd",
+    ) -> None:
+        super().__init__(event, context_event=context_event)
+        if context_event is not None:
+            raise InputError("ProbabilisticPCA is unconditional; build it without context_event")
+        self.latent_dim = min(10, event.size - 1) if latent_dim is None else latent_dim
+        if not 1 <= self.latent_dim < event.size:
+            raise InputError(f"latent_dim must be from 1 to {event.size - 1} for {event}, got {latent_dim}")
+        if method not in get_args(Method):
+            raise InputError(f"method must be 'svd' or 'em', got {method!r}")
+        self.method = method
+        start = torch.randn(event.size, self.latent_dim, dtype=torch.float64) / math.sqrt(self.latent_dim)
+        self.register_buffer("mean", torch.zeros(event.size, dtype=torch.float64))
+        self.register_buffer("loadings", start)
+        self.register_buffer("noise_variance", torch.tensor(0.5, dtype=torch.float64))
+
+    @classmethod
+    def supports(cls, event: Event) -> str | None:
+        if not isinstance(event.support, Real):
+            return "probabilistic PCA is a density on real numbers"
+        return None if event.size > 1 else "probabilistic PCA needs at least 2 dimensions"
+
+    @classmethod
+    def examples(cls) -> Iterable["ProbabilisticPCA"]:
+        yield cls(Event((2,), Real()), latent_dim=1)
+        yield cls(Event((5,), Real()), latent_dim=3, method="em")
+        yield cls(Event((1, 2, 3), Real()), latent_dim=2)
+
+    # -- Density, samples, codes -----------------------------------------------------------------------------------
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"z": (self.latent_dim,)}
+
+    @property
+    def prior(self) -> Distribution:
+        zeros = torch.zeros(self.latent_dim, dtype=self.dtype, device=self.device)
+        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+
+    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return (self.mean + z @ self.loadings.T).unflatten(1, self.event.shape)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        mean = self._decode(torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device), context)
+        return mean + self.noise_variance.sqrt() * torch.randn_like(mean)
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        posterior = self._posterior(x.flatten(1))
+        return MultivariateNormal(posterior.mean, posterior.covariance)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self._posterior(x.flatten(1)).log_prob
+
+    def _posterior(self, rows: Tensor, seen: Tensor | None = None) -> _Posterior:
+        """p(z | x) and ln p(x) given the entries of each row where `seen`, (batch, size), is 1; all without it."""
+        noise, latent = self.noise_variance, self.latent_dim
+        centred = rows - self.mean
+        if seen is None:
+            gram = (self.loadings.T @ self.loadings)[None]
+            count = rows.new_full((1,), self.event.size)
+        else:
+            centred = torch.where(seen > 0, centred, 0.0)
+            pairs = (self.loadings[:, :, None] * self.loadings[:, None]).flatten(1)
+            gram = (seen @ pairs).unflatten(1, (latent, latent))
+            count = seen.sum(1)
+        scale = torch.linalg.cholesky(gram + noise * torch.eye(latent, dtype=rows.dtype, device=rows.device))
+        log_det_m = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
+        inverse = torch.cholesky_inverse(scale)
+        projected = centred @ self.loadings
+        mean = (inverse @ projected[:, :, None]).squeeze(2) if seen is not None else projected @ inverse[0]
+        # Woodbury: x^T (W W^T + s I)^-1 x = (x^T x - x^T W M^-1 W^T x) / s, and the determinant lemma.
+        distance = (centred.square().sum(1) - (projected * mean).sum(1)) / noise
+        log_det = (count - latent) * noise.log() + log_det_m
+        log_prob = -0.5 * (count * math.log(2 * math.pi) + log_det + distance)
+        return _Posterior(mean, noise * inverse, (latent * noise.log() - log_det_m).expand(len(rows)), log_prob)
+
+    # -- Fit -------------------------------------------------------------------------------------------------------
+
+    def _fit_start(self, x: Tensor) -> None:
+        """The mean of the data; for EM, random loadings that explain half the variance."""
+        rows = x.flatten(1)
+        count = (~rows.isnan()).sum(0)
+        if bool((count == 0).any()):
+            raise InputError(f"dimension {int(count.argmin())} of the flattened data has no observed value; drop it")
+        self.mean.copy_(rows.nanmean(0))
+        variance = self._variance(rows)
+        if float(variance) == 0:
+            raise InputError("the data do not vary: every dimension is constant")
+        self.loadings.copy_(torch.randn_like(self.loadings) * (variance / (2 * self.latent_dim)).sqrt())
+        self.noise_variance.copy_(variance / 2)
+
+    def _fit_step(self, x: Tensor) -> FitStep:
+        """The closed form, whose objective is the mean log-likelihood; or one EM iteration, whose objective is F(theta, q)
+        after the M step, a lower bound of it. With missing values both concern the observed entries."""
+        rows = x.flatten(1)
+        missing = bool(rows.isnan().any())
+        if self.method == "svd":
+            if missing:
+                raise InputError("the closed form takes no missing values; build the model with method='em'")
+            return self._closed_form(rows)
+        return self._em_missing(rows) if missing else self._em_complete(rows)
+
+    def _closed_form(self, rows: Tensor) -> FitStep:
+        n, size = rows.shape
+        self.mean.copy_(rows.mean(0))
+        centred = rows - self.mean
+        # Of the covariance and the Gram matrix the smaller one: they share the eigenvalues above zero.
+        if size <= n:
+            values, vectors = torch.linalg.eigh(centred.T @ centred / n)
+            axes = vectors[:, -self.latent_dim :]
+        else:
+            values, vectors = torch.linalg.eigh(centred @ centred.T / n)
+            axes = torch.nn.functional.normalize(centred.T @ vectors[:, -self.latent_dim :], dim=0)
+        kept = values[-self.latent_dim :]
+        noise = values[: -self.latent_dim].clamp(min=0).sum() / (size - self.latent_dim)
+        self._set_noise(noise, rows)
+        self.loadings.copy_(axes * (kept - noise).clamp(min=0).sqrt())
+        log_det = kept.log().sum() + (size - self.latent_dim) * noise.log()
+        # At the solution tr(C^-1 S) is the number of dimensions.
+        return FitStep(float(-0.5 * (size * math.log(2 * math.pi) + log_det + size)))
+
+    def _em_complete(self, rows: Tensor) -> FitStep:
+        # The mean is the sample mean from the first step on (its maximum-likelihood value, section 3.2).
+        self.mean.copy_(rows.mean(0))
+        posterior = self._posterior(rows)
+        centred = rows - self.mean
+        second = len(rows) * posterior.covariance[0] + posterior.mean.T @ posterior.mean
+        cross = centred.T @ posterior.mean
+        loadings = torch.linalg.solve(second, cross.T).T  # equation 27
+        residual = centred.square().sum() - 2 * (cross * loadings).sum() + ((loadings.T @ loadings) * second).sum()
+        self.loadings.copy_(loadings)
+        self._set_noise(residual / rows.numel(), rows)  # equation 28
+        return self._trace(posterior.log_prob.sum(), posterior.log_det.sum(), second.trace(), rows.numel(), len(rows))
+
+    def _em_missing(self, rows: Tensor) -> FitStep:
+        size, latent = self.event.size, self.latent_dim
+        # Sums over the rows in which a dimension is observed, of (z, 1)(z, 1)^T and x (z, 1).
+        second = rows.new_zeros(size, (latent + 1) ** 2)
+        cross = rows.new_zeros(size, latent + 1)
+        log_prob, log_det, norm, squares, observed = (rows.new_zeros(()) for _ in range(5))
+        for part in rows.split(self.rows_at_once):
+            seen = (~part.isnan()).to(rows.dtype)
+            posterior = self._posterior(part, seen)
+            extended = torch.nn.functional.pad(posterior.mean, (0, 1), value=1.0)
+            moments = extended[:, :, None] * extended[:, None]
+            moments[:, :latent, :latent] += posterior.covariance
+            # About the present mean: the residual below is a difference of squares.
+            centred = torch.where(seen > 0, part - self.mean, 0.0)
+            second += seen.T @ moments.flatten(1)
+            cross += centred.T @ extended
+            log_prob += posterior.log_prob.sum()
+            log_det += posterior.log_det.sum()
+            norm += moments.diagonal(dim1=1, dim2=2)[:, :latent].sum()
+            squares += centred.square().sum()
+            observed += seen.sum()
+        moments = second.unflatten(1, (latent + 1, latent + 1))
+        solved = torch.linalg.solve(moments, cross)
+        # Each row of (W, mu) solves its normal equations, so the residual loses one product.
+        residual = squares - (solved * cross).sum()
+        self.loadings.copy_(solved[:, :latent])
+        self.mean += solved[:, latent]
+        self._set_noise(residual / observed, rows)
+        return self._trace(log_prob, log_det, norm, float(observed), len(rows))
+
+    def _trace(self, log_prob: Tensor, log_det: Tensor, norm: Tensor, observed: float, n: int) -> FitStep:
+        """F before and after the M step, per example.
+
+        F = E_q[ln p(x | z)] + E_q[ln p(z)] + H(q): after it the expected squared residual is the noise times the number
+        of observed entries; `norm` is the sum of E_q[z^T z], `log_det` that of ln |cov q|.
+        """
+        expected_likelihood = -0.5 * observed * (torch.log(2 * math.pi * self.noise_variance) + 1)
+        divergence = 0.5 * (norm - log_det - n * self.latent_dim)
+        expected, maximised = float(log_prob) / n, float(expected_likelihood - divergence) / n
+        return FitStep(maximised, (("E", expected), ("M", maximised)))
+
+    def _set_noise(self, noise: Tensor, rows: Tensor) -> None:
+        if not bool(noise > self.least_noise * self._variance(rows)):
+            raise InputError(
+                f"{self.latent_dim} latent dimensions explain the data without noise, so the likelihood has no bound;"
+                " use a smaller latent_dim (below the rank of the data) or add noise to the data"
+            )
+        self.noise_variance.copy_(noise)
+
+    def _variance(self, rows: Tensor) -> Tensor:
+        """The mean over the observed entries of the squared distance to the mean of their dimension."""
+        return (rows - rows.nanmean(0)).square().nanmean()

@@ -1,0 +1,73 @@
+"""Small bijections of every kind, perturbed away from their start, and the checks that all of them pass."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ancestral.bijections import (
+    ActNorm,
+    AffineCoupling,
+    Bijection,
+    Chain,
+    CheckerboardCoupling,
+    FactorOut,
+    Flatten,
+    Permutation,
+    Squeeze,
+)
+from ancestral.layers.coupling_networks import ConvConditioner, MLPConditioner
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def vector_coupling(features: int, *, first: bool, context_size: int = 0) -> AffineCoupling:
+    moved = features // 2 if first else features - features // 2
+    return AffineCoupling(MLPConditioner(features - moved, 2 * moved, (8, 8), context_size), first=first)
+
+
+def channel_coupling(channels: int, *, first: bool) -> AffineCoupling:
+    return AffineCoupling(ConvConditioner(channels // 2, channels, 4, 1), first=first)
+
+
+def checkerboard(channels: int, height: int, width: int, *, even: bool) -> CheckerboardCoupling:
+    return CheckerboardCoupling(ConvConditioner(channels, 2 * channels, 4, 1), height, width, even=even)
+
+
+def multiscale() -> Bijection:
+    rest = Chain([checkerboard(2, 2, 2, even=True), Flatten((2, 2, 2))])
+    steps = [checkerboard(1, 4, 4, even=False), Squeeze(), ActNorm(4), channel_coupling(4, first=True)]
+    return Chain([*steps, FactorOut(rest, (4, 2, 2))])
+
+
+#: Name -> (constructor, event shape).
+CASES: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
+    "coupling of the second half": (lambda: vector_coupling(5, first=False), (5,)),
+    "coupling of the first half": (lambda: vector_coupling(5, first=True), (5,)),
+    "coupling of channels": (lambda: channel_coupling(4, first=True), (4, 2, 3)),
+    "checkerboard, odd": (lambda: checkerboard(2, 3, 4, even=False), (2, 3, 4)),
+    "checkerboard, even": (lambda: checkerboard(1, 3, 3, even=True), (1, 3, 3)),
+    "actnorm of vectors": (lambda: ActNorm(3), (3,)),
+    "actnorm of images": (lambda: ActNorm(2), (2, 2, 3)),
+    "permutation": (lambda: Permutation([2, 0, 1]), (3,)),
+    "flip": (lambda: Permutation.flip(4), (4,)),
+    "squeeze": (Squeeze, (2, 4, 6)),
+    "flatten": (lambda: Flatten((2, 1, 3)), (2, 1, 3)),
+    "chain": (lambda: Chain([vector_coupling(4, first=i % 2 == 1) for i in range(6)]), (4,)),
+    "multi-scale": (multiscale, (1, 4, 4)),
+}
+
+
+def perturbed(module: M, size: float = 0.4) -> M:
+    """The module with noise added to every parameter, in evaluation mode."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(size * torch.randn_like(parameter))
+    return module.eval()
+
+
+def relative_error(value: Tensor, expected: Tensor) -> float:
+    """The largest error, relative to the largest entry of what was expected (at least 1)."""
+    value, expected = value.detach(), expected.detach()
+    return float((value - expected).abs().max() / expected.abs().max().clamp(min=1))

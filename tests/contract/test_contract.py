@@ -1,0 +1,89 @@
+"""Every registered model keeps the contract: its examples, and those on levels by dequantization, pass check_model."""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from ancestral.checks import CheckReport, check_model
+from ancestral.interface import Binary, BoundedDensity, Event, ExactDensity, InputError, Levels, Model, Real, Sampler
+from ancestral.registry import ModelInfo, build, list_models, supports
+
+MODELS = {info.name: info for info in list_models() if info.family != "user"}
+EVENTS = (
+    *(Event((4,), support) for support in (Binary(), Levels(5), Real())),
+    *(Event((3, 8, 8), support) for support in (Binary(), Levels(256), Real())),
+)
+
+
+def _dequantized(name: str, example: Model) -> Model:
+    """The same model for levels, small enough to be enumerated where the shape is."""
+    levels = 2 if example.event.size > 6 else 3
+    settings: Mapping[str, Any] = example.settings or {}
+    return build(name, Event(example.event.shape, Levels(levels)), context_event=example.context_event, **settings)
+
+
+def _cases() -> dict[str, Callable[[], Model]]:
+    found: dict[str, Callable[[], Model]] = {}
+    for name, info in MODELS.items():
+        for index, example in enumerate(info.cls.examples()):
+            found[f"{name}-{index}"] = functools.partial(lambda example: example, example)
+            real = isinstance(example.event.support, Real) and isinstance(example, ExactDensity)
+            levels = Event(example.event.shape, Levels(3))
+            if real and info.cls.supports(levels) is not None and supports(name, levels) is None:
+                found[f"{name}-{index}-dequantized"] = functools.partial(_dequantized, name, example)
+    return found
+
+
+CASES = _cases()
+
+
+@functools.cache
+def report(case: str) -> CheckReport:
+    return check_model(CASES[case](), verbose=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_model_keeps_the_contract(case: str) -> None:
+    report(case)
+
+
+@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
+def test_examples_are_enough_for_the_mathematics(info: ModelInfo) -> None:
+    """No property of a density may be skipped in all of a model's examples for their size."""
+    wanted = set()
+    if issubclass(info.cls, ExactDensity | BoundedDensity):
+        wanted.add("the total probability is 1")
+        if issubclass(info.cls, Sampler):
+            wanted.add("samples follow the density")
+    passed = {name for case in CASES if case.split("-")[0] == info.name for name in report(case).passed}
+    assert wanted <= passed, f"add a smaller example to {info.name}: {wanted - passed} is never checked"
+
+
+@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
+def test_registration_is_complete(info: ModelInfo) -> None:
+    examples = list(info.cls.examples())
+    assert examples, "examples() must yield at least one instance"
+    for example in examples:
+        assert type(example) is info.cls
+        json.dumps(example.settings)  # raises for anything that is no JSON value
+        assert supports(info.name, example.event) is None
+    source = inspect.getdoc(inspect.getmodule(info.cls)) or ""
+    assert any(character.isdigit() for character in source), (
+        "the module's docstring must give the source, with its year"
+    )
+    assert info.summary.endswith(".")
+
+
+@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
+def test_supports_agrees_with_build(info: ModelInfo) -> None:
+    for event in EVENTS:
+        reason = supports(info.name, event)
+        if reason is None:
+            assert build(info.name, event).event == event
+        else:
+            with pytest.raises(InputError, match=info.cls.__name__):
+                build(info.name, event)

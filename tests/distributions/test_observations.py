@@ -1,0 +1,138 @@
+"""Observation models: normalised, sampled by their own distribution function, stable far out, with the stated mean."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from ancestral.distributions import Bernoulli, Categorical, Delta, DiscretizedLogistic, Gaussian, Observation
+
+DISCRETE: dict[str, tuple[Observation, int]] = {
+    "bernoulli": (Bernoulli(), 2),
+    "categorical": (Categorical(5), 5),
+    "discretized logistic, 2 levels": (DiscretizedLogistic(2), 2),
+    "discretized logistic, 17 levels": (DiscretizedLogistic(17), 17),
+    "discretized logistic, 256 levels": (DiscretizedLogistic(256), 256),
+}
+
+
+def table(observation: Observation, parameters: Tensor, levels: int) -> Tensor:
+    """ln p of every level for parameters (batch, size, n), (batch, levels, n)."""
+    batch, _, n = parameters.shape
+    values = torch.arange(levels, dtype=parameters.dtype)
+    return torch.stack([observation.log_prob(parameters, v.expand(batch, n)) for v in values], 1)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])
+def test_probabilities_sum_to_one(name: str, scale: float, dtype: torch.dtype, tolerance: float) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = scale * torch.randn(64, observation.size, 3, dtype=dtype)
+    log_probs = table(observation, parameters, levels)
+    assert torch.isfinite(log_probs).all()
+    assert log_probs.max() <= 1e-6
+    torch.testing.assert_close(log_probs.logsumexp(1), torch.zeros(64, 3, dtype=dtype), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_from_uniform_inverts_the_distribution_function(name: str) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = torch.randn(1, observation.size, 1, dtype=torch.float64)
+    cumulative = table(observation, parameters, levels).exp().cumsum(1).flatten()
+    # Bernoulli draws 1 for small u, the others rise with u: either way a level's share of u is its probability.
+    u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    x = observation.from_uniform(parameters.expand(len(u), -1, -1), u[:, None]).flatten()
+    shares = torch.bincount(x.long(), minlength=levels) / len(u)
+    torch.testing.assert_close(shares.double().cumsum(0), cumulative, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "categorical"])
+def test_mean_is_the_expectation(name: str) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = torch.randn(8, observation.size, 3, dtype=torch.float64)
+    values = torch.arange(levels, dtype=torch.float64)[:, None]
+    expected = (table(observation, parameters, levels).exp() * values).sum(1)
+    torch.testing.assert_close(observation.mean(parameters), expected)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+def test_extreme_uniforms_stay_in_the_support(name: str, u: float) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = 10 * torch.randn(256, observation.size, 2)
+    x = observation.from_uniform(parameters, torch.full((256, 2), u))
+    assert ((x >= 0) & (x <= levels - 1) & (x == x.round())).all()
+
+
+def test_discretized_logistic_far_from_its_mean_is_exact_in_float32() -> None:
+    """Far out the mass of a cell is that of an exponential tail, and its logarithm falls linearly, never to -inf."""
+    observation = DiscretizedLogistic(256)
+    parameters = torch.tensor([[[1.0], [-7.0]]]).expand(256, 2, 1)
+    x = torch.arange(256.0)[:, None]
+    single = observation.log_prob(parameters, x)
+    double = observation.log_prob(parameters.double(), x.double())
+    assert torch.isfinite(single).all()
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-4)
+    slopes = double.flatten().diff()[1:-2]
+    torch.testing.assert_close(slopes, torch.full_like(slopes, 2 / 255 * math.exp(7)), rtol=1e-6, atol=0)
+
+
+def test_discretized_logistic_has_finite_gradients_everywhere() -> None:
+    parameters = (20 * torch.randn(512, 2, 3)).requires_grad_()
+    x = torch.randint(256, (512, 3)).float()
+    DiscretizedLogistic(256).log_prob(parameters, x).sum().backward()
+    assert parameters.grad is not None
+    assert torch.isfinite(parameters.grad).all()
+
+
+def test_gaussian_is_torch_normal_and_samples_it() -> None:
+    parameters = torch.randn(6, 2, 3, dtype=torch.float64)
+    mean, log_variance = parameters.unbind(1)
+    reference = Normal(mean, (0.5 * log_variance).exp())
+    x = torch.randn(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(Gaussian().log_prob(parameters, x), reference.log_prob(x))
+    torch.testing.assert_close(Gaussian().mean(parameters), mean)
+    u = torch.rand(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(Gaussian().from_uniform(parameters, u), reference.icdf(u))
+
+
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+def test_gaussian_samples_are_finite_at_the_ends(u: float) -> None:
+    assert torch.isfinite(Gaussian().from_uniform(torch.zeros(1, 2, 1), torch.full((1, 1), u))).all()
+
+
+def test_gaussian_log_variance_is_limited() -> None:
+    parameters = torch.tensor([[[0.0], [-1e4]]])
+    assert Gaussian().log_prob(parameters, torch.zeros(1, 1)).item() == pytest.approx(7 - 0.5 * math.log(2 * math.pi))
+
+
+def test_every_observation_has_a_gradient_in_each_parameter() -> None:
+    for observation, levels in [*DISCRETE.values(), (Gaussian(), 3)]:
+        parameters = torch.randn(32, observation.size, 2, requires_grad=True)
+        observation.log_prob(parameters, torch.randint(levels, (32, 2)).float()).sum().backward()
+        assert parameters.grad is not None
+        assert (parameters.grad.abs().sum((0, 2)) > 0).all()
+
+
+def test_sample_draws_each_dimension_on_its_own() -> None:
+    x = Bernoulli().sample(torch.zeros(1, 1, 4096))
+    assert abs(float(x.mean()) - 0.5) < 0.05
+
+
+def test_delta_has_all_mass_at_its_value() -> None:
+    value = torch.randn(3, 2)
+    delta = Delta(value)
+    assert delta.batch_shape == (3,)
+    assert delta.event_shape == (2,)
+    torch.testing.assert_close(delta.log_prob(value), torch.zeros(3))
+    assert delta.log_prob(value + 1).tolist() == [-math.inf] * 3
+    assert torch.equal(delta.sample(torch.Size([5])), value.expand(5, 3, 2))
+    assert torch.equal(delta.mean, value)
+    assert torch.equal(delta.mode, value)
+    assert torch.equal(delta.variance, torch.zeros(3, 2))
+    weight = value.clone().requires_grad_()
+    Delta(weight).rsample().sum().backward()
+    assert weight.grad is not None

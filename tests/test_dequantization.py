@@ -1,0 +1,211 @@
+"""Dequantized densities: the bound, the logit map and its log-determinant, the levels of samples and codes."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from ancestral.dequantization import Dequantized, DequantizedFit, DequantizedFlow, dequantize
+from ancestral.distributions import Delta
+from ancestral.interface import (
+    Batch,
+    Binary,
+    ClosedFormFit,
+    Decoder,
+    Encoder,
+    Event,
+    ExactDensity,
+    FitStep,
+    InputError,
+    Levels,
+    Losses,
+    Phase,
+    Real,
+    Sampler,
+    abilities,
+)
+
+LEVELS = Event((2,), Levels(4))
+
+
+class Uniform(Sampler, ExactDensity):
+    """The uniform density on the unit cube."""
+
+    def __init__(self, shape: tuple[int, ...] = (2,)) -> None:
+        super().__init__(Event(shape, Real()))
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        inside = ((x >= 0) & (x <= 1)).flatten(1).all(1)
+        return torch.where(inside, 0.0, -math.inf) + 0 * self.weight
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return torch.rand(n, *self.event.shape)
+
+    def phases(self) -> Sequence[Phase]:
+        def loss(batch: Batch) -> Losses:
+            return Losses(-self._log_prob(batch.x, batch.context).mean())
+
+        return [Phase("model", [self.weight], loss)]
+
+
+class Scale(Sampler, ExactDensity, Encoder, Decoder):
+    """z = x / scale with a standard normal prior."""
+
+    def __init__(self, scale: float = 2.0) -> None:
+        super().__init__(Event((2,), Real()))
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"z": (2,)}
+
+    @property
+    def prior(self) -> Distribution:
+        zero = torch.zeros(2, dtype=self.dtype)
+        return Independent(Normal(zero, zero + 1), 1)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.prior.log_prob(x / self.scale) - 2 * self.scale.log()
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        return Delta(x / self.scale)
+
+    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return z * self.scale
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return self.scale * torch.randn(n, 2, dtype=self.dtype)
+
+    def phases(self) -> Sequence[Phase]:
+        return []
+
+
+class Mean(Sampler, ExactDensity, ClosedFormFit):
+    """A unit Gaussian around the data's mean."""
+
+    def __init__(self) -> None:
+        super().__init__(Event((2,), Real()))
+        self.register_buffer("centre", torch.zeros(2))
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return Normal(self.centre, 1.0).log_prob(x).sum(1)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return self.centre + torch.randn(n, 2)
+
+    def _fit_start(self, x: Tensor) -> None:
+        self.centre.zero_()
+
+    def _fit_step(self, x: Tensor) -> FitStep:
+        self.centre.copy_(x.mean(0))
+        objective = float(self._log_prob(x, None).mean())
+        return FitStep(objective, (("M", objective),))
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((2,), 4), ((3, 4, 4), 256)])
+def test_a_uniform_model_scores_the_logarithm_of_the_levels(shape: tuple[int, ...], levels: int) -> None:
+    event = Event(shape, Levels(levels))
+    model = dequantize(Uniform(shape), event)
+    x = torch.randint(levels, (5, *shape))
+    expected = torch.full((5,), -event.size * math.log(levels))
+    torch.testing.assert_close(model.elbo(x), expected)
+    torch.testing.assert_close(model.log_prob_lower_bound(x, importance_samples=3), expected)
+    (phase,) = model.phases()
+    torch.testing.assert_close(phase.loss(model.prepare(Batch(x))).total, -expected[0])
+
+
+def test_each_kind_keeps_the_abilities_that_survive() -> None:
+    assert type(dequantize(Uniform(), LEVELS)) is Dequantized
+    assert type(dequantize(Scale(), LEVELS)) is DequantizedFlow
+    assert type(dequantize(Mean(), LEVELS)) is DequantizedFit
+    assert abilities(Dequantized) == ("Sampler", "BoundedDensity")
+    assert abilities(DequantizedFlow) == ("Sampler", "BoundedDensity", "Decoder", "Encoder")
+    assert abilities(DequantizedFit) == ("Sampler", "BoundedDensity", "ClosedFormFit")
+
+
+@pytest.mark.parametrize("build", [Scale, Uniform])
+def test_the_map_to_the_inner_space_has_its_log_determinant(build: type[Scale] | type[Uniform]) -> None:
+    model = dequantize(build().double(), LEVELS)
+    y = 4 * torch.rand(8, 2, dtype=torch.float64)
+    z, log_det = model.to_inner(y)
+    torch.testing.assert_close(model.from_inner(z), y)
+    for row in range(len(y)):
+        jacobian = torch.autograd.functional.jacobian(lambda v: model.to_inner(v[None])[0][0], y[row])
+        assert isinstance(jacobian, Tensor)
+        torch.testing.assert_close(log_det[row], torch.linalg.slogdet(jacobian).logabsdet)
+
+
+def test_the_logit_map_is_finite_at_both_ends_in_float32() -> None:
+    model = dequantize(Scale(), Event((2,), Levels(256)))
+    for y in (0.0, 256.0):
+        z, log_det = model.to_inner(torch.full((1, 2), y))
+        assert torch.isfinite(z).all()
+        assert torch.isfinite(log_det).all()
+        torch.testing.assert_close(model.from_inner(z), torch.full((1, 2), y), rtol=1e-5, atol=1e-4)
+
+
+def test_the_bound_approaches_the_mass_of_the_cell() -> None:
+    model = dequantize(Scale().double(), LEVELS)
+    x = torch.tensor([[1, 2]])
+    # The logit is monotone: the mass of a cell is a product of normal interval masses.
+    edges = torch.stack([model.to_inner(x + shift)[0] for shift in (torch.zeros(1, 2).double(), torch.ones(1, 2))])
+    exact = Normal(0.0, 2.0).cdf(edges).diff(dim=0).log().sum()
+    with torch.no_grad():
+        assert abs(float(model.log_prob_lower_bound(x, importance_samples=100_000) - exact)) < 5e-3
+        assert float(model.elbo(x, samples=10_000)) < float(exact)
+
+
+def test_flow_codes_decode_to_every_level_exactly() -> None:
+    event = Event((2,), Levels(256))
+    model = dequantize(Scale(), event)
+    assert isinstance(model, DequantizedFlow)
+    x = torch.arange(256.0)[:, None].expand(256, 2)
+    assert torch.equal(model.decode(model.encode(x).mean), x)
+
+
+def test_samples_are_levels() -> None:
+    event = Event((2,), Levels(4))
+    x = dequantize(Scale(100.0), event).sample(1000)
+    event.check(x)
+    assert set(x.unique().tolist()) == {0.0, 1.0, 2.0, 3.0}
+
+
+def test_a_fit_climbs_one_objective_and_leaves_the_global_generator() -> None:
+    model = dequantize(Mean(), LEVELS)
+    assert isinstance(model, DequantizedFit)
+    x = torch.randint(4, (50, 2))
+    state = torch.get_rng_state()
+    model.fit_start(x)
+    steps = [model.fit_step(x) for _ in range(2)]
+    assert torch.equal(state, torch.get_rng_state())
+    assert steps[0] == steps[1]
+    # The objective is in data units: nats of the dequantized levels, as the bound is.
+    assert steps[0].objective == pytest.approx(float(model.elbo(x, samples=2000).mean()), abs=0.02)
+    assert steps[0].trace == (("M", steps[0].objective),)
+
+
+def test_copies_share_nothing() -> None:
+    model = dequantize(Scale(), LEVELS)
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        next(twin.parameters()).fill_(5.0)
+    assert next(model.parameters()).item() == 2.0
+
+
+def test_only_samplers_on_levels_are_dequantized() -> None:
+    class Unsampled(ExactDensity):
+        def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+            return x.sum(1)
+
+        def phases(self) -> Sequence[Phase]:
+            return []
+
+    with pytest.raises(InputError, match="no Sampler"):
+        dequantize(Unsampled(Event((2,), Real())), LEVELS)
+    with pytest.raises(InputError, match="only data on Levels"):
+        dequantize(Uniform(), Event((2,), Binary()))

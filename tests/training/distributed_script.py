@@ -1,0 +1,56 @@
+"""Trains toys on several processes and writes their weights: `python distributed_script.py DEVICES FILE RUN_DIR`."""
+
+import sys, faulthandler; faulthandler.dump_traceback_later(60)
+from pathlib import Path
+
+import torch
+from torch import nn
+from training_toys import PLANE, Gaussian, points
+
+from ancestral.data import Data, Split
+from ancestral.interface import SGD, Batch, Event, Losses, Model, Phase
+from ancestral.training import Cosine, fit
+
+
+class Pair(Model):
+    """Two phases without noise, the second on every other batch."""
+
+    monitor = None
+
+    def __init__(self, event: Event = PLANE) -> None:
+        super().__init__(event)
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def phases(self) -> list[Phase]:
+        return [
+            Phase("first", list(self.first.parameters()), self._first, optimizer=SGD(0.05)),
+            Phase("second", list(self.second.parameters()), self._second, every=2, optimizer=SGD(0.05)),
+        ]
+
+    def _first(self, batch: Batch) -> Losses:
+        return Losses((self.second(self.first(batch.x)) - batch.x).square().mean())
+
+    def _second(self, batch: Batch) -> Losses:
+        return Losses((self.second(self.first(batch.x)) + batch.x).square().mean())
+
+
+def main(devices: int, file: Path, run_dir: Path) -> None:
+    torch.set_num_threads(1)
+    data = Data("points", PLANE, *(Split(points(n, n), PLANE) for n in (50, 20, 10)))
+    shared = {"accelerator": "cpu", "devices": devices, "progress": False}
+    gaussian, pair = Gaussian(), Pair()
+    report = fit(
+        gaussian, data, epochs=3, batch_size=16, schedule=Cosine(), ema=0.9, run_dir=run_dir, log_every=2, **shared
+    )
+    # Batches of 13 and 12 rows: the processes' shares are uneven.
+    fit(pair, data, epochs=3, batch_size=13, accumulate=2, clip_gradient=1.0, **shared)
+    if devices == 1 or torch.distributed.get_rank() == 0:
+        weights = {**gaussian.state_dict(), **pair.state_dict()}
+        torch.save({"weights": weights, "history": report.history}, file)
+    if devices > 1:
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
