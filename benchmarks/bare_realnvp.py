@@ -1,6 +1,6 @@
 """Frozen: RealNVP on vectors as a bare PyTorch loop, the yardstick of `benchmarks.realnvp`. Imports nothing of ours.
 
-Eight affine couplings of alternating halves, log-scale 2 tanh(raw), conditioners that see their input clipped to
+Eight affine couplings of alternating halves, log-scale tanh(raw), conditioners that see their input clipped to
 [-20, 20]. The two halves stay apart from the first coupling to the last: nothing is concatenated.
 """
 
@@ -33,7 +33,7 @@ class BareRealNVP(nn.Module):
         log_det: Tensor | float = 0.0
         for network in self.networks:
             shift, raw = network(F.hardtanh(kept, -20, 20)).split(self.width, dim=1)
-            log_scale = 2 * raw.tanh()
+            log_scale = raw.tanh()
             moved = torch.addcmul(shift, moved, log_scale.exp())
             log_det = log_det + log_scale.sum()
             kept, moved = moved, kept

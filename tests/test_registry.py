@@ -99,9 +99,9 @@ def test_levels_are_dequantized_by_build() -> None:
 
 def test_unknown_names_and_settings_suggest_the_nearest() -> None:
     line()
-    with pytest.raises(InputError, match=r"there is no model 'lime'; did you mean 'line'\?"):
+    with pytest.raises(InputError, match=r"there is no model 'lime' \(did you mean 'line'\?\)"):
         find_model("lime")
-    with pytest.raises(InputError, match=r"no setting 'scales'; did you mean 'scale'\?.*hidden"):
+    with pytest.raises(InputError, match=r"no setting 'scales' \(did you mean 'scale'\?\).*hidden"):
         build("line", Event((2,), Real()), scales=1.0)
     with pytest.raises(InputError, match="does not support"):
         build("line", Event((2,), Binary()))

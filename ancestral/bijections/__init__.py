@@ -3,7 +3,7 @@
 from ancestral.bijections.actnorm import ActNorm
 from ancestral.bijections.bijection import Bijection
 from ancestral.bijections.chain import Chain
-from ancestral.bijections.coupling import AffineCoupling, CheckerboardCoupling
+from ancestral.bijections.coupling import AffineCoupling, AlternatingCouplings, CheckerboardCoupling
 from ancestral.bijections.multiscale import FactorOut, Flatten
 from ancestral.bijections.permutation import Permutation
 from ancestral.bijections.squeeze import Squeeze
@@ -11,6 +11,7 @@ from ancestral.bijections.squeeze import Squeeze
 __all__ = [
     "ActNorm",
     "AffineCoupling",
+    "AlternatingCouplings",
     "Bijection",
     "Chain",
     "CheckerboardCoupling",

@@ -3,11 +3,13 @@
 One part of the variables passes unchanged and tells a network, the conditioner, how to scale and shift the other part:
 z = x exp(s) + t, with the log-determinant sum(s) (equations 4 to 6).
 
-Two choices keep float32 accurate far outside the data. The log-scale is s = 2 tanh(raw): the paper's learned factor in
-front of tanh is left to the network's last layer, and the fixed one bounds the condition number. The conditioner sees
-its input clipped to [-20, 20], far beyond standardised data: outside, the coupling is affine with constant
-coefficients, so an error in one half is not multiplied by the size of the other.
+Two choices keep float32 accurate far outside the data. The log-scale is s = tanh(raw), without the paper's learned
+factor: a variable shrinks at most e-fold in a coupling, so that a chain of them does not drown it in the rounding of
+what is added to it. And the conditioner sees its input clipped to [-20, 20], far beyond standardised data: outside,
+the coupling is affine with constant coefficients, so an error in one half is not multiplied by the size of the other.
 """
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -15,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.bijections.bijection import Bijection
+from ancestral.bijections.chain import Chain
 
-LOG_SCALE_BOUND = 2.0
 CLIP = 20.0
 
 
@@ -37,25 +39,66 @@ class AffineCoupling(Bijection):
         self, x: Float[Tensor, "batch *event"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         kept, moved = self._split(x)
-        shift, log_scale = _coefficients(self.conditioner, kept, context)
-        moved = torch.addcmul(shift, moved, log_scale.exp())
-        return self._join(kept, moved), log_scale.flatten(1).sum(1)
+        moved, log_det = _transform(moved, *_coefficients(self.conditioner, kept, context))
+        return self._join(kept, moved), log_det
 
     def inverse(
         self, z: Float[Tensor, "batch *event"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         kept, moved = self._split(z)
-        shift, log_scale = _coefficients(self.conditioner, kept, context)
-        moved = (moved - shift) * torch.exp(-log_scale)
-        return self._join(kept, moved), -log_scale.flatten(1).sum(1)
+        moved, log_det = _restore(moved, *_coefficients(self.conditioner, kept, context))
+        return self._join(kept, moved), log_det
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        half = x.shape[1] // 2
-        start, end = x.split([half, x.shape[1] - half], dim=1)
+        start, end = _halves(x)
         return (end, start) if self.first else (start, end)
 
     def _join(self, kept: Tensor, moved: Tensor) -> Tensor:
         return torch.cat([moved, kept] if self.first else [kept, moved], dim=1)
+
+
+class AlternatingCouplings(Bijection):
+    """Couplings of the halves of a vector, (batch, features), in turn: the second half moves first.
+
+    The same map as a chain of `AffineCoupling`, but the halves stay apart from the first coupling to the last, which
+    saves a copy and all strided access in between. Each coupling may have a bijection that its output goes through, as
+    the paper's batch norm: pass as many `norms` as `conditioners`, or none.
+    """
+
+    def __init__(self, conditioners: Sequence[nn.Module], norms: Sequence[Bijection] = ()) -> None:
+        super().__init__()
+        self.conditioners = nn.ModuleList(conditioners)
+        self.norms = nn.ModuleList(norms or (Chain([]) for _ in conditioners))
+
+    def forward(
+        self, x: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        total = x.new_zeros(len(x))
+        kept, moved = _halves(x)
+        for conditioner, norm in zip(self.conditioners, self.norms, strict=True):
+            moved, log_det = _transform(moved, *_coefficients(conditioner, kept, context))
+            total = total + log_det
+            moved, log_det = norm(moved)
+            kept, moved, total = moved, kept, total + log_det
+        return torch.cat([moved, kept] if self._odd else [kept, moved], dim=1), total
+
+    def inverse(
+        self, z: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        total = z.new_zeros(len(z))
+        first, second = _halves(z)
+        kept, moved = (second, first) if self._odd else (first, second)
+        for conditioner, norm in zip(reversed(self.conditioners), reversed(self.norms), strict=True):
+            assert isinstance(norm, Bijection)
+            kept, (moved, log_det) = moved, norm.inverse(kept)
+            total = total + log_det
+            moved, log_det = _restore(moved, *_coefficients(conditioner, kept, context))
+            total = total + log_det
+        return torch.cat([kept, moved], dim=1), total
+
+    @property
+    def _odd(self) -> bool:
+        return len(self.conditioners) % 2 == 1
 
 
 class CheckerboardCoupling(Bijection):
@@ -77,21 +120,33 @@ class CheckerboardCoupling(Bijection):
     def forward(
         self, x: Float[Tensor, "batch c h w"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch c h w"], Float[Tensor, " batch"]]:
-        shift, log_scale = self._coefficients(x, context)
-        return torch.addcmul(shift, x, log_scale.exp()), log_scale.flatten(1).sum(1)
+        return _transform(x, *self._coefficients(x, context))
 
     def inverse(
         self, z: Float[Tensor, "batch c h w"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch c h w"], Float[Tensor, " batch"]]:
-        shift, log_scale = self._coefficients(z, context)
-        return (z - shift) * torch.exp(-log_scale), -log_scale.flatten(1).sum(1)
+        return _restore(z, *self._coefficients(z, context))
 
     def _coefficients(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         shift, log_scale = _coefficients(self.conditioner, x * (1 - self.moves), context)
         return shift * self.moves, log_scale * self.moves
 
 
+def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    half = x.shape[1] // 2
+    first, second = x.split([half, x.shape[1] - half], dim=1)
+    return first, second
+
+
 def _coefficients(conditioner: nn.Module, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Shift and bounded log-scale of the transformed variables."""
     shift, raw = conditioner(F.hardtanh(kept, -CLIP, CLIP), context).chunk(2, dim=1)
-    return shift, LOG_SCALE_BOUND * raw.tanh()
+    return shift, raw.tanh()
+
+
+def _transform(moved: Tensor, shift: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.addcmul(shift, moved, log_scale.exp()), log_scale.flatten(1).sum(1)
+
+
+def _restore(moved: Tensor, shift: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+    return (moved - shift) * torch.exp(-log_scale), -log_scale.flatten(1).sum(1)

@@ -9,8 +9,8 @@ from ancestral.checks.report import Property, needs, require
 from ancestral.checks.subject import Subject, number_of_values
 from ancestral.interface import Autoregressive, Event
 
-#: Rows that go through the model for one of these properties, and dimensions that are tried, at most.
-MOST_ROWS, MOST_TRIED = 8192, 512
+#: Rows that go through the model for one of these properties, and operations for them, at most.
+MOST_ROWS, BUDGET = 8192, 2.0**35
 
 
 def orders_are_permutations(subject: Subject) -> None:
@@ -29,7 +29,7 @@ def conditionals_see_the_past_alone(subject: Subject) -> None:
     model = subject.precise
     assert isinstance(model, Autoregressive)
     x, context = subject.observations(1, torch.float64), subject.contexts(1)
-    tried = _tried(subject, MOST_ROWS)
+    tried = _tried(subject, 1)
     # Row i is x with dimension tried[i] changed; no conditional before that dimension may notice.
     changed = x.flatten(1).repeat(len(tried), 1)
     changed[torch.arange(len(tried)), tried] = _another(subject.event, changed[torch.arange(len(tried)), tried])
@@ -55,7 +55,7 @@ def conditionals_are_normalised(subject: Subject) -> None:
     assert isinstance(model, Autoregressive)
     assert values is not None
     x, context = subject.observations(1, torch.float64), subject.contexts(1)
-    tried = _tried(subject, max(1, MOST_ROWS // values))
+    tried = _tried(subject, values)
     # Row (i, v) is x with dimension tried[i] set to v: its own conditional must sum to 1 over v.
     settings = x.flatten(1).repeat(len(tried) * values, 1).unflatten(0, (len(tried), values))
     settings[torch.arange(len(tried)), :, tried] = torch.arange(values, dtype=x.dtype, device=x.device)
@@ -90,8 +90,8 @@ def likelihood_averages_probabilities(subject: Subject) -> None:
 
 
 def _tried(subject: Subject, rows: int) -> Tensor:
-    """The dimensions to change: all of them, or as many as `rows` allows, spread evenly with both ends among them."""
-    count = min(subject.event.size, rows, MOST_TRIED)
+    """The dimensions to change, at `rows` rows each: all of them, or as many as are affordable, spread evenly."""
+    count = min(subject.event.size, max(1, subject.rows(MOST_ROWS, least=16, budget=BUDGET) // rows))
     return torch.linspace(0, subject.event.size - 1, count).round().long().unique()
 
 

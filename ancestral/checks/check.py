@@ -54,6 +54,8 @@ def _run(one: Property, subject: Subject, report: CheckReport) -> str:
             one.check(subject)
         except Broken as fault:
             raise CheckFailure(one.name, f"{subject.name}: {fault}") from fault
+        except InputError as error:
+            raise CheckFailure(one.name, f"{subject.name} refuses what it must accept: {error}") from error
         except Skipped as skipped:
             reason = str(skipped)
     if reason is None:

@@ -63,7 +63,10 @@ def total_probability_is_one(subject: Subject) -> None:
 def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
     model, n = subject.precise, subject.rows(16)
     assert isinstance(model, BoundedDensity)
-    repeats = max(16, min(repeats, 2**18 // (26 * n * subject.event.size)))  # 26 weights for each
+    # 26 weights for each: 1 and 4 for the two elbos, 1, 4 and 16 for the bounds.
+    repeats = subject.rows(26 * n * repeats, budget=2.0**34) // (26 * n)
+    if repeats < 8:
+        raise Skipped(f"{subject.cost:.0e} operations for a row are too many for a statistical test")
     x, context = subject.observations(n, torch.float64), subject.contexts(n)
     rows = x.repeat_interleave(repeats, 0)
     shared = None if context is None else context.repeat_interleave(repeats, 0)
@@ -142,7 +145,7 @@ def samples_are_stationary(subject: Subject) -> None:
     model = copy.deepcopy(subject.precise)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
-    n, context = subject.rows(1024), subject.single_contexts[0]
+    n, context = subject.rows(1024, least=64), subject.single_contexts[0]
     learn, test = model.sample(2 * n, context=context, generator=subject.generator()).split(n)
     parameters = list(model.requires_grad_(True).parameters())
     gradients = torch.autograd.grad(model.log_prob(learn, context=context).mean(), parameters, allow_unused=True)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from ancestral.interface import (
     Batch,
@@ -118,9 +119,18 @@ class Subject:
     def name(self) -> str:
         return type(self.original).__name__
 
-    def rows(self, most: int) -> int:
-        """How many observations to use: `most` for small ones, fewer for large ones, so that a check stays quick."""
-        return max(4, min(most, 2**16 // self.event.size))
+    @functools.cached_property
+    def cost(self) -> float:
+        """Multiplications and additions that one observation takes, forward."""
+        model, n = copy.deepcopy(self.original), 2
+        with FlopCounterMode(display=False) as counter, seeded(self.generator(), model.device):
+            for phase in model.phases():
+                phase.loss(model.prepare(self.batch(n)))
+        return max(counter.get_total_flops() / n, 2.0**15 * self.event.size)
+
+    def rows(self, most: int, *, least: int = 4, budget: float = 2.0**31) -> int:
+        """How many observations to use: `most` for small models, fewer for large ones, so that a check stays quick."""
+        return max(least, min(most, int(budget / self.cost)))
 
     def generator(self) -> torch.Generator:
         """A new generator with a seed of its own at each call."""

@@ -13,8 +13,8 @@ from rich.table import Table
 from ancestral.cli.comparison import Comparison, Entry, compare, default_models
 from ancestral.cli.comparison_report import comparison_page
 from ancestral.cli.comparison_rows import (
-    LIKELIHOOD,
-    SAMPLES_ONLY,
+    LIKELIHOOD_SHORT,
+    SAMPLES_ONLY_SHORT,
     TEXT_COLUMNS,
     likelihood_row,
     samples_only_row,
@@ -90,21 +90,22 @@ def _conclude(screen: Console, entry: Entry) -> None:
 
 
 def _print_tables(screen: Console, result: Comparison) -> None:
-    table = _table(f"likelihood, best first (±: {spread_of(result)})", LIKELIHOOD)
+    table = _table(f"likelihood, best first; ±: {spread_of(result)}", LIKELIHOOD_SHORT)
     for entry in result.ranked:
-        table.add_row(*likelihood_row(entry, result), style="dim italic" if entry is result.baseline else None)
+        cells = likelihood_row(entry, result, short=True)
+        table.add_row(*cells, style="dim italic" if entry is result.baseline else None)
     screen.print(table)
     if result.density_free:
-        table = _table("without a density: judged by samples alone (Fréchet distance, 0 is best)", SAMPLES_ONLY)
+        table = _table("without a density: judged by samples, 0 is best", SAMPLES_ONLY_SHORT)
         for entry in result.density_free:
-            table.add_row(*samples_only_row(entry))
+            table.add_row(*samples_only_row(entry, short=True))
         screen.print(table)
     for entry in result.failed:
         screen.print(f"not in the table: {entry.name}: {entry.failure}", soft_wrap=True)
 
 
 def _table(title: str, headers: Sequence[str]) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i < TEXT_COLUMNS else "right", no_wrap=i < TEXT_COLUMNS)
+        table.add_column(header, justify="left" if i < TEXT_COLUMNS else "right", overflow="fold", no_wrap=i > 0)
     return table

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.baselines import independent
+from ancestral.cli.runs import count_parameters, rows_to_judge_samples
 from ancestral.data import Data, Split
 from ancestral.evaluation import SampleQuality, Score, bits_per_dim, evaluate, evaluate_samples
 from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Sampler
 from ancestral.registry import build, find_model, list_models, supports
-from ancestral.training import Report, TrainingDiverged, fit
+from ancestral.training import Cosine, Report, TrainingDiverged, fit
 
 #: Importance samples of every lower bound: one number for all, so that bounds are compared alike.
 IMPORTANCE_SAMPLES = 64
@@ -24,6 +25,8 @@ TEST_ROWS = 2000
 _TRAINING_SHARE = 0.72
 #: Seconds that the closed-form models and the start are reckoned to take.
 _SET_UP = 12.0
+#: Seconds for 1,000 samples above which a sampler is timed on 64.
+_SLOW_SAMPLER = 10.0
 #: Epochs without a better validation that end a training early.
 _PATIENCE = 60
 
@@ -36,8 +39,24 @@ _FAMILIES = {
     "autoregressive": ("gated_pixelcnn", "made"),
 }
 
-#: Settings for minutes of training on two cores, by the kind of data; where there are none the model's own are taken.
-_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {}
+#: Settings of models, and then of their training, for minutes on two cores, by the kind of data; the library's own
+#: defaults are used where there are none.
+_SETTINGS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {
+    ("gaussian_mixture", "small image"): ({"components": 60, "covariance": "diagonal"}, {}),
+    ("gaussian_mixture", "image"): ({"components": 30, "covariance": "diagonal"}, {"max_iterations": 30}),
+    ("gaussian_mixture", "vector"): ({"components": 20}, {}),
+    ("dcgan", "small image"): ({"latent_dim": 32, "channels": 32, "upsampling": "nearest"}, {}),
+    ("dcgan", "image"): ({"latent_dim": 64, "channels": 24}, {}),
+    ("vae", "small image"): ({"latent_dim": 16, "hidden": [256, 128], "activation": "relu"}, {"lr": 2e-3}),
+    ("vae", "image"): ({"latent_dim": 32, "hidden": [400, 200], "activation": "relu"}, {}),
+    ("vae", "vector"): ({"latent_dim": 8, "hidden": [128, 128], "activation": "relu"}, {}),
+    ("realnvp", "small image"): ({"channels": 32, "blocks": 1, "dropout": 0.1}, {"lr": 2e-3, "clip_gradient": 50.0}),
+    ("realnvp", "image"): ({"channels": 24, "blocks": 1}, {"clip_gradient": 100.0}),
+    ("gated_pixelcnn", "small image"): ({"channels": 32, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0}),
+    ("gated_pixelcnn", "image"): ({"channels": 24, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0}),
+    ("made", "small image"): ({"hidden": [256]}, {}),
+}
+_BATCH_SIZE, _WARM_UP = 64, 50
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,7 @@ class Entry:
     name: str
     family: str
     settings: Mapping[str, Any]
+    training: Mapping[str, Any]
     trials: list[Trial] = field(default_factory=list)
     failure: str | None = None
 
@@ -150,16 +170,15 @@ def compare(
 ) -> Comparison:
     """Train and measure each of the named models; one that fails becomes an entry that says why."""
     started = time.perf_counter()
-    families = {info.name: info.family for info in list_models()}
-    entries = [Entry(name, families[name], settings_for(name, data)) for name in names]
     by_gradient = sum(not issubclass(find_model(name), ClosedFormFit) for name in names)
     budget = max(60 * minutes - _SET_UP, 30 * minutes) * _TRAINING_SHARE / (max(by_gradient, 1) * seeds)
+    entries = [planned(name, data, budget) for name in names]
     test = _some_rows(data.test, TEST_ROWS)
     for entry in entries:
         for seed in range(seeds):
             on_start(entry, seed)
             try:
-                entry.trials.append(_trial(entry, data, test, seed, budget, progress))
+                entry.trials.append(_trial(entry, data, test, seed, progress))
             except (InputError, TrainingDiverged) as error:
                 entry.failure = " ".join(str(error).split())
                 break
@@ -169,16 +188,22 @@ def compare(
     )
 
 
-def settings_for(name: str, data: Data) -> dict[str, Any]:
-    """Settings for minutes of training on two cores, by the size of an observation."""
+def planned(name: str, data: Data, budget: float) -> Entry:
+    """The model with settings for `budget` seconds of training on data of this kind."""
+    family = next(info.family for info in list_models() if info.cls is find_model(name))
     kind = "vector" if len(data.event.shape) < 3 else "small image" if data.event.size <= 256 else "image"
-    return dict(_SETTINGS.get((name, kind), {}))
+    settings, training = _SETTINGS.get((name, kind), ({}, {}))
+    if not issubclass(find_model(name), ClosedFormFit):
+        training = {"batch_size": _BATCH_SIZE, "schedule": Cosine(warmup_steps=_WARM_UP), **training}
+        if find_model(name).monitor is not None:
+            training["patience"] = _PATIENCE
+    return Entry(name, family, settings, {"minutes": budget / 60, **training})
 
 
-def _trial(entry: Entry, data: Data, test: Split, seed: int, budget: float, progress: bool) -> Trial:
+def _trial(entry: Entry, data: Data, test: Split, seed: int, progress: bool) -> Trial:
     torch.manual_seed(seed)
     model = build(entry.name, data.event, **entry.settings)
-    report = fit(model, data, minutes=budget / 60, seed=seed, patience=_PATIENCE, progress=progress)
+    report = fit(model, data, seed=seed, progress=progress, **entry.training)
     if report.interrupted:
         raise KeyboardInterrupt
     measured: dict[str, Any] = {}
@@ -188,34 +213,28 @@ def _trial(entry: Entry, data: Data, test: Split, seed: int, budget: float, prog
     if isinstance(model, Sampler):
         measured["sample_seconds"], measured["samples"] = _timed_samples(model, seed)
         if not isinstance(model, ExactDensity | BoundedDensity):
-            measured["quality"] = evaluate_samples(model, test, seed=seed)
+            measured["quality"] = evaluate_samples(model, rows_to_judge_samples(data), seed=seed)
     return Trial(
         seed=seed,
-        parameters=_size(model),
+        parameters=count_parameters(model),
         train_seconds=report.seconds,
         curve=_curve(report, model),
-        trace=tuple(report.trace or ()),
+        trace=tuple(report.trace),
         epochs=report.epochs,
         **measured,
     )
 
 
 def _timed_samples(model: Sampler, seed: int) -> tuple[float, Tensor]:
-    """Seconds for 1,000 samples, and some of them; a slow sampler is timed on fewer."""
+    """Seconds for 1,000 samples, and the samples; a slow sampler is timed on fewer."""
     generator = torch.Generator().manual_seed(seed)
-    started = time.perf_counter()
-    shown = model.sample(64, generator=generator)
-    if (time.perf_counter() - started) * 1000 / 64 > 10:
-        return (time.perf_counter() - started) * 1000 / 64, shown
-    started = time.perf_counter()
-    model.sample(1000, generator=generator)
-    return time.perf_counter() - started, shown
-
-
-def _size(model: Model) -> int:
-    """The number of parameters; of a model that is fitted in closed form they are buffers."""
-    tensors = model.buffers() if isinstance(model, ClosedFormFit) else model.parameters()
-    return sum(tensor.numel() for tensor in tensors if tensor.is_floating_point())
+    for n in (64, 1000):
+        started = time.perf_counter()
+        samples = model.sample(n, generator=generator)
+        seconds = (time.perf_counter() - started) * 1000 / n
+        if seconds > _SLOW_SAMPLER:
+            break
+    return seconds, samples.cpu()
 
 
 def _curve(report: Report, model: Model) -> tuple[tuple[float, float], ...]:
@@ -235,7 +254,7 @@ def _baseline(data: Data, test: Split) -> Entry:
         kind="exact",
         n=len(nats),
     )
-    return Entry(name, "baseline", {}, [Trial(0, 0, time.perf_counter() - started, score=score)])
+    return Entry(name, "baseline", {}, {}, [Trial(0, 0, time.perf_counter() - started, score=score)])
 
 
 def _some_rows(split: Split, limit: int) -> Split:

@@ -16,20 +16,20 @@ from ancestral.cli.comparison_rows import (
     spread_of,
 )
 from ancestral.cli.output import describe
-from ancestral.cli.report import Cell, cards, command, definitions, figure, heading, page, section, table, text
+from ancestral.cli.report import Cell, cards, command, definitions, figure, figures, heading, page, section, table, text
 from ancestral.interface import Real
 from ancestral.plots import em_trace, learning_curves, samples_figure
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram.
 _IMAGES, _POINTS = 36, 1000
 
-_FRECHET = """The Fréchet distance between the moments of samples and of test rows in the space of the data's principal
+_FRECHET = """The Fréchet distance between the moments of samples and of real rows in the space of the data's principal
 components: 0 is best, and “real to real” is what two halves of the real data score. It sees means and covariances only;
 it says nothing of memorised rows or of likelihood."""
-_BAR = "The bar is the gain over the baseline, as a part of the best model's."
+_BAR = "The bar is the gain over the baseline, beside the best model's."
 _CURVES = """Validation in bits/dim over the seconds of training; lower is better. Lower bounds are taken with one draw
 here, which is looser than in the table."""
-_EM = "The objective after every half-step of EM, which never falls."
+_EM = "the objective after every half-step of EM, which never falls."
 _DISCRETE = (
     "the same with its sign turned, in bits for each dimension: the length of a lossless code; smaller is better"
 )
@@ -66,12 +66,14 @@ def comparison_page(result: Comparison, line: str) -> str:
 
 
 def _headline(result: Comparison) -> str:
-    ranked = [entry for entry in result.ranked if entry is not result.baseline]
-    if not ranked:
+    models = [entry for entry in result.ranked if entry is not result.baseline]
+    if not models:
         return f"Models of {result.data.name}"
-    best = ranked[0]
+    best = models[0]
+    if result.ranked[0] is result.baseline:
+        return f"No model beats the {result.baseline.name} on {result.data.name}; {best.name} comes nearest"
     line = f"{best.name} describes {result.data.name} best: {result.bits(best.nats or 0.0):.3f} bits/dim"
-    rivals = [e for e in ranked[1:] if (best.nats or 0.0) - (e.nats or 0.0) < 2 * _joint(best, e)]
+    rivals = [e for e in models[1:] if (best.nats or 0.0) - (e.nats or 0.0) < 2 * _joint(best, e)]
     return f"{line}, level with {', '.join(e.name for e in rivals)} within the error" if rivals else line
 
 
@@ -119,26 +121,30 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
     event, test = result.data.event, result.data.test
     count = _IMAGES if len(event.shape) == 3 else _POINTS
     some = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:count]
-    pictures = [("real data", "test rows drawn at random", samples_figure(test.take(some).x, event), True)]
+    real = samples_figure(test.take(some).x, event)
+    pictures = [("real data", "test rows drawn at random", real, True)]
     for entry in [*result.ranked, *result.density_free]:
         samples = entry.trials[0].samples if entry.trials else None
         if samples is not None:
-            pictures.append((entry.name, entry.family, samples_figure(samples[:count], event), False))
+            drawn = samples_figure(samples[:count], event)
+            if event.size == 2:  # points are compared on one scale
+                drawn.axes[0].set(xlim=real.axes[0].get_xlim(), ylim=real.axes[0].get_ylim())
+            pictures.append((entry.name, entry.family, drawn, False))
     return pictures
 
 
 def _curves(result: Comparison) -> list[str]:
     """The learning curves, and EM's trace where there is one."""
     curves = {entry.name: entry.trials[0].curve for entry in result.entries if entry.trials and entry.trials[0].curve}
-    figures = []
+    parts = []
     if curves:
         picture = learning_curves(curves, x_label="seconds of training", y_label="validation, bits/dim")
-        figures.append(figure(picture, _CURVES, "learning curves"))
+        parts.append(figure(picture, _CURVES, "learning curves"))
     for entry in result.entries:
         if entry.trials and entry.trials[0].trace:
             picture = em_trace(entry.trials[0].trace)
-            figures.append(figure(picture, f"{entry.name}: {_EM}", f"EM of {entry.name}"))
-    return [section("Learning curves", *figures)] if figures else []
+            parts.append(figure(picture, f"{entry.name}: {_EM}", f"EM of {entry.name}"))
+    return [section("Learning curves", figures(parts))] if parts else []
 
 
 def _explanations(result: Comparison) -> list[tuple[str, str]]:

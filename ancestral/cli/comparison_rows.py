@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from ancestral.cli.comparison import Comparison, Entry
 
+#: Of the report; and, with its numbers short, of a terminal of 80 columns.
 LIKELIHOOD = ("model", "family", "parameters", "test nats", "bits/dim", "kind", "training s", "s per 1,000 samples")
+LIKELIHOOD_SHORT = ("model", "family", "para-\nmeters", "test\nnats", "bits/dim", "kind", "train\ns", "s per\n1,000")
 SAMPLES_ONLY = (
     "model",
     "family",
@@ -15,35 +17,46 @@ SAMPLES_ONLY = (
     "training s",
     "s per 1,000 samples",
 )
+SAMPLES_ONLY_SHORT = (
+    "model",
+    "family",
+    "para-\nmeters",
+    "Fréchet\ndistance",
+    "real to\nreal",
+    "train\ns",
+    "s per\n1,000",
+)
 #: The first columns are words, the others numbers.
 TEXT_COLUMNS = 2
 
 
-def likelihood_row(entry: Entry, result: Comparison) -> Sequence[str]:
+def likelihood_row(entry: Entry, result: Comparison, *, short: bool = False) -> Sequence[str]:
     """A model with a likelihood."""
-    trial, nats = entry.trials[0], entry.nats or 0.0
+    score, nats = entry.trials[0].score, entry.nats or 0.0
     bits, spread = result.bits(nats), abs(result.bits(entry.spread))
+    digits, between = (1 if abs(nats) >= 100 and short else 2), "±" if short else " ± "
+    kind = "-" if score is None else score.kind
     return (
         entry.name,
         entry.family,
-        f"{trial.parameters:,}" if trial.parameters else "-",
-        f"{nats:.2f} ± {entry.spread:.2f}",
-        f"{bits:.3f} ± {spread:.3f}",
-        trial.score.kind if trial.score else "-",
-        *_seconds(entry),
+        _count(entry, short=short),
+        f"{nats:.{digits}f}{between}{entry.spread:.{digits}f}",
+        f"{bits:.3f}{between}{spread:.3f}",
+        "bound" if short and kind == "lower bound" else kind,
+        *_seconds(entry, short=short),
     )
 
 
-def samples_only_row(entry: Entry) -> Sequence[str]:
+def samples_only_row(entry: Entry, *, short: bool = False) -> Sequence[str]:
     """A model without one."""
     quality = entry.trials[0].quality
     return (
         entry.name,
         entry.family,
-        f"{entry.trials[0].parameters:,}",
+        _count(entry, short=short),
         "-" if entry.frechet is None else f"{entry.frechet:.3g}",
         f"{quality.reference:.3g}" if quality else "-",
-        *_seconds(entry),
+        *_seconds(entry, short=short),
     )
 
 
@@ -54,6 +67,15 @@ def spread_of(result: Comparison) -> str:
     return f"mean ± standard deviation over {result.seeds} seeds"
 
 
-def _seconds(entry: Entry) -> tuple[str, str]:
-    sampling = entry.mean("sample_seconds")
-    return f"{entry.mean('train_seconds'):.1f}", "-" if math.isnan(sampling) else f"{sampling:.2g}"
+def _count(entry: Entry, *, short: bool) -> str:
+    count = entry.trials[0].parameters
+    if count == 0:
+        return "-"
+    if not short or count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1000:,.0f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
+
+
+def _seconds(entry: Entry, *, short: bool) -> tuple[str, str]:
+    training, sampling = entry.mean("train_seconds"), entry.mean("sample_seconds")
+    return f"{training:.{0 if short else 1}f}", "-" if math.isnan(sampling) else f"{sampling:.2g}"

@@ -16,6 +16,7 @@ from rich.console import Console
 from ancestral.cli.output import console, describe
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
 from ancestral.cli.run_folder import check_run_dir
+from ancestral.cli.runs import count_parameters, rows_to_judge_samples
 from ancestral.data import Data, load_data
 from ancestral.evaluation import evaluate, evaluate_samples
 from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
@@ -127,9 +128,9 @@ def _source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _introduce(screen: Console, model: Model, data: Data) -> None:
-    count = sum(parameter.numel() for parameter in model.parameters())
-    size = f"{count:,} parameters" if count else "fitted in closed form"
-    screen.print(f"[bold]{model.registered_name}[/]: {size}, on {describe(model.event)}")
+    screen.print(
+        f"[bold]{model.registered_name}[/]: {count_parameters(model):,} parameters, on {describe(model.event)}"
+    )
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
         f" test rows{f' ({data.note})' if data.note else ''}",
@@ -140,16 +141,13 @@ def _introduce(screen: Console, model: Model, data: Data) -> None:
 def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     """Validation and test, by likelihood where there is one, otherwise by samples."""
     scores: dict[str, Any] = {}
-    for name, split in (("valid", data.valid), ("test", data.test)):
-        if isinstance(model, ExactDensity | BoundedDensity):
-            result: Any = evaluate(model, split)
-        elif isinstance(model, Sampler):
-            result = evaluate_samples(model, split)
-        else:
-            return scores
-        scores[name] = asdict(result)
-        screen.print(f"{name + ':':7}{result}", soft_wrap=True)
-    return scores
+    if isinstance(model, ExactDensity | BoundedDensity):
+        scores = {name: evaluate(model, split) for name, split in (("valid", data.valid), ("test", data.test))}
+    elif isinstance(model, Sampler):
+        scores = {"samples": evaluate_samples(model, rows_to_judge_samples(data))}
+    for name, score in scores.items():
+        screen.print(f"{name + ':':8}{score}", soft_wrap=True)
+    return {name: asdict(score) for name, score in scores.items()}
 
 
 def _conclude(screen: Console, model: Model, folder: Path, report: Report) -> None:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _guarded(work: Callable[[], int]) -> int:
-    """The exit code of `work`; an expected failure is said in one line."""
+    """The exit code of `work`; an expected failure, and a warning, is said in one line."""
+    show, warnings.showwarning = warnings.showwarning, _warn
     try:
         return work()
     except argparse.ArgumentError as error:
@@ -85,6 +87,8 @@ def _guarded(work: Callable[[], int]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except _expected() as error:
         return _complain(str(error), USAGE if type(error).__name__ == "UsageError" else FAILURE)
+    finally:
+        warnings.showwarning = show
 
 
 def _expected() -> tuple[type[BaseException], ...]:
@@ -96,6 +100,10 @@ def _expected() -> tuple[type[BaseException], ...]:
         "ancestral.checks.report": "CheckFailure",
     }
     return tuple(getattr(sys.modules[home], name) for home, name in homes.items() if home in sys.modules)
+
+
+def _warn(message: Warning | str, *where: object, **more: object) -> None:
+    print(f"ancestral: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _complain(message: str, code: int) -> int:

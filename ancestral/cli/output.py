@@ -16,7 +16,8 @@ from ancestral.persistence import write_atomically
 
 def console() -> Console:
     """The terminal; made anew, since tests and pipes replace standard output."""
-    return Console(highlight=False)
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal else Console(highlight=False, width=100)
 
 
 def describe(event: Event) -> str:

@@ -17,22 +17,25 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", Roboto,
   "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 48px 24px 72px; }
+main { max-width: 1120px; margin: 0 auto; padding: 48px 24px 72px; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 8px; letter-spacing: -0.01em; }
 h2 { font-size: 1.15rem; margin: 44px 0 12px; }
 h3 { font-size: 0.98rem; margin: 0 0 2px; }
-p { margin: 0 0 12px; max-width: 75ch; }
+p { margin: 0 0 12px; max-width: 95ch; }
 .soft, figcaption, .card p { color: var(--soft); }
 .soft { font-size: 0.93rem; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 9px 14px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); font-size: 0.8rem; vertical-align: bottom; }
+th, td { padding: 9px 11px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; color: var(--soft); font-size: 0.8rem; line-height: 1.25; vertical-align: bottom;
+  white-space: normal; }
+th.text { white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
 th.text, td.text { text-align: left; }
 td.wrap { white-space: normal; min-width: 320px; }
 tr.best td { font-weight: 600; }
 tr.baseline td { color: var(--soft); font-style: italic; }
+.scroll + p { margin-top: 10px; }
 .bar { display: inline-block; height: 9px; border-radius: 3px; background: var(--bar); vertical-align: middle; }
 tr.best .bar { background: var(--accent); }
 tr.baseline .bar { background: var(--muted-bar); }
@@ -41,7 +44,8 @@ tr.baseline .bar { background: var(--muted-bar); }
 .card p { font-size: 0.85rem; margin: 0 0 10px; }
 .card img, figure img { width: 100%; display: block; border-radius: 6px; background: #ffffff; }
 .real { border-color: var(--accent); border-width: 2px; padding: 13px; }
-figure { margin: 0 0 18px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); gap: 18px; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; }
 figcaption { font-size: 0.88rem; margin-top: 10px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 20px; font-size: 0.93rem; }
 dt { font-weight: 600; } dd { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
@@ -97,6 +101,11 @@ def figure(picture: Figure, caption: str, description: str) -> str:
     return f"<figure>{_image(picture, description)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
+def figures(parts: Sequence[str]) -> str:
+    """Figures side by side where there is room."""
+    return f'<div class="figures">{"".join(parts)}</div>'
+
+
 def cards(entries: Sequence[tuple[str, str, Figure, bool]]) -> str:
     """A grid of pictures, each with a title and a line; the last entry of each marks the real data."""
     parts = [
@@ -123,7 +132,7 @@ def _kind(cell: Cell) -> str:
 def _cell(cell: Cell) -> str:
     if cell.bar is None:
         return f"<td{_kind(cell)}>{escape(cell.text)}</td>"
-    return f'<td class="text"><span class="bar" style="width:{max(2, round(120 * cell.bar))}px"></span></td>'
+    return f'<td class="text"><span class="bar" style="width:{max(2, round(110 * cell.bar))}px"></span></td>'
 
 
 def _image(picture: Figure, description: str) -> str:

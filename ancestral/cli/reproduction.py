@@ -17,6 +17,7 @@ from torch import Tensor
 from ancestral.cli import environment
 from ancestral.cli.baselines import independent, sklearn_gaussian_mixture, sklearn_ppca
 from ancestral.cli.ledger import LedgerEntry
+from ancestral.cli.runs import count_parameters
 from ancestral.data import Data
 from ancestral.evaluation import Score, bits_per_dim, evaluate
 from ancestral.interface import ClosedFormFit, Event, InputError, Model, Sampler
@@ -74,7 +75,6 @@ def ledger_entry(recipe: Recipe, outcomes: Sequence[Outcome], command: str, rema
     stderr = abs(_in_unit(first.score.stderr, recipe.unit, event))
     if len(values) > 1:
         stderr = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-    tensors = first.model.buffers() if isinstance(first.model, ClosedFormFit) else first.model.parameters()
     published = recipe.published
     return LedgerEntry(
         name=recipe.name,
@@ -92,7 +92,7 @@ def ledger_entry(recipe: Recipe, outcomes: Sequence[Outcome], command: str, rema
         source=recipe.source if published is None else published.source,
         epochs=first.report.epochs,
         seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
-        parameters=sum(tensor.numel() for tensor in tensors if tensor.is_floating_point()),
+        parameters=count_parameters(first.model),
         command=command,
         seeds=[outcome.seed for outcome in outcomes],
         device=environment.device(),

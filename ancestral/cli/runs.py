@@ -10,7 +10,7 @@ from torch import Tensor
 from ancestral.cli.output import describe
 from ancestral.cli.rows import file_rows
 from ancestral.data import Data, Split, load_data
-from ancestral.interface import Binary, Event, InputError, Levels, Model, Support
+from ancestral.interface import Binary, ClosedFormFit, Event, InputError, Levels, Model, Support
 from ancestral.persistence import load, read_config
 from ancestral.registry import did_you_mean
 
@@ -106,3 +106,14 @@ def class_context(run: Run, label: int | None) -> Tensor | None:
     if not 0 <= label < event.support.levels:
         raise InputError(f"--class must lie in 0 .. {event.support.levels - 1}, got {label}")
     return torch.tensor(label)
+
+
+def count_parameters(model: Model) -> int:
+    """The number of parameters; of a model that is fitted in closed form they are buffers."""
+    tensors = model.buffers() if isinstance(model, ClosedFormFit) else model.parameters()
+    return sum(tensor.numel() for tensor in tensors if tensor.is_floating_point())
+
+
+def rows_to_judge_samples(data: Data) -> Split:
+    """The test rows, or the training rows where the test rows are too few for the moments of their features."""
+    return data.test if len(data.test) >= 1000 else data.train

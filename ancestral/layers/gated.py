@@ -8,6 +8,7 @@ its stack may see; the masks remain for colours, at the centre tap.
 A feature map of the vertical stack at row i depends on rows before i: the image enters it shifted down by one row.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -31,17 +32,18 @@ class _Gate(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         out, sigmoids = output
         ctx.mark_non_differentiable(sigmoids)
+        ctx.set_materialize_grads(False)  # no zeros for the sigmoids
         ctx.save_for_backward(out, sigmoids)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor, _: None) -> Tensor:
         out, sigmoids = ctx.saved_tensors
         p, q = sigmoids.chunk(2, dim=1)
         result = torch.empty_like(sigmoids)
         d_a, d_b = result.chunk(2, dim=1)
-        # d out / d a = -2 q p (1 - p);  d out / d b = out (1 - q)
-        torch.mul(grad, q, out=d_a).mul_(-2).mul_(torch.addcmul(p, p, p, value=-1))
+        # d out / d a = -2 q p (1 - p) = (out - q) (1 - p);  d out / d b = out (1 - q)
+        torch.sub(out, q, out=d_a).addcmul_(d_a, p, value=-1).mul_(grad)
         torch.mul(grad, out, out=d_b).addcmul_(d_b, q, value=-1)
         return result
 
@@ -72,6 +74,20 @@ class GatedLayer(nn.Module):
         self.vertical_to_horizontal = nn.Conv2d(2 * channels, 2 * channels, 1)
         self.horizontal = MaskedConv2d(torch.cat((left, centre), dim=3), bias=False)
         self.output = MaskedConv2d(group_mask(features, features, strict=False)[:, :, None, None])
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        # Gated features have about a third of the spread of what enters their gate: without a gain above 1 the vertical
+        # stack, which has no residual connection, fades with depth.
+        for convolution, gain in (
+            (self.vertical, 1.0 if self.first else 2.0),
+            (self.horizontal, 1.0 if self.first else 2.0),
+            (self.vertical_to_horizontal, 1.0),
+        ):
+            weight = convolution.weight
+            nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
+            weight[: len(weight) // 2] *= 2  # the tanh half's, whose gate halves them
 
     def forward(
         self, vertical: Tensor, horizontal: Tensor, context: tuple[Tensor, Tensor] | None = None

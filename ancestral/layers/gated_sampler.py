@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from ancestral.layers.gated import GatedLayer, gate
 from ancestral.layers.masked import MaskedConv2d, channel_groups
@@ -36,7 +35,9 @@ class _Step(NamedTuple):
 class _Layer:
     """One gated layer's weights, cut by colours, and its cached features."""
 
-    def __init__(self, layer: GatedLayer, n: int, width: int, colours: int, added: tuple[Tensor, Tensor] | None) -> None:
+    def __init__(
+        self, layer: GatedLayer, n: int, width: int, colours: int, added: tuple[Tensor, Tensor] | None
+    ) -> None:
         weight = layer.horizontal.masked_weight
         gates, inputs = weight.shape[:2]
         self.layer, self.n, self.added = layer, n, added
@@ -108,32 +109,40 @@ class _Layer:
 class GatedRaster(RasterNetwork):
     """Gated layers and a head of two masked 1x1 convolutions with rectifiers before each, on n images.
 
-    `scale` lays data on the network's input, `added` is what the context adds in each layer.
+    The network sees a value v as v * `scale` - 1; `added` is what the context adds in each layer.
     """
 
     def __init__(
         self,
-        layers: Sequence[GatedLayer],
+        layers: nn.ModuleList,
         hidden: MaskedConv2d,
         output: MaskedConv2d,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         n: int,
         *,
-        scale: Callable[[Tensor], Tensor],
+        scale: float,
         added: Sequence[tuple[Tensor, Tensor] | None],
     ) -> None:
         colours, _, width = shape
         self.scale = scale
-        self.layers = [_Layer(layer, n, width, colours, shift) for layer, shift in zip(layers, added)]
+        self.layers = [
+            _Layer(layer, n, width, colours, shift)
+            for layer, shift in zip(layers, added)
+            if isinstance(layer, GatedLayer)
+        ]
         weight = hidden.masked_weight
         channels, head = weight.shape[1], len(weight)
-        self.image = weight.new_zeros(n, width, colours)
+        self.work = n * 4 * channels**2
         top = weight.new_empty(n, width, channels)
         slots = [layer.slot for layer in self.layers[1:]] + [lambda column, start, end: top[:, column, start:end]]
         self.steps = [
             [[layer.step(column, colour, out) for layer, out in zip(self.layers, slots)] for colour in range(colours)]
             for column in range(width)
         ]
+        # The first layer's input is the image itself: its row serves the vertical stack of the next row too.
+        self.image = self.layers[0].left.unflatten(1, (-1, colours))[:, self.layers[0].layer.reach :]
+        self.places = [[self.image[:, column, colour] for colour in range(colours)] for column in range(width)]
+        self.offset = weight.new_full((n,), -1.0)
         self.head = _Head(hidden, output, weight.new_empty(n, channels), weight.new_empty(n, head), colours)
 
     def begin_row(self, row: int) -> None:
@@ -154,9 +163,7 @@ class GatedRaster(RasterNetwork):
         return self.head(self.steps[column][colour][-1].out, colour)
 
     def write(self, column: int, colour: int, values: Tensor) -> None:
-        scaled = self.scale(values)
-        self.image[:, column, colour] = scaled
-        self.layers[0].slot(column, colour, colour + 1)[:, 0] = scaled
+        torch.add(self.offset, values, alpha=self.scale, out=self.places[column][colour])
 
 
 class _Head:
@@ -197,5 +204,5 @@ def _row(x: Tensor, row: int) -> Tensor:
     return x if x.shape[2] == 1 else x[:, :, row : row + 1]
 
 
-def _bias(convolution: torch.nn.Conv2d) -> Tensor:
+def _bias(convolution: nn.Conv2d) -> Tensor:
     return convolution.weight.new_zeros(len(convolution.weight)) if convolution.bias is None else convolution.bias

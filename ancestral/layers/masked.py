@@ -79,9 +79,7 @@ def channel_groups(channels: int, groups: int) -> Int64[Tensor, " channels"]:
     return torch.arange(channels) * groups // channels
 
 
-def group_mask(
-    outputs: Int64[Tensor, " out"], inputs: Int64[Tensor, " in"], *, strict: bool
-) -> Bool[Tensor, "out in"]:
+def group_mask(outputs: Int64[Tensor, " out"], inputs: Int64[Tensor, " in"], *, strict: bool) -> Bool[Tensor, "out in"]:
     """Whether an output of one colour may see an input of another at the same pixel.
 
     `strict` is mask A: earlier colours alone. Otherwise mask B: its own colour too.

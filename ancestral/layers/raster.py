@@ -6,13 +6,18 @@ the whole network anew for every value, and is the oracle of the first.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ancestral.distributions import Observation
+
+#: Multiply-adds of one product from which a second thread gains more than waking it costs; on a busy machine, waiting
+#: for it costs a thousand times more than the product.
+_WORTH_THREADS = 2**20
 
 
 class RasterNetwork(ABC):
@@ -21,6 +26,9 @@ class RasterNetwork(ABC):
     A subclass is told every value right after it was drawn. What depends on the rows above alone is for `begin_row`,
     at once for all columns.
     """
+
+    #: Multiply-adds of the largest matrix product for one value of all images.
+    work: int
 
     @abstractmethod
     def begin_row(self, row: int) -> None:
@@ -49,12 +57,15 @@ def sample_in_raster_order(
     Where `known`, the value is `given` instead of drawn; the draws then follow it, and do not look ahead to it.
     """
     colours, height, width = uniforms.shape[1:]
-    with torch.inference_mode():
+    with torch.inference_mode(), _restored_threads() as threads:
         u = _sequence(uniforms)
         fixed = None if given is None or known is None else list(zip(_sequence(known), _sequence(given)))
         values: list[Tensor] = []
         for row in range(height):
+            torch.set_num_threads(threads)
             network.begin_row(row)
+            if network.work < _WORTH_THREADS:
+                torch.set_num_threads(1)
             for column in range(width):
                 for colour in range(colours):
                     value = observation.from_uniform(network.parameters(column, colour), u[len(values)])
@@ -87,6 +98,15 @@ def sample_naively(
                 value = observation.from_uniform(parameters(x)[:, :, colour, row, column], uniforms[at])
                 x[at] = torch.where(free[at], value, x[at])
     return x
+
+
+@contextmanager
+def _restored_threads() -> Iterator[int]:
+    threads = torch.get_num_threads()
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _sequence(x: Tensor) -> list[Tensor]:

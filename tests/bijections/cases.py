@@ -1,5 +1,6 @@
 """Small bijections of every kind, perturbed away from their start, and the checks that all of them pass."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from ancestral.bijections import (
     ActNorm,
     AffineCoupling,
+    AlternatingCouplings,
     Bijection,
     Chain,
     CheckerboardCoupling,
@@ -25,6 +27,12 @@ M = TypeVar("M", bound=nn.Module)
 def vector_coupling(features: int, *, first: bool, context_size: int = 0) -> AffineCoupling:
     moved = features // 2 if first else features - features // 2
     return AffineCoupling(MLPConditioner(features - moved, 2 * moved, (8, 8), context_size), first=first)
+
+
+def alternating(features: int, couplings: int) -> AlternatingCouplings:
+    kept = [features // 2 if i % 2 == 0 else features - features // 2 for i in range(couplings)]
+    networks = [MLPConditioner(size, 2 * (features - size), (8,)) for size in kept]
+    return AlternatingCouplings(networks, [ActNorm(features - size) for size in kept])
 
 
 def channel_coupling(channels: int, *, first: bool) -> AffineCoupling:
@@ -46,6 +54,7 @@ CASES: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
     "coupling of the second half": (lambda: vector_coupling(5, first=False), (5,)),
     "coupling of the first half": (lambda: vector_coupling(5, first=True), (5,)),
     "coupling of channels": (lambda: channel_coupling(4, first=True), (4, 2, 3)),
+    "alternating couplings": (lambda: alternating(5, 3), (5,)),
     "checkerboard, odd": (lambda: checkerboard(2, 3, 4, even=False), (2, 3, 4)),
     "checkerboard, even": (lambda: checkerboard(1, 3, 3, even=True), (1, 3, 3)),
     "actnorm of vectors": (lambda: ActNorm(3), (3,)),
@@ -59,11 +68,12 @@ CASES: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
 }
 
 
-def perturbed(module: M, size: float = 0.4) -> M:
-    """The module with noise added to every parameter, in evaluation mode."""
+def perturbed(module: M, size: float = 1.0) -> M:
+    """The module with noise added to every parameter, a layer's by its number of inputs, in evaluation mode."""
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(size * torch.randn_like(parameter))
+            deviation = size / math.sqrt(parameter[0].numel()) if parameter.dim() > 1 else 0.3 * size
+            parameter.add_(deviation * torch.randn_like(parameter))
     return module.eval()
 
 

@@ -1,8 +1,9 @@
+import pytest
 import torch
 from torch import Tensor, nn
 
-from ancestral.bijections import AffineCoupling, CheckerboardCoupling
-from tests.bijections.cases import checkerboard, perturbed
+from ancestral.bijections import AffineCoupling, AlternatingCouplings, Chain, CheckerboardCoupling
+from tests.bijections.cases import alternating, checkerboard, perturbed
 
 
 class _Fixed(nn.Module):
@@ -16,13 +17,22 @@ def test_one_coupling_is_the_formula_written_by_hand() -> None:
     x = torch.randn(6, 4)
     a, b = x[:, :2], x[:, 2:]
     z, log_det = AffineCoupling(_Fixed(), first=False)(x)
-    scale = 2 * torch.tanh(a)
+    scale = torch.tanh(a)
     torch.testing.assert_close(z, torch.cat([a, b * torch.exp(scale) + 3 * a], dim=1))
     torch.testing.assert_close(log_det, scale.sum(1))
     z, log_det = AffineCoupling(_Fixed(), first=True)(x)
-    scale = 2 * torch.tanh(b)
+    scale = torch.tanh(b)
     torch.testing.assert_close(z, torch.cat([a * torch.exp(scale) + 3 * b, b], dim=1))
     torch.testing.assert_close(log_det, scale.sum(1))
+
+
+@pytest.mark.parametrize("couplings", [2, 3])
+def test_alternating_couplings_are_a_chain_of_couplings(couplings: int) -> None:
+    model = perturbed(alternating(5, couplings))
+    x = torch.randn(6, 5)
+    steps = [AffineCoupling(network, first=i % 2 == 1) for i, network in enumerate(model.conditioners)]
+    plain = AlternatingCouplings(list(model.conditioners))
+    torch.testing.assert_close(plain(x), Chain(steps)(x))
 
 
 def test_a_checkerboard_keeps_every_other_pixel_and_sees_only_those() -> None:

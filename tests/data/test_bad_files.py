@@ -139,7 +139,7 @@ def test_an_incomplete_idx_folder_says_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("load", "message"),
     [
-        (lambda path: load_data("mnits"), "no data set 'mnits'; did you mean 'mnist'"),
+        (lambda path: load_data("mnits"), "no data set 'mnits' .did you mean 'mnist'"),
         (lambda path: load_data(""), "no data set ''"),
         (lambda path: load_data("nowhere/a.npy"), "no file or folder 'nowhere/a.npy'"),
         (lambda path: load_data(path), "is empty; expected"),
@@ -155,9 +155,9 @@ def test_what_is_not_there_is_said(tmp_path: Path, load: Callable[[Path], Any], 
 
 def test_the_wrong_label_column_suggests_the_right_one(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,kind\n" + "1.5,x\n" * 20)
-    with pytest.raises(InputError, match="no column 'kinds'; did you mean 'kind'.*it has a, kind"):
+    with pytest.raises(InputError, match="no column 'kinds' .did you mean 'kind'.*it has a, kind"):
         load_data(tmp_path / "a.csv", label="kinds")
-    with pytest.raises(InputError, match="no option 'labels'; did you mean 'label'"):
+    with pytest.raises(InputError, match="no option 'labels' .did you mean 'label'"):
         load_data(tmp_path / "a.csv", labels="kind")
 
 

@@ -1,6 +1,6 @@
 """Trains toys on several processes and writes their weights: `python distributed_script.py DEVICES FILE RUN_DIR`."""
 
-import sys, faulthandler; faulthandler.dump_traceback_later(60)
+import sys
 from pathlib import Path
 
 import torch

@@ -52,11 +52,11 @@ def test_a_whole_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
-        ("model: vae", "modle: vae", "no setting 'modle'; did you mean 'model'"),
+        ("model: vae", "modle: vae", "no setting 'modle' .did you mean 'model'"),
         ("model: vae", "", "lacks model"),
         ("budget: cpu", "budget: tpu", "budget of the recipe .* must be one of cpu, cpu-long, gpu"),
-        ("epochs: 100", "epoch: 100", "training settings has no setting 'epoch'; did you mean 'epochs'"),
-        ("name: adam", "name: adan", "no optimizer 'adan'; did you mean 'adam'"),
+        ("epochs: 100", "epoch: 100", "training settings has no setting 'epoch' .did you mean 'epochs'"),
+        ("name: adam", "name: adan", "no optimizer 'adan' .did you mean 'adam'"),
         ("warmup_steps", "warmup", "the schedule 'cosine' has no setting 'warmup'"),
         ("warmup_steps: 500", "warmup_steps: -1", "Cosine needs warmup_steps >= 0"),
         ("value: 86.76", "value: good", "published of the recipe"),

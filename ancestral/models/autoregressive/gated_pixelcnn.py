@@ -45,7 +45,7 @@ from ancestral.registry import register
 class GatedPixelCNN(Sampler, Autoregressive):
     """Gated PixelCNN: two stacks of gated masked convolutions, conditional, with an exact cached sampler.
 
-    `blocks` gated layers of `channels` feature maps follow the first, 7x7 one; `head` maps are in the last hidden layer.
+    `blocks` gated layers of `channels` feature maps follow the first, 7x7 one; the last hidden layer has `head` maps.
     """
 
     def __init__(
@@ -67,18 +67,16 @@ class GatedPixelCNN(Sampler, Autoregressive):
                 f"channels and head must be at least the {colours} colours of the event and blocks at least 0,"
                 f" got channels={channels}, head={head}, blocks={blocks}"
             )
-        self.observation: Observation = (
-            Categorical(event.support.levels) if isinstance(event.support, Levels) else Bernoulli()
-        )
-        self.layers = nn.ModuleList([GatedLayer(colours, channels, 7, colours, first=True)])
-        self.layers.extend(GatedLayer(channels, channels, kernel_size, colours) for _ in range(blocks))
+        self._levels = event.support.levels if isinstance(event.support, Levels) else 2
+        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(self._levels)
+        layers = [GatedLayer(colours, channels, 7, colours, first=True)]
+        layers.extend(GatedLayer(channels, channels, kernel_size, colours) for _ in range(blocks))
+        self.layers = nn.ModuleList(layers)
         features, hidden = channel_groups(channels, colours), channel_groups(head, colours)
         outputs = channel_groups(colours * self.observation.size, colours)
         self.hidden = MaskedConv2d(group_mask(hidden, features, strict=False)[:, :, None, None])
         self.output = MaskedConv2d(group_mask(outputs, hidden, strict=False)[:, :, None, None])
         self.context = None if context_event is None else _Context(context_event, event, channels, blocks + 1)
-        # The fastest layout for convolutions on processors and tensor cores alike.
-        self.to(memory_format=torch.channels_last)
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
@@ -98,17 +96,14 @@ class GatedPixelCNN(Sampler, Autoregressive):
     def _conditionals(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The parameters of every conditional, (batch, size, *event)."""
         # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
-        image = self._centred(x).contiguous(memory_format=torch.channels_last)
+        # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
+        image = centred(x, Levels(self._levels)).contiguous(memory_format=torch.channels_last)
         vertical, horizontal = F.pad(image, (0, 0, 1, -1)), image
         added = self._added(context)
         for layer, shift in zip(self.layers, added):
             vertical, horizontal = layer(vertical, horizontal, shift)
         out = self.output(self.hidden(horizontal.relu()).relu())
         return out.unflatten(1, (self.event.shape[0], self.observation.size)).transpose(1, 2)
-
-    def _centred(self, x: Tensor) -> Tensor:
-        support = Levels(2) if isinstance(self.event.support, Binary) else self.event.support
-        return centred(x, support)
 
     def _added(self, context: Tensor | None) -> Sequence[tuple[Tensor, Tensor] | None]:
         """What the context adds in each layer's stacks."""
@@ -129,12 +124,12 @@ class GatedPixelCNN(Sampler, Autoregressive):
 
     def _cached(self, n: int, context: Tensor | None) -> GatedRaster:
         return GatedRaster(
-            list(self.layers),
+            self.layers,
             self.hidden,
             self.output,
             self.event.shape,
             n,
-            scale=self._centred,
+            scale=2 / (self._levels - 1),
             added=self._added(context),
         )
 

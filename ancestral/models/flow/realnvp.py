@@ -10,7 +10,7 @@ variables leave for the latent; at the last scale four checkerboard couplings.
 
 Faithful: couplings, masks, squeeze, factoring out, residual conditioners. Left out on purpose: batch norm and weight
 norm, whose place actnorm takes (a batch's statistics would leak between examples), and the skip connections of the
-paper's residual networks. The bounds of the log-scale are in `bijections/coupling.py`. Levels are dequantized, with the
+paper's residual networks. The log-scale is bounded, see `bijections/coupling.py`. Levels are dequantized, with the
 paper's logit, by `build`.
 """
 
@@ -25,6 +25,7 @@ from torch.distributions import Distribution, Independent, Normal
 from ancestral.bijections import (
     ActNorm,
     AffineCoupling,
+    AlternatingCouplings,
     Bijection,
     Chain,
     CheckerboardCoupling,
@@ -83,7 +84,7 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
             hidden: widths of the perceptrons (vectors).
             channels: width of the residual conditioners (images).
             scales: number of scales (images); by default halved for as long as the sides stay even, down to 4.
-            normalization: "actnorm" before each coupling, or "none": then standardise the data.
+            normalization: "actnorm" at the start and between couplings, or "none": then standardise the data.
             dropout: probability of dropping an activation in the residual conditioners (images).
         """
         super().__init__(event, context_event=context_event)
@@ -109,13 +110,12 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
             self.flow = self._image_flow(shape, scales, network)
 
     def _vector_flow(self, size: int, couplings: int, hidden: Sequence[int]) -> Bijection:
-        steps: list[Bijection] = []
+        networks, norms = [], []
         for i in range(couplings):
-            first = i % 2 == 1
-            moved = size // 2 if first else size - size // 2
-            network = MLPConditioner(size - moved, 2 * moved, hidden, self.flat_context.size)
-            steps += [*self._norm(size), AffineCoupling(network, first=first)]
-        return Chain(steps)
+            kept = size // 2 if i % 2 == 0 else size - size // 2
+            networks.append(MLPConditioner(kept, 2 * (size - kept), hidden, self.flat_context.size))
+            norms += self._norm(size - kept)
+        return Chain([*self._norm(size), AlternatingCouplings(networks, norms)])
 
     def _image_flow(self, shape: Shape, scales: int, network: tuple[int, int, int, float]) -> Bijection:
         channels, height, width = shape

@@ -36,6 +36,7 @@ from ancestral.interface import (
     Sampler,
 )
 from ancestral.models.linear.kmeans import KMeans
+from ancestral.models.linear.products import PairProducts
 from ancestral.registry import register
 
 Covariance = Literal["spherical", "diagonal", "tied", "full"]
@@ -94,6 +95,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         self.components, self.covariance, self.variance_floor = components, covariance, variance_floor
         self.dense = covariance in ("tied", "full")
         size = event.size
+        self.products = PairProducts(size, self.features_at_once)
         ones = torch.ones(components, size, dtype=torch.float64)
         start = {"spherical": ones[:, 0], "diagonal": ones, "tied": ones[0].diag(), "full": torch.diag_embed(ones)}
         self.register_buffer("weights", torch.full((components,), 1 / components, dtype=torch.float64))
@@ -117,15 +119,19 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
 
     # -- Density, samples and responsibilities ---------------------------------------------------------------------
 
-    def _log_joints(self, x: Tensor) -> Tensor:
-        """ln p(x, z = k) for every row and component, (batch, components)."""
+    def _joint_columns(self, x: Tensor) -> Iterator[Tensor]:
+        """ln p(x, z = k), (components, n), for some rows at a time."""
         shift = self._shift()
         natural = self._natural(shift)
-        columns = [(part - shift).T for part in x.flatten(1).split(self.rows_at_once)]
-        return torch.cat([self._log_joint(part, natural, self._features(part)).T for part in columns])
+        for part in x.reshape(-1, self.event.size).split(self.rows_at_once):
+            columns = (part - shift).T
+            yield self._log_joint(columns, natural, self._features(columns))
+
+    def _log_joints(self, x: Tensor) -> Tensor:
+        return torch.cat([joint.T for joint in self._joint_columns(x)])
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self._log_joints(x).logsumexp(1)
+        return torch.cat([joint.logsumexp(0) for joint in self._joint_columns(x)])
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return OneHotCategorical(logits=self._log_joints(x))
@@ -147,7 +153,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
                 x[mine] = x[mine] @ scales[k].T
         else:
             x *= self._variances().sqrt()[component]
-        return (x + self.means[component]).unflatten(1, self.event.shape)
+        return (x + self.means[component]).reshape(n, *self.event.shape)
 
     # -- Expectation-maximisation ----------------------------------------------------------------------------------
 
@@ -161,16 +167,17 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             if objective <= last + 1e-4 * abs(last):
                 break
             last = objective
-        rows, shift = x.flatten(1), x.flatten(1).mean(0)
+        rows = x.reshape(-1, self.event.size)
+        shift = rows.mean(0)
         statistics, evidence = self._statistics(rows, shift, labels=kmeans._assign(rows)[0])
-        self._maximise(statistics, shift, rows[evidence.argmin()])
+        self._maximise(statistics, shift, rows, evidence)
 
     def _fit_step(self, x: Tensor) -> FitStep:
         """One EM iteration. The objective is F(theta, q) after the M step, a lower bound of the mean log-likelihood."""
-        rows, shift = x.flatten(1), self._shift()
+        rows, shift = x.reshape(-1, self.event.size), self._shift()
         before = self._natural(shift)
         statistics, evidence = self._statistics(rows, shift)
-        self._maximise(statistics, shift, rows[evidence.argmin()])
+        self._maximise(statistics, shift, rows, evidence)
         after = self._natural(shift)
         expected = float(evidence.mean())
         maximised = expected + (after.dot(statistics) - before.dot(statistics)) / len(x)
@@ -203,19 +210,20 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
                 first += len(block)
         return total, evidence
 
-    def _maximise(self, statistics: _Natural, shift: Tensor, least_likely: Tensor) -> None:
+    def _maximise(self, statistics: _Natural, shift: Tensor, rows: Tensor, evidence: Tensor) -> None:
         """Set the parameters from the sums of T(x - shift)."""
         counts, sums, second = (part.clone() for part in statistics)
         dead = counts < self.least_rows
         if dead.any():
-            self._revive(counts, sums, second, dead, least_likely - shift)
+            unlikely = rows[evidence.argsort()[: int(dead.sum())]]
+            self._revive(counts, sums, second, dead, unlikely - shift)
         means = sums / counts[:, None]
         if self.covariance == "tied":
-            spread = (second - counts @ self._all_features(means)) / counts.sum()
+            spread = (second - counts @ self._features_of(means)) / counts.sum()
         else:
-            spread = second / counts[:, None] - self._all_features(means)
+            spread = second / counts[:, None] - self._features_of(means)
         if self.dense:
-            matrices = self._unpack(spread)
+            matrices = self.products.unpack(spread)
             matrices.diagonal(dim1=1, dim2=2).add_(self.variance_floor)
             self.covariances.copy_(matrices.view_as(self.covariances))
         else:
@@ -224,15 +232,15 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         self.weights.copy_(counts / counts.sum())
         self.means.copy_(means + shift)
 
-    def _revive(self, counts: Tensor, sums: Tensor, second: Tensor, dead: Tensor, row: Tensor) -> None:
-        """Give dead components the statistics of one row at `row` with the covariance of all the data."""
-        rows = counts.sum()
-        here = self._all_features(row[None])
+    def _revive(self, counts: Tensor, sums: Tensor, second: Tensor, dead: Tensor, at: Tensor) -> None:
+        """Give each dead component the statistics of one row with the covariance of all the data about it."""
+        total = counts.sum()
+        here = self._features_of(at)
         if self.covariance == "tied":
-            second += dead.sum() * here
+            second += here.sum(0)
         else:
-            second[dead] = second.sum(0) / rows - self._all_features(sums.sum(0, keepdim=True) / rows) + here
-        sums[dead], counts[dead] = row, 1.0
+            second[dead] = second.sum(0) / total - self._features_of(sums.sum(0, keepdim=True) / total) + here
+        sums[dead], counts[dead] = at, 1.0
 
     # -- Natural parameters and features ---------------------------------------------------------------------------
 
@@ -258,7 +266,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             precision = torch.cholesky_inverse(scale)
             linear = (precision @ means[:, :, None]).squeeze(2)
             log_det = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
-            quadratic = self._pack(-0.5 * precision)
+            quadratic = self.products.pack(-0.5 * precision)
         else:
             variances = self._variances()
             linear, log_det, quadratic = means / variances, variances.log().sum(1), -0.5 / variances
@@ -274,43 +282,10 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             first += len(block)
         return joint
 
-    def _features(self, x: Tensor) -> Iterator[Tensor]:
-        """Blocks of the entries of x x^T for columns x (size, n): the squares, or the upper triangle some rows at a time.
+    def _features(self, x: Tensor) -> Iterable[Tensor]:
+        """The squares of columns x, (size, n), or the distinct entries of x x^T, in blocks."""
+        return self.products.blocks(x) if self.dense else (x.square(),)
 
-        A block of rows i to j holds columns i to the end: within the block each pair comes twice, beyond it once.
-        """
-        if not self.dense:
-            yield x.square()
-            return
-        for rows in self._row_blocks():
-            yield (x[rows, None] * x[rows.start :]).flatten(0, 1)
-
-    def _row_blocks(self) -> list[slice]:
-        step = max(1, self.features_at_once // self.event.size)
-        return [slice(i, min(i + step, self.event.size)) for i in range(0, self.event.size, step)]
-
-    def _all_features(self, rows: Tensor) -> Tensor:
+    def _features_of(self, rows: Tensor) -> Tensor:
         """(n, size) -> (n, features)."""
         return torch.cat(list(self._features(rows.T))).T
-
-    def _pack(self, matrices: Tensor) -> Tensor:
-        """Coefficients (n, features) whose product with the features of x is x^T A x, for each symmetric A."""
-        parts = []
-        for rows in self._row_blocks():
-            part = matrices[:, rows, rows.start :].clone()
-            part[:, :, rows.stop - rows.start :] *= 2
-            parts.append(part.flatten(1))
-        return torch.cat(parts, 1)
-
-    def _unpack(self, features: Tensor) -> Tensor:
-        """The symmetric matrices (n, size, size) whose entries are `features`, (n, features)."""
-        size = self.event.size
-        matrices = features.new_empty(len(features), size, size)
-        first = 0
-        for rows in self._row_blocks():
-            count = (rows.stop - rows.start) * (size - rows.start)
-            part = features[:, first : first + count].unflatten(1, (-1, size - rows.start))
-            matrices[:, rows, rows.start :] = part
-            matrices[:, rows.start :, rows] = part.mT
-            first += count
-        return matrices

@@ -56,16 +56,16 @@ class KMeans(Encoder, ClosedFormFit):
     def inertia(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, ""]:
         """The sum over all rows of the squared distance to the nearest centre, in squared data units."""
         with self._public():
-            return self._assign(self._checked(x).flatten(1))[1].sum()
+            return self._assign(self._checked(x).reshape(-1, self.event.size))[1].sum()
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
-        labels, _ = self._assign(x.flatten(1))
+        labels, _ = self._assign(x.reshape(-1, self.event.size))
         return OneHotCategorical(probs=F.one_hot(labels, self.components).to(x.dtype))
 
     def _fit_start(self, x: Tensor) -> None:
         if len(x) < self.components:
             raise InputError(f"{self.components} components need at least as many rows, got {len(x)}")
-        rows = x.flatten(1)
+        rows = x.reshape(-1, self.event.size)
         chosen = [int(torch.randint(len(x), ()))]
         distance = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
         while len(chosen) < self.components:
@@ -77,14 +77,18 @@ class KMeans(Encoder, ClosedFormFit):
         self.centres.copy_(x[chosen])
 
     def _fit_step(self, x: Tensor) -> FitStep:
-        rows = x.flatten(1)
+        rows = x.reshape(-1, self.event.size)
         labels, distance = self._assign(rows)
         assigned = -float(distance.mean())
         labels = self._fill_empty(labels, distance)
 
         # About the mean of the data: the inertia below is a difference of squares.
         shift = rows.mean(0)
-        counts, sums, squares = rows.new_zeros(self.components), torch.zeros_like(self.centres.flatten(1)), 0.0
+        counts, sums, squares = (
+            rows.new_zeros(self.components),
+            torch.zeros_like(self.centres.reshape(self.components, -1)),
+            0.0,
+        )
         for part, mine in zip(rows.split(self.rows_at_once), labels.split(self.rows_at_once), strict=True):
             member = F.one_hot(mine, self.components).to(x.dtype)
             centred = part - shift
@@ -99,7 +103,7 @@ class KMeans(Encoder, ClosedFormFit):
 
     def _assign(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest centre of each row and the squared distance to it."""
-        centres = self.centres.flatten(1)
+        centres = self.centres.reshape(self.components, -1)
         shift = centres.mean(0)
         centres = centres - shift
         squares = centres.square().sum(1)

@@ -6,12 +6,17 @@ with M = W^T W + s I and the posterior z | x ~ N(M^-1 W^T (x - mu), s M^-1) (equ
 
 `method="svd"` is the closed form, equations 7 and 8: s is the mean of the discarded eigenvalues of the sample
 covariance, W = U_q (Lambda_q - s I)^(1/2), with the paper's arbitrary rotation R = I. `method="em"` iterates equations
-25 to 28. With missing values (NaN) EM has only z as hidden variable: each row conditions on its observed entries, and the
-M step solves for each dimension's row of (W, mu) from the rows in which it is observed (Ilin & Raiko 2010, section
-3.2). Without missing values that step is the paper's own.
+25 to 28. With missing values (NaN) only z is hidden: each row conditions on its observed entries, and the M step solves
+for each dimension's row of (W, mu) from the rows in which it is observed (Ilin & Raiko 2010). Without missing values
+that step is the paper's own.
 
-Densities use M, of latent_dim squared entries, by the Woodbury identity. The arithmetic is in float64. Left out: mixtures of
-such models.
+The paper's EM creeps where the noise is small: the length of W moves by the order of s / |W|^2 a step. So each M step
+also maximises over a prior N(m, S) of z, and a change of variable takes it back to N(0, I) (parameter-expanded EM: Liu,
+Rubin & Wu 1998). F(theta, q) is unchanged by the change of variable, so it still never falls, and the fixed points are
+the same.
+
+Densities use M, of latent_dim squared entries, by the Woodbury identity; the arithmetic is in float64. Left out:
+mixtures of such models.
 """
 
 import math
@@ -21,6 +26,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.nn import functional as F
 
 from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
 from ancestral.registry import register
@@ -29,12 +35,24 @@ Method = Literal["svd", "em"]
 
 
 class _Posterior(NamedTuple):
-    """q(z) of rows, with the sums over them that the M step and F need."""
+    """p(z | x) of some rows, and their likelihood."""
 
     mean: Tensor  # (rows, latent)
     covariance: Tensor  # (rows or 1, latent, latent)
     log_det: Tensor  # (rows,) ln |covariance|
     log_prob: Tensor  # (rows,) ln p(observed x)
+
+
+class _Expectation(NamedTuple):
+    """What an M step needs of all rows: sums over them, and the regression of x on z under q."""
+
+    log_prob: Tensor  # () ln p(observed x)
+    log_det: Tensor  # () ln |cov q|
+    total: Tensor  # (latent + 1, latent + 1) E_q[(z, 1)(z, 1)^T]
+    loadings: Tensor  # (size, latent)
+    offset: Tensor  # (size,) what the regression adds to the mean
+    residual: Tensor  # () its expected squared residual
+    observed: Tensor  # () the number of observed entries
 
 
 @register("ppca")
@@ -101,18 +119,18 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
 
     def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
-        return (self.mean + z @ self.loadings.T).unflatten(1, self.event.shape)
+        return (self.mean + z @ self.loadings.T).reshape(-1, *self.event.shape)
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         mean = self._decode(torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device), context)
         return mean + self.noise_variance.sqrt() * torch.randn_like(mean)
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
-        posterior = self._posterior(x.flatten(1))
-        return MultivariateNormal(posterior.mean, posterior.covariance)
+        posterior = self._posterior(x.reshape(-1, self.event.size))
+        return MultivariateNormal(posterior.mean, scale_tril=torch.linalg.cholesky(posterior.covariance))
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self._posterior(x.flatten(1)).log_prob
+        return self._posterior(x.reshape(-1, self.event.size)).log_prob
 
     def _posterior(self, rows: Tensor, seen: Tensor | None = None) -> _Posterior:
         """p(z | x) and ln p(x) given the entries of each row where `seen`, (batch, size), is 1; all without it."""
@@ -141,7 +159,7 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
 
     def _fit_start(self, x: Tensor) -> None:
         """The mean of the data; for EM, random loadings that explain half the variance."""
-        rows = x.flatten(1)
+        rows = x.reshape(-1, self.event.size)
         count = (~rows.isnan()).sum(0)
         if bool((count == 0).any()):
             raise InputError(f"dimension {int(count.argmin())} of the flattened data has no observed value; drop it")
@@ -153,15 +171,15 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         self.noise_variance.copy_(variance / 2)
 
     def _fit_step(self, x: Tensor) -> FitStep:
-        """The closed form, whose objective is the mean log-likelihood; or one EM iteration, whose objective is F(theta, q)
-        after the M step, a lower bound of it. With missing values both concern the observed entries."""
-        rows = x.flatten(1)
+        """The closed form, whose objective is the mean log-likelihood; or one EM iteration, whose objective is
+        F(theta, q) after the M step, a lower bound of it. With missing values both concern the observed entries."""
+        rows = x.reshape(-1, self.event.size)
         missing = bool(rows.isnan().any())
         if self.method == "svd":
             if missing:
                 raise InputError("the closed form takes no missing values; build the model with method='em'")
             return self._closed_form(rows)
-        return self._em_missing(rows) if missing else self._em_complete(rows)
+        return self._em(rows, self._expect_missing(rows) if missing else self._expect(rows))
 
     def _closed_form(self, rows: Tensor) -> FitStep:
         n, size = rows.shape
@@ -170,11 +188,11 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         # Of the covariance and the Gram matrix the smaller one: they share the eigenvalues above zero.
         if size <= n:
             values, vectors = torch.linalg.eigh(centred.T @ centred / n)
-            axes = vectors[:, -self.latent_dim :]
+            axes = vectors[:, -self.latent_dim :].flip(1)
         else:
             values, vectors = torch.linalg.eigh(centred @ centred.T / n)
-            axes = torch.nn.functional.normalize(centred.T @ vectors[:, -self.latent_dim :], dim=0)
-        kept = values[-self.latent_dim :]
+            axes = F.normalize(centred.T @ vectors[:, -self.latent_dim :].flip(1), dim=0)
+        kept = values[-self.latent_dim :].flip(0)
         noise = values[: -self.latent_dim].clamp(min=0).sum() / (size - self.latent_dim)
         self._set_noise(noise, rows)
         self.loadings.copy_(axes * (kept - noise).clamp(min=0).sqrt())
@@ -182,7 +200,26 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         # At the solution tr(C^-1 S) is the number of dimensions.
         return FitStep(float(-0.5 * (size * math.log(2 * math.pi) + log_det + size)))
 
-    def _em_complete(self, rows: Tensor) -> FitStep:
+    def _em(self, rows: Tensor, e: _Expectation) -> FitStep:
+        """The M step, with the trace of F per example before and after it."""
+        n, latent = len(rows), self.latent_dim
+        centre = e.total[:latent, latent] / n
+        spread = e.total[:latent, :latent] / n - torch.outer(centre, centre)
+        # The expanded prior N(centre, spread) becomes N(0, I) by a change of z, in W, mu and q alike.
+        scale = torch.linalg.cholesky(spread)
+        self.mean += e.offset + e.loadings @ centre
+        # Of all rotations of W the one with orthogonal columns, longest first (the paper's R = I): M is then diagonal,
+        # and accurate however small the noise.
+        axes, lengths, _ = torch.linalg.svd(e.loadings @ scale, full_matrices=False)
+        self.loadings.copy_(axes * lengths)
+        self._set_noise(e.residual / e.observed, rows)
+        # F = E_q[ln p(x | z)] - KL(q || prior): the expected squared residual is now the noise times the entries.
+        likelihood = -0.5 * e.observed * (torch.log(2 * math.pi * self.noise_variance) + 1)
+        divergence = 0.5 * (2 * n * scale.diagonal().log().sum() - e.log_det)
+        expected, maximised = float(e.log_prob) / n, float(likelihood - divergence) / n
+        return FitStep(maximised, (("E", expected), ("M", maximised)))
+
+    def _expect(self, rows: Tensor) -> _Expectation:
         # The mean is the sample mean from the first step on (its maximum-likelihood value, section 3.2).
         self.mean.copy_(rows.mean(0))
         posterior = self._posterior(rows)
@@ -190,51 +227,43 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         second = len(rows) * posterior.covariance[0] + posterior.mean.T @ posterior.mean
         cross = centred.T @ posterior.mean
         loadings = torch.linalg.solve(second, cross.T).T  # equation 27
-        residual = centred.square().sum() - 2 * (cross * loadings).sum() + ((loadings.T @ loadings) * second).sum()
-        self.loadings.copy_(loadings)
-        self._set_noise(residual / rows.numel(), rows)  # equation 28
-        return self._trace(posterior.log_prob.sum(), posterior.log_det.sum(), second.trace(), rows.numel(), len(rows))
+        # W solves its normal equations, so two of the three products of the squared residual cancel (equation 28).
+        residual = centred.square().sum() - (cross * loadings).sum()
+        return _Expectation(
+            posterior.log_prob.sum(),
+            posterior.log_det.sum(),
+            F.pad(second, (0, 1, 0, 1)),
+            loadings,
+            torch.zeros_like(self.mean),
+            residual,
+            torch.tensor(rows.numel(), device=rows.device),
+        )
 
-    def _em_missing(self, rows: Tensor) -> FitStep:
+    def _expect_missing(self, rows: Tensor) -> _Expectation:
         size, latent = self.event.size, self.latent_dim
-        # Sums over the rows in which a dimension is observed, of (z, 1)(z, 1)^T and x (z, 1).
+        # Sums of (z, 1)(z, 1)^T and x (z, 1) over the rows in which a dimension is observed; the former over all rows.
         second = rows.new_zeros(size, (latent + 1) ** 2)
         cross = rows.new_zeros(size, latent + 1)
-        log_prob, log_det, norm, squares, observed = (rows.new_zeros(()) for _ in range(5))
+        total = rows.new_zeros(latent + 1, latent + 1)
+        log_prob, log_det, squares, observed = (rows.new_zeros(()) for _ in range(4))
         for part in rows.split(self.rows_at_once):
             seen = (~part.isnan()).to(rows.dtype)
             posterior = self._posterior(part, seen)
-            extended = torch.nn.functional.pad(posterior.mean, (0, 1), value=1.0)
+            extended = F.pad(posterior.mean, (0, 1), value=1.0)
             moments = extended[:, :, None] * extended[:, None]
             moments[:, :latent, :latent] += posterior.covariance
             # About the present mean: the residual below is a difference of squares.
             centred = torch.where(seen > 0, part - self.mean, 0.0)
             second += seen.T @ moments.flatten(1)
             cross += centred.T @ extended
+            total += moments.sum(0)
             log_prob += posterior.log_prob.sum()
             log_det += posterior.log_det.sum()
-            norm += moments.diagonal(dim1=1, dim2=2)[:, :latent].sum()
             squares += centred.square().sum()
             observed += seen.sum()
-        moments = second.unflatten(1, (latent + 1, latent + 1))
-        solved = torch.linalg.solve(moments, cross)
-        # Each row of (W, mu) solves its normal equations, so the residual loses one product.
+        solved = torch.linalg.solve(second.unflatten(1, (latent + 1, latent + 1)), cross)
         residual = squares - (solved * cross).sum()
-        self.loadings.copy_(solved[:, :latent])
-        self.mean += solved[:, latent]
-        self._set_noise(residual / observed, rows)
-        return self._trace(log_prob, log_det, norm, float(observed), len(rows))
-
-    def _trace(self, log_prob: Tensor, log_det: Tensor, norm: Tensor, observed: float, n: int) -> FitStep:
-        """F before and after the M step, per example.
-
-        F = E_q[ln p(x | z)] + E_q[ln p(z)] + H(q): after it the expected squared residual is the noise times the number
-        of observed entries; `norm` is the sum of E_q[z^T z], `log_det` that of ln |cov q|.
-        """
-        expected_likelihood = -0.5 * observed * (torch.log(2 * math.pi * self.noise_variance) + 1)
-        divergence = 0.5 * (norm - log_det - n * self.latent_dim)
-        expected, maximised = float(log_prob) / n, float(expected_likelihood - divergence) / n
-        return FitStep(maximised, (("E", expected), ("M", maximised)))
+        return _Expectation(log_prob, log_det, total, solved[:, :latent], solved[:, latent], residual, observed)
 
     def _set_noise(self, noise: Tensor, rows: Tensor) -> None:
         if not bool(noise > self.least_noise * self._variance(rows)):

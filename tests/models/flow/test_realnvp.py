@@ -19,7 +19,7 @@ def real(*shape: int) -> Event:
     return Event(shape, Real())
 
 
-def small(event: Event, *, size: float = 0.3, **settings: Any) -> RealNVP:
+def small(event: Event, *, size: float = 1.0, **settings: Any) -> RealNVP:
     return perturbed(RealNVP(event, hidden=(16, 16), channels=4, **settings), size)
 
 
@@ -50,8 +50,8 @@ def test_log_prob_is_the_change_of_variables(shape: tuple[int, ...]) -> None:
 def test_decode_undoes_encode_far_outside_the_data(
     shape: tuple[int, ...], dtype: torch.dtype, tolerance: float
 ) -> None:
-    # Perturbed less than the single bijections: dozens of random layers have a condition number beyond float32.
-    model = small(real(*shape), size=0.1).to(dtype)
+    # Perturbed less than the single bijections: dozens of wild random layers have a condition number beyond float32.
+    model = small(real(*shape), size=0.3).to(dtype)
     for scale in (1.0, 1e3):
         x = far(model, scale)
         assert relative_error(model.decode(encode(model, x)), x) < tolerance
@@ -62,17 +62,17 @@ def test_decode_undoes_encode_far_outside_the_data(
 @pytest.mark.parametrize("label", [None, 0, 2])
 def test_a_density_in_the_plane_integrates_to_one(label: int | None) -> None:
     context_event = None if label is None else Event((), Levels(3))
-    model = small(real(2), blocks=4, context_event=context_event).double()
+    model = small(real(2), size=0.5, blocks=4, context_event=context_event).double()
     context = None if label is None else torch.tensor(label)
     with torch.no_grad():
-        # A lattice of cells around samples that reaches well beyond them.
-        samples = model.sample(4000, context=context)
-        middle, reach = samples.mean(0), 2.5 * (samples - samples.mean(0)).abs().amax(0)
-        ticks = torch.linspace(-1, 1, 1001, dtype=torch.float64)
+        # A lattice around samples that reaches well beyond them.
+        samples = model.sample(2000, context=context)
+        middle, reach = samples.mean(0), 2 * (samples - samples.mean(0)).abs().amax(0)
+        ticks = torch.linspace(-1, 1, 501, dtype=torch.float64)
         grid = middle + reach * torch.cartesian_prod(ticks, ticks)
         cell = (reach * (ticks[1] - ticks[0])).prod()
         total = model.log_prob(grid, context=context).exp().sum() * cell
-    assert abs(float(total) - 1) < 1e-3
+    assert abs(float(total) - 1) < 2e-3
 
 
 def test_untrained_it_is_the_prior() -> None:
@@ -96,7 +96,7 @@ def test_latents_lie_from_coarse_to_fine_and_halve_at_each_scale(shape: tuple[in
 
 
 def test_latents_can_be_resampled_but_the_coarsest() -> None:
-    model = small(real(1, 8, 8), scales=3)
+    model = small(real(1, 8, 8), size=0.3, scales=3)
     x = torch.randn(4, 1, 8, 8)
     z = encode(model, x)
     latents = model.split_latents(z)
@@ -127,13 +127,13 @@ def test_the_finest_latent_changes_an_image_only_near_by() -> None:
 
 def test_labels_matter_and_a_step_of_training_helps() -> None:
     event, labels = real(1, 4, 4), Event((), Levels(2))
-    model = RealNVP(event, context_event=labels, channels=8, blocks=1)
-    y = torch.arange(256) % 2
-    x = torch.randn(256, 1, 4, 4) * 0.5 + (4.0 * y - 2).view(-1, 1, 1, 1)
+    model = RealNVP(event, context_event=labels, channels=4, blocks=1)
+    y = torch.arange(128) % 2
+    x = torch.randn(128, 1, 4, 4) * 0.5 + (4.0 * y - 2).view(-1, 1, 1, 1)
     (phase,) = model.phases()
-    optimizer = torch.optim.Adam(phase.parameters, lr=1e-2)
+    optimizer = torch.optim.Adam(phase.parameters, lr=2e-2)
     batch = model.prepare(Batch(x, context=y))
-    for _ in range(60):
+    for _ in range(50):
         optimizer.zero_grad()
         loss = phase.loss(batch).total
         loss.backward()
@@ -149,7 +149,7 @@ def test_levels_are_dequantized_and_decode_to_themselves() -> None:
     event = Event((1, 8, 8), Levels(17))
     model = build("realnvp", event, channels=4, blocks=1)
     assert isinstance(model, DequantizedFlow)
-    perturbed(model, 0.1)
+    perturbed(model, 0.3)
     x = torch.randint(0, 17, (5, 1, 8, 8))
     torch.testing.assert_close(model.decode(model.encode(x).mean), x.float())
     assert model.sample(3).shape == (3, 1, 8, 8)

@@ -1,0 +1,48 @@
+"""Masked layers: what each output sees, by the Jacobian."""
+
+import pytest
+import torch
+
+from ancestral.layers.masked import MaskedConv2d, MaskedLinear, channel_groups, raster_mask
+from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("masks", [1, 3])
+def test_masked_linear_sees_the_degrees_at_or_below_its_own(strict: bool, masks: int) -> None:
+    inputs, outputs = torch.randint(0, 5, (masks, 6)), torch.randint(0, 5, (masks, 7))
+    layer = MaskedLinear(inputs, outputs, strict=strict)
+    for mask in range(masks):
+        jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: layer(x, m), torch.randn(6))
+        degree = outputs[mask][:, None] - inputs[mask]
+        assert torch.equal(jacobian != 0, degree > 0 if strict else degree >= 0)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_raster_masks_hide_what_comes_later(strict: bool) -> None:
+    outputs, inputs, size = channel_groups(7, 3), channel_groups(6, 3), 5
+    layer, centre = MaskedConv2d(raster_mask(outputs, inputs, size, strict=strict)), size // 2
+    x = torch.randn(1, 6, size, size)
+    seen = torch.autograd.functional.jacobian(lambda x: layer(x)[0, :, 0, 0], x)[:, 0] != 0
+    assert seen[:, :, :centre].all()
+    assert seen[:, :, centre, :centre].all()
+    assert not seen[:, :, centre, centre + 1 :].any()
+    assert not seen[:, :, centre + 1 :].any()
+    earlier = inputs < outputs[:, None] if strict else inputs <= outputs[:, None]
+    assert torch.equal(seen[:, :, centre, centre], earlier)
+
+
+def test_channel_groups_are_neighbours_of_nearly_equal_size() -> None:
+    assert channel_groups(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert channel_groups(6, 1).tolist() == [0] * 6
+
+
+def test_a_masked_network_dimension_by_dimension_equals_one_pass() -> None:
+    network = MaskedNetwork(9, 2, [20, 15], masks=3, random_order=True, direct=True, context=4, seed=1).double()
+    x, context = torch.randn(5, 9).double(), torch.randn(5, 4).double()
+    for mask in range(3):
+        stepwise = StepwiseMaskedNetwork(network, 5, mask, context)
+        expected = network(x, mask, context)
+        for step, dimension in enumerate(network.orders[mask].tolist()):
+            torch.testing.assert_close(stepwise.parameters(step), expected[:, :, dimension])
+            stepwise.write(step, x[:, dimension])

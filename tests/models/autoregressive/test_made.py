@@ -1,0 +1,103 @@
+"""MADE: causality by the Jacobian, exact probabilities, the average over masks, and samples against the density."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real
+from ancestral.models.autoregressive.made import MADE
+
+EVENTS = [Event((2, 3), Binary()), Event((4,), Levels(3))]
+
+
+def build(event: Event, **settings: Any) -> MADE:
+    """A small one in double precision, far from uniform."""
+    model = MADE(event, **{"hidden": [25, 20], "masks": 3, "order": "random", "direct": True, **settings})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    return model.double().eval()
+
+
+def everything(event: Event) -> Tensor:
+    levels = event.support.levels if isinstance(event.support, Levels) else 2
+    return torch.tensor(list(itertools.product(range(levels), repeat=event.size))).view(-1, *event.shape)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("direct", [False, True])
+def test_every_conditional_sees_earlier_dimensions_alone(event: Event, direct: bool) -> None:
+    # Wide and shallow, so that some path leads from every earlier dimension.
+    model = build(event, hidden=[200], direct=direct)
+    x = torch.rand(1, *event.shape).double()
+    for mask, order in enumerate(model.orders):
+        jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: model._conditionals(x, None, m), x)
+        seen = jacobian.view(model.observation.size, event.size, event.size).ne(0).all(0)[order][:, order]
+        assert torch.equal(seen, torch.ones_like(seen).tril(-1))
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("context_event", [None, Event((), Levels(3))])
+def test_probabilities_sum_to_one_and_samples_follow_them(event: Event, context_event: Event | None) -> None:
+    model, n = build(event, context_event=context_event), 20000
+    x, context = everything(event), None if context_event is None else torch.tensor(2)
+    probabilities = model.log_prob(x, context=context).exp()
+    assert probabilities.sum().item() == pytest.approx(1, abs=1e-7)
+    drawn = model.sample(n, context=context, generator=torch.Generator().manual_seed(0))
+    found = (drawn.flatten(1)[:, None] == x.flatten(1)).all(2).double().mean(0)
+    assert ((found - probabilities).abs() < 4.5 * (probabilities / n).sqrt() + 1 / n).all()
+
+
+def test_the_ensemble_averages_probabilities() -> None:
+    event = Event((5,), Binary())
+    model = build(event)
+    x = everything(event)
+    each = torch.stack(
+        [
+            model.observation.log_prob(model._conditionals(x.double(), None, mask), x.double()).sum(1)
+            for mask in range(3)
+        ]
+    )
+    torch.testing.assert_close(model.log_prob(x), each.exp().mean(0).log())
+    assert not torch.allclose(each[0], each[1])
+
+
+def test_orders_and_connectivities() -> None:
+    event = Event((2, 4), Binary())
+    assert torch.equal(MADE(event, masks=2).orders, torch.arange(8).expand(2, 8))
+    model = MADE(event, masks=2, order="random", seed=3)
+    assert not torch.equal(model.orders[0], model.orders[1])
+    assert torch.equal(model.orders, MADE(event, masks=2, order="random", seed=3).orders)
+    masks = [model.network.layers[0].masked_weight(mask) != 0 for mask in range(2)]
+    assert not torch.equal(*masks)
+
+
+def test_training_cycles_through_the_masks_and_scoring_does_not() -> None:
+    model = build(Event((5,), Binary()), context_event=Event((3,), Real())).train()
+    loss, batch = model.phases()[0].loss, Batch(torch.ones(4, 5).double(), None, torch.randn(4, 3).double())
+    losses = [loss(batch).total.item() for _ in range(6)]
+    assert losses[:3] == losses[3:]
+    assert len(set(losses)) == 3
+    # Of the mixture, -ln of the mean probability is at most the mean of -ln.
+    model.eval()
+    assert -model.log_prob(batch.x, context=batch.context).mean().item() <= sum(losses[:3]) / 3
+    assert int(model.updates) == 6
+
+
+def test_initial_model_is_near_uniform() -> None:
+    event = Event((1, 8, 8), Levels(17))
+    x = torch.randint(17, (10, *event.shape))
+    assert -MADE(event).eval().log_prob(x).mean().item() == pytest.approx(64 * math.log(17), rel=0.05)
+
+
+def test_events_and_settings_that_cannot_be() -> None:
+    with pytest.raises(InputError, match="discrete"):
+        MADE(Event((3,), Real()))
+    with pytest.raises(InputError, match="order"):
+        MADE(Event((3,), Binary()), order="sorted")
+    with pytest.raises(InputError, match="masks"):
+        MADE(Event((3,), Binary()), masks=0)
