@@ -26,7 +26,7 @@ def main() -> None:
     score = an.evaluate(model, x, importance_samples=arguments.importance_samples, batch_size=250)
     seconds = time.perf_counter() - start
     rise = _peak_bytes() - before
-    floor = model.rows_at_once * event.size * 4
+    floor = an.BoundedDensity.rows_at_once * event.size * 4
     print(score)
     print(f"peak memory rose by {rise / 1e9:.3f} GB in {seconds:.1f} s (aim: under 2 GB)")
     print(f"floor: one chunk of logits is {floor / 1e9:.3f} GB; measured over floor {rise / floor:.1f}")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from ancestral import registry
 
 README = Path(__file__).parents[1] / "README.md"

@@ -228,7 +228,7 @@ def seeds_decide(subject: Subject) -> None:
 
 
 def contexts_are_used(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(16)
+    model, n = subject.precise, subject.rows(256)
     x, z = subject.observations(n, torch.float64), None
     if isinstance(model, Decoder):
         z = subject.latents(model, n)

@@ -54,6 +54,8 @@ _SETTINGS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {
     ("realnvp", "image"): ({"channels": 24, "blocks": 1}, {"clip_gradient": 100.0}),
     ("gated_pixelcnn", "small image"): ({"channels": 32, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0}),
     ("gated_pixelcnn", "image"): ({"channels": 24, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0}),
+    ("realnvp", "vector"): ({"hidden": [64, 64]}, {}),
+    ("gan", "vector"): ({"latent_dim": 8, "hidden": [128, 128], "discriminator_hidden": [128, 128]}, {}),
     ("made", "small image"): ({"hidden": [256]}, {}),
 }
 _BATCH_SIZE, _WARM_UP = 64, 50

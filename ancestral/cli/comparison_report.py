@@ -96,7 +96,7 @@ def _likelihoods(result: Comparison) -> str:
     zero = result.bits(result.baseline.nats or 0.0)
     gains = [zero - result.bits(entry.nats or 0.0) for entry in result.ranked]
     widest = max([*gains, 1e-9])
-    header = [*_header(LIKELIHOOD), Cell("gain over the baseline", is_text=True)]
+    header = [*_header(LIKELIHOOD), Cell("gain", is_text=True)]
     rows = []
     for place, (entry, gain) in enumerate(zip(result.ranked, gains, strict=True)):
         kind = "baseline" if entry is result.baseline else "best" if place == 0 else ""
@@ -122,12 +122,15 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
     count = _IMAGES if len(event.shape) == 3 else _POINTS
     some = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:count]
     real = samples_figure(test.take(some).x, event)
+    if event.size == 2:
+        real.axes[0].set_aspect("equal", adjustable="box")
     pictures = [("real data", "test rows drawn at random", real, True)]
     for entry in [*result.ranked, *result.density_free]:
         samples = entry.trials[0].samples if entry.trials else None
         if samples is not None:
             drawn = samples_figure(samples[:count], event)
             if event.size == 2:  # points are compared on one scale
+                drawn.axes[0].set_aspect("equal", adjustable="box")
                 drawn.axes[0].set(xlim=real.axes[0].get_xlim(), ylim=real.axes[0].get_ylim())
             pictures.append((entry.name, entry.family, drawn, False))
     return pictures

@@ -64,7 +64,7 @@ def add_signature(
 
 def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """The parsed command line, with defaults; `UsageError` in one line where it is wrong."""
-    return parser.instantiate_classes(_parsed(parser, arguments, defaults=True))
+    return parser.instantiate(_parsed(parser, arguments, defaults=True))
 
 
 def keywords(

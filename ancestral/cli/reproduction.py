@@ -116,7 +116,8 @@ def picture(outcome: Outcome) -> Figure:
     if report.monitor is not None:
         curves, label = {"validation": report.curve(f"valid/{report.monitor}")}, f"{report.monitor}, nats"
     panels["learning curve"] = learning_curves(curves, y_label=label)
-    whole = Figure(figsize=(5 * len(panels), 5.2), dpi=100, layout="constrained")
+    whole = Figure(figsize=(5 * len(panels), 5.4), dpi=100)
+    whole.set_layout_engine("constrained", rect=(0, 0, 1, 0.96))
     for axes, (title, panel) in zip(whole.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         axes.imshow(_pixels(panel))
         axes.set_title(title)

@@ -19,6 +19,13 @@ _VERSION = 1
 
 def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
     """Make the folder of a run, or raise `InputError` if it cannot hold one."""
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < bytes_needed:
+        raise InputError(
+            f"run_dir {path} has {free / 1e6:.1f} MB left on its disk but a checkpoint of this model takes"
+            f" {bytes_needed / 1e6:.1f} MB; free some space or choose another folder"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         entries = [entry.name for entry in path.iterdir()]
@@ -31,12 +38,6 @@ def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
         raise InputError(f"run_dir {path} is not empty; continue its run with resume=True, or choose another folder")
     if entries and CHECKPOINT not in entries:
         raise InputError(f"run_dir {path} holds no {CHECKPOINT} to resume from; choose an empty folder for a new run")
-    free = shutil.disk_usage(path).free
-    if free < bytes_needed:
-        raise InputError(
-            f"run_dir {path} has {free / 1e6:.0f} MB left on its disk but a checkpoint of this model takes"
-            f" {bytes_needed / 1e6:.0f} MB; free some space or choose another folder"
-        )
 
 
 def write_checkpoint(folder: Path, state: Mapping[str, Any], identity: Mapping[str, str]) -> None:

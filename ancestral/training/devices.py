@@ -18,8 +18,9 @@ class Devices:
     """The device of this process, and what the processes do together; alone, all of that costs nothing."""
 
     def __init__(self, settings: Settings) -> None:
-        # Parameters of frozen phases get no gradient, and DDP must look for them. It warns where it finds none.
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified in DDP constructor")
+        if settings.devices > 1:
+            # Parameters of frozen phases get no gradient, and DDP must look for them. It warns where it finds none.
+            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified in DDP constructor")
         try:
             self.fabric = Fabric(
                 accelerator=settings.accelerator,

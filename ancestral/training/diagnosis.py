@@ -15,14 +15,20 @@ _TRIES = 5
 
 def find_fault(model: nn.Module, loss: Callable[[], Losses]) -> str:
     """What is not finite, in words: a parameter, the output of the first such layer, or a part of the loss itself."""
-    bad = [name for name, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
-    if bad:
-        # A gradient goes from the loss to the input: what it spoiled first is nearest to the loss.
-        return f"an update has spoiled {len(bad)} parameters, first {bad[-1]!r}: its gradient was not finite"
+    if fault := find_spoiled_parameter(model):
+        return fault
     for _ in range(_TRIES):
         if fault := _first_bad_output(model, loss):
             return fault
     return "computed again, with other random draws, the loss is finite"
+
+
+def find_spoiled_parameter(model: nn.Module) -> str | None:
+    bad = [name for name, parameter in model.named_parameters() if not bool(parameter.isfinite().all())]
+    if not bad:
+        return None
+    # A gradient goes from the loss to the input: what it spoiled first is nearest to the loss.
+    return f"an update has spoiled {len(bad)} parameters, first {bad[-1]!r}: its gradient was not finite"
 
 
 def _first_bad_output(model: nn.Module, loss: Callable[[], Losses]) -> str | None:

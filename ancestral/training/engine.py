@@ -4,6 +4,7 @@ The inner loop does as little as it can in Python. It never waits for an acceler
 they are logged, and the terminal is redrawn a few times a second.
 """
 
+import math
 import time
 from contextlib import nullcontext
 from typing import Any, get_args
@@ -196,7 +197,7 @@ class Engine:
 
     def _close_epoch(self) -> None:
         """Write the history's row: the epoch's mean losses and the validation, which picks the weights to keep."""
-        self._read_losses()
+        self._check()
         epoch = self.loader.epoch + 1
         losses = self.devices.mean(self.game.record.epoch_means())
         self.game.record.next_epoch()
@@ -220,7 +221,7 @@ class Engine:
         total, rows = self.devices.reduced(self.validation.sums(), "sum").tolist()
         key = f"valid/{self.model.monitor}"
         row[key] = total / rows
-        if self.best is not None and not self.validation.better(row[key], self.best[key]):
+        if math.isnan(row[key]) or (self.best and not self.validation.better(row[key], self.best[key])):
             return False
         self.best = row
         return True
@@ -235,6 +236,11 @@ class Engine:
         return "last" if self.best is None else "best"
 
     # -- Telling ------------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Before anything is kept or saved: raise `TrainingDiverged` if the losses or the weights are not finite."""
+        self._read_losses()
+        self.game.check_weights(self.step)
 
     def _read_losses(self) -> dict[str, float]:
         """The mean losses since the last time; raises `TrainingDiverged` if one was not finite."""
@@ -294,7 +300,7 @@ class Engine:
         if folder is None:
             return
         begin = time.perf_counter()
-        self._read_losses()
+        self._check()
         generators = self.devices.generator_states()
         if self.devices.leads:
             state: dict[str, Any] = {

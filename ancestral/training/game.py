@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ancestral.interface import Batch, InputError, Losses, Model, Phase
 from ancestral.training.devices import Devices
-from ancestral.training.diagnosis import find_fault
+from ancestral.training.diagnosis import find_fault, find_spoiled_parameter
 from ancestral.training.losses import LossRecord
 from ancestral.training.report import TrainingDiverged
 from ancestral.training.settings import Settings
@@ -142,6 +142,11 @@ class Game:
         self.model.train()
         fault = find_fault(self.model, lambda: loss(batch))
         raise TrainingDiverged(f"the loss of the phase {phase!r} is not finite at step {step}; {fault}")
+
+    def check_weights(self, step: int) -> None:
+        """Raise `TrainingDiverged` if an update has spoiled the weights, which the next loss would show."""
+        if fault := find_spoiled_parameter(self.model):
+            raise TrainingDiverged(f"the weights are not finite after step {step}; {fault}")
 
     def scale_lr(self, factor: float) -> None:
         for player in self.players:

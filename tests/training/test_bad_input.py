@@ -116,7 +116,8 @@ def test_run_folders(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
-    refused("MB left on its disk but a checkpoint of this model takes", run_dir=tmp_path / "a")
+    refused("MB left on its disk but a checkpoint of this model takes", run_dir=tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
 
 
 def _data(classes: tuple[str, ...] | None = None) -> Data:

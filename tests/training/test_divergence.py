@@ -33,7 +33,7 @@ class Breaking(Model):
         x = batch.x
         if self.calls >= 7:
             if self.where == "layer":
-                self.network[1].forward = lambda x: x / 0  # type: ignore[method-assign]
+                self.network[1].forward = lambda x: x / 0
             if self.where == "gradient" and self.calls == 7:
                 # The loss is finite, its derivative at 0 is not.
                 return Losses((self.network[2](self.network[1](self.network[0](x))) * 0).abs().sqrt().sum())
@@ -44,7 +44,7 @@ class Breaking(Model):
 
 def check(model: Model, *words: str, **settings: object) -> str:
     with pytest.raises(TrainingDiverged) as caught:
-        fit(model, points(64), batch_size=16, epochs=9, progress=False, **settings)  # type: ignore[arg-type]
+        fit(model, points(64), **{"batch_size": 16, "epochs": 9, "progress": False, **settings})
     for word in words:
         assert word in str(caught.value)
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
@@ -68,6 +68,8 @@ def test_names_the_part_of_a_loss_behind_the_last_layer() -> None:
 
 
 def test_names_the_parameter_that_a_gradient_spoiled() -> None:
+    # Seen before the next epoch, and before anything is kept: with batches of 10, step 7 is the first epoch's last.
+    check(Breaking("gradient"), "after step 7", "'network.2.bias'", "weights after epoch 0", batch_size=10)
     check(Breaking("gradient"), "at step 8", "'network.2.bias'", "gradient was not finite")
 
 

@@ -2,17 +2,19 @@
 
 import csv
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 from torch.utils.data import TensorDataset
 from training_toys import PLANE, Duel, Gaussian, Noisy, points
 
 from ancestral.data import Data, Split
 from ancestral.interface import SGD, Adam
-from ancestral.training import Constant, Cosine, Step, fit
+from ancestral.training import Constant, Cosine, Step, display, fit
 
 
 def data(n: int = 64) -> Data:
@@ -191,6 +193,24 @@ def test_writes_metrics_previews_and_event_files(tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert [int(row["step"]) for row in rows if row["name"] == "loss/model"] == [3, 6, 9, 12, 15]
     assert [int(row["epoch"]) for row in rows if row["name"] == "valid/log_prob"] == [1, 2, 3, 4]
+
+
+def test_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = StringIO()
+    monkeypatch.setattr(display, "Console", lambda stderr: Console(file=shown, force_terminal=True, width=160))
+    monkeypatch.setattr(display, "_REDRAW_SECONDS", 0.0)
+    fit(Gaussian(), data(), epochs=2, batch_size=8, log_every=2)
+    for part in ("epoch 2/2", "log_prob -", "nats", "bits/dim", "model ", "steps/s", "100%"):
+        assert part in shown.getvalue()
+
+
+def test_a_validation_that_is_no_number_is_never_the_best() -> None:
+    model = Gaussian()
+    values = iter([float("nan"), -3.0, float("-inf")])
+    model.log_prob = lambda x, context: torch.full((len(x),), next(values))
+    report = fit(model, data(), epochs=3, batch_size=64, progress=False)
+    assert report.best is not None
+    assert (report.best["epoch"], report.best["valid/log_prob"]) == (2, -3.0)
 
 
 def test_shows_a_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

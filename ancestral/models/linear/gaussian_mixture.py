@@ -62,11 +62,11 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
     row, and its class, is its component.
     """
 
-    #: Rows of a chunk, features of a block of it, and the most features that are kept from the E for the M step: the
-    #: matrices at work stay in cache.
-    rows_at_once = 512
+    #: Rows of a chunk, and features of a block: the matrices at work stay in cache.
+    rows_at_once = 1024
     features_at_once = 128
-    features_kept = 4096
+    #: Up to this many features the E and the M step share one block of all of them.
+    features_shared = 2048
     #: A component with less than this many rows to its name is dead: it restarts at the least likely row.
     least_rows = 1e-6
 
@@ -188,12 +188,15 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         natural = self._natural(shift)
         total = _Natural(*map(torch.zeros_like, natural))
         evidence = rows.new_zeros(len(rows))
+        features = natural.quadratic.shape[1]
+        share = self.dense and features <= self.features_shared
+        buffer = rows.new_empty(features, self.rows_at_once) if share else None
         for start in range(0, len(rows), self.rows_at_once):
             here = slice(start, start + self.rows_at_once)
             x = (rows[here] - shift).T.contiguous()
-            kept = list(self._features(x)) if natural.quadratic.shape[1] <= self.features_kept else None
+            shared = None if buffer is None else (self.products.fill(x, buffer),)
             if labels is None:
-                joint = self._log_joint(x, natural, kept or self._features(x))
+                joint = self._log_joint(x, natural, shared or self._features(x))
                 top = joint.amax(0)
                 q = joint.sub_(top).exp_()
                 mass = q.sum(0)
@@ -205,7 +208,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             total.linear.addmm_(q, x.T)
             weights = q.sum(0, keepdim=True) if self.covariance == "tied" else q
             first = 0
-            for block in kept or self._features(x):
+            for block in shared or self._features(x):
                 total.quadratic[:, first : first + len(block)].addmm_(weights, block.T)
                 first += len(block)
         return total, evidence

@@ -24,6 +24,13 @@ class PairProducts:
         for rows in self.rows:
             yield (x[rows, None] * x[rows.start :]).flatten(0, 1)
 
+    def fill(self, x: Tensor, out: Tensor) -> Tensor:
+        """All blocks below each other in `out`, (products, at least n), without gradients; what was written."""
+        n = x.shape[1]
+        for rows, block in zip(self.rows, out.split(self.lengths), strict=True):
+            torch.mul(x[rows, None], x[rows.start :], out=block[:, :n].unflatten(0, (-1, self.size - rows.start)))
+        return out[:, :n]
+
     def pack(self, matrices: Tensor) -> Tensor:
         """Coefficients (k, products) that give x^T A x for each of the symmetric matrices A, (k, size, size)."""
         parts = []

@@ -107,7 +107,7 @@ def test_importance_weights_sum_to_one_over_all_observations(event: Event, obser
         z = torch.randn(4, len(x), 2)
         parameters = model._observation_parameters(z.flatten(0, 1), None)
         direct = model.observation.log_prob(parameters, x.float().repeat(4, 1)).sum(1).view(4, -1)
-    assert abs(mass - 1) < 4 * stderr < 0.1
+    assert abs(mass - 1) < 4 * stderr < 0.2
     torch.testing.assert_close(model._log_likelihood(x.float(), z, None), direct)
 
 

@@ -1,0 +1,100 @@
+"""The ledger, by a recipe of a few seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ancestral.cli.ledger import markdown_table, read_ledger
+from ancestral.interface import InputError
+
+RECIPE = """
+name: tiny
+model: made
+model_settings: {hidden: [16]}
+data: digits
+training: {epochs: 2, batch_size: 256}
+budget: cpu
+metric: negative log-likelihood per dimension
+unit: bits/dim
+published: {value: 2.0, source: "nobody, 2000"}
+baseline: independent_histogram
+notes: a test
+"""
+
+#: The design's fields, and what the issue asks for besides.
+FIELDS = [
+    "name",
+    "model",
+    "data",
+    "split",
+    "selected_on",
+    "metric",
+    "unit",
+    "value",
+    "stderr",
+    "kind",
+    "importance_samples",
+    "published",
+    "source",
+    "epochs",
+    "seconds",
+    "parameters",
+    "command",
+    "seeds",
+    "device",
+    "threads",
+    "versions",
+    "date",
+    "notes",
+    "settings",
+    "baselines",
+]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> None:
+    done = cli("reproduce", recipe, "--seeds", "0,1")
+    assert done.code == 0, done.err
+    entry = json.loads((tmp_path / "results" / "tiny.json").read_text())
+    assert list(entry) == FIELDS
+    assert (entry["seeds"], entry["selected_on"], entry["kind"], entry["unit"]) == (
+        [0, 1],
+        "valid",
+        "exact",
+        "bits/dim",
+    )
+    assert entry["baselines"]["independent_histogram"] == pytest.approx(2.428, abs=0.01)
+    assert 2 < entry["value"] < 4.1  # log2 17 = 4.09
+    assert f"{entry['value']:.4f}" in done.out
+    assert "published: 2 (nobody, 2000)" in done.out
+    assert (tmp_path / "results" / "tiny.png").read_bytes().startswith(b"\x89PNG")
+    assert "| `tiny` | made | digits, test |" in cli("reproduce", "--table").out
+    assert "is not empty" in cli("reproduce", recipe).err
+
+
+def test_an_override_is_written_down(cli, tmp_path: Path, recipe: Path) -> None:
+    assert cli("reproduce", recipe, "--minutes", 0.01, "--results-dir", "other").code == 0
+    (entry,) = read_ledger("other")
+    assert "not the recipe's own run: ended after 0.01 minutes" in entry.notes
+    assert entry.command.endswith("--minutes 0.01 --results-dir other")
+
+
+def test_a_wrong_recipe_is_refused_before_training(cli, recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("independent_histogram", "independent_histograms"))
+    assert "did you mean 'independent_histogram'" in cli("reproduce", recipe).err
+    recipe.write_text(RECIPE.replace("unit: bits/dim", "unit: bits"))
+    assert "unit of the recipe tiny must be one of nats, bits/dim" in cli("reproduce", recipe).err
+
+
+def test_a_foreign_file_in_the_ledger_is_named(tmp_path: Path) -> None:
+    assert markdown_table(read_ledger(tmp_path)).startswith("| result |")
+    (tmp_path / "x.json").write_text('{"name": "x"}')
+    with pytest.raises(InputError, match="is not an entry of the ledger"):
+        read_ledger(tmp_path)

@@ -1,0 +1,100 @@
+"""From a training to everything that a run is good for."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ancestral.persistence import load, read_config
+
+
+def _width(path: str) -> int:
+    with Image.open(path) as picture:
+        return picture.size[0]
+
+
+def test_a_run_on_images(cli, tmp_path: Path) -> None:
+    fitted = cli("fit", "vae", "digits", "--steps", 60, "--model.latent_dim", 4, "--model.hidden", "[32]", "--lr", 0.01)
+    assert fitted.code == 0, fitted.err
+    assert "ancestral sample runs/digits-vae" in fitted.out
+    config = read_config("runs/digits-vae")
+    assert (config["settings"]["latent_dim"], config["recipe"]["data"]["name"]) == (4, "digits")
+
+    evaluated = cli("evaluate", "runs/digits-vae")
+    said = f"{config['scores']['test']['nats']:.3f}"
+    assert re.fullmatch(
+        rf"vae on digits test: {said} ± .* nats \(lower bound, 10 samples\), .* n = 180\n", evaluated.out
+    )
+    tighter = cli("evaluate", "runs/digits-vae", "--importance-samples", 200).out
+    assert float(tighter.split()[4]) > config["scores"]["test"]["nats"]
+
+    cli("sample", "runs/digits-vae", "-n", 9, "-o", "samples.png")
+    assert _width("samples.png") > 100
+    cli("sample", "runs/digits-vae", "-n", 9, "--seed", 3, "-o", "samples.npz")
+    x = np.load("samples.npz")["x"]
+    assert x.shape == (9, 1, 8, 8)
+    assert 0 <= x.min() <= x.max() <= 16
+    cli("sample", "runs/digits-vae", "-n", 9, "--seed", 3, "-o", "samples.csv")
+    assert np.array_equal(pd.read_csv("samples.csv").to_numpy(), x.reshape(9, 64))
+
+    cli("score", "runs/digits-vae", "samples.csv", "-o", "scores.csv", "--seed", 5)
+    cli("score", "runs/digits-vae", "samples.npz", "-o", "scores.npz", "--seed", 5)
+    scores = pd.read_csv("scores.csv")
+    model = load("runs/digits-vae")
+    generator = torch.Generator().manual_seed(5)
+    bound = model.log_prob_lower_bound(torch.from_numpy(x), importance_samples=10, generator=generator).detach()
+    assert scores["log_likelihood_nats"].to_numpy() == pytest.approx(bound.numpy(), rel=1e-5)
+    assert np.load("scores.npz")["bits_per_dim"] == pytest.approx(-bound.numpy() / (64 * np.log(2)), rel=1e-5)
+
+    cli("encode", "runs/digits-vae", "digits", "--split", "valid", "-o", "codes.npz")
+    codes = np.load("codes.npz")
+    assert codes["z"].shape == (180, 4)
+    assert set(codes["y"]) == set(range(10))
+    for command in ("reconstruct", "interpolate"):
+        done = cli(command, "runs/digits-vae", "-n", 3, "-o", f"{command}.png")
+        assert done.code == 0, done.err
+        assert _width(f"{command}.png") > 100
+    assert "holds    save and load give the same numbers" in cli("check", "runs/digits-vae").out
+
+
+def test_a_conditional_run_and_its_replacement(cli) -> None:
+    command = ("fit", "vae", "digits", "--context", "labels", "--steps", 2, "--model.hidden", "[8]", "--run-dir", "r")
+    assert cli(*command).code == 0
+    assert "say which with --class" in cli("sample", "r").err
+    assert "--class must lie in 0 .. 9, got 12" in cli("sample", "r", "--class", 12).err
+    assert cli("sample", "r", "--class", 3, "-n", 4, "-o", "three.npz").code == 0
+    assert cli("evaluate", "r").code == 0
+    assert cli(*command).code == 1
+    assert cli(*command, "--overwrite").code == 0
+    # With nothing left of its budget, a resumed run ends where it was.
+    assert cli(*command, "--resume").code == 0
+
+
+def test_a_run_on_a_table(cli, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(200, 2, generator=generator) @ torch.tensor([[1.0, 0.8], [0.0, 0.6]])
+    pd.DataFrame(rows.numpy(), columns=["height", "weight"]).to_csv("rows.csv", index=False)
+    assert cli("fit", "gaussian-mixture", "rows.csv", "--model.components", 1).code == 0
+    pd.DataFrame({"height": [0.0, 9.0], "weight": [0.0, -9.0]}).to_csv("two.csv", index=False)
+    assert "lowest" in cli("score", "runs/rows-gaussian-mixture", "two.csv").out
+    scores = pd.read_csv("scores.csv")["log_likelihood_nats"]
+    assert scores[0] > -3 > -50 > scores[1]
+    # Every row in its own order, not the split that the training made.
+    cli("score", "runs/rows-gaussian-mixture", "rows.csv")
+    model = load("runs/rows-gaussian-mixture")
+    assert pd.read_csv("scores.csv")["log_likelihood_nats"].to_numpy() == pytest.approx(
+        model.log_prob(rows).numpy(), rel=1e-4
+    )
+
+
+def test_a_run_without_a_density(cli) -> None:
+    fitted = cli("fit", "gan", "two-moons", "--steps", 3, "--model.hidden", "[8]", "--model.latent_dim", 2)
+    assert "Fréchet" in fitted.out
+    assert "Fréchet" in cli("evaluate", "runs/two-moons-gan", "--samples", 200).out
+    assert "defines no density" in cli("score", "runs/two-moons-gan").err
+    assert "it is no Encoder" in cli("encode", "runs/two-moons-gan").err
+    assert cli("interpolate", "runs/two-moons-gan").code == 0
