@@ -432,7 +432,7 @@ class BoundedDensity(Model):
 
     monitor = "elbo"
     #: Rows (samples times observations) that go through the model at once; bounds the memory of the estimates.
-    rows_at_once: ClassVar[int] = 4096
+    rows_at_once: int = 4096
 
     @abstractmethod
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor: ...

@@ -126,7 +126,7 @@ class Subject:
         with FlopCounterMode(display=False) as counter, seeded(self.generator(), model.device):
             for phase in model.phases():
                 phase.loss(model.prepare(self.batch(n)))
-        return max(counter.get_total_flops() / n, 2.0**12 * self.event.size)
+        return max(counter.get_total_flops() / n, 2.0**17 * math.sqrt(self.event.size))
 
     def rows(self, most: int, *, least: int = 4, budget: float = 2.0**31) -> int:
         """How many observations to use: `most` for small models, fewer for large ones, so that a check stays quick."""

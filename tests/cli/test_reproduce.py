@@ -24,32 +24,10 @@ notes: a test
 
 #: The design's fields, and what the issue asks for besides.
 FIELDS = [
-    "name",
-    "model",
-    "data",
-    "split",
-    "selected_on",
-    "metric",
-    "unit",
-    "value",
-    "stderr",
-    "kind",
-    "importance_samples",
-    "published",
-    "source",
-    "epochs",
-    "seconds",
-    "parameters",
-    "command",
-    "seeds",
-    "device",
-    "threads",
-    "versions",
-    "date",
-    "notes",
-    "settings",
-    "baselines",
-]
+    "name", "model", "data", "split", "selected_on", "metric", "unit", "value", "stderr", "kind",
+    "importance_samples", "published", "source", "epochs", "seconds", "parameters", "command", "seeds", "device",
+    "threads", "versions", "date", "notes", "settings", "baselines",
+]  # fmt: skip
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from ancestral.interface import (
     Sampler,
 )
 from ancestral.models.linear.kmeans import KMeans
-from ancestral.models.linear.products import PairProducts
+from ancestral.models.linear.quadratic import Matrices, Pairs, Squares
 from ancestral.registry import register
 
 Covariance = Literal["spherical", "diagonal", "tied", "full"]
@@ -62,11 +62,10 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
     row, and its class, is its component.
     """
 
-    #: Rows of a chunk, and features of a block: the matrices at work stay in cache.
+    #: Rows of a chunk: the matrices at work stay in cache.
     rows_at_once = 1024
-    features_at_once = 128
-    #: Up to this many features the E and the M step share one block of all of them.
-    features_shared = 2048
+    #: Up to this size full matrices go by the products of all pairs of dimensions.
+    pairs_up_to = 64
     #: A component with less than this many rows to its name is dead: it restarts at the least likely row.
     least_rows = 1e-6
 
@@ -95,7 +94,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         self.components, self.covariance, self.variance_floor = components, covariance, variance_floor
         self.dense = covariance in ("tied", "full")
         size = event.size
-        self.products = PairProducts(size, self.features_at_once)
+        self.forms = (Pairs if size <= self.pairs_up_to else Matrices)(size) if self.dense else Squares(size)
         ones = torch.ones(components, size, dtype=torch.float64)
         start = {"spherical": ones[:, 0], "diagonal": ones, "tied": ones[0].diag(), "full": torch.diag_embed(ones)}
         self.register_buffer("weights", torch.full((components,), 1 / components, dtype=torch.float64))
@@ -125,7 +124,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         natural = self._natural(shift)
         for part in x.reshape(-1, self.event.size).split(self.rows_at_once):
             columns = (part - shift).T
-            yield self._log_joint(columns, natural, self._features(columns))
+            yield self._log_joint(columns, natural, self.forms.features(columns))
 
     def _log_joints(self, x: Tensor) -> Tensor:
         return torch.cat([joint.T for joint in self._joint_columns(x)])
@@ -188,15 +187,12 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         natural = self._natural(shift)
         total = _Natural(*map(torch.zeros_like, natural))
         evidence = rows.new_zeros(len(rows))
-        features = natural.quadratic.shape[1]
-        share = self.dense and features <= self.features_shared
-        buffer = rows.new_empty(features, self.rows_at_once) if share else None
         for start in range(0, len(rows), self.rows_at_once):
             here = slice(start, start + self.rows_at_once)
             x = (rows[here] - shift).T.contiguous()
-            shared = None if buffer is None else (self.products.fill(x, buffer),)
+            features = self.forms.features(x)
             if labels is None:
-                joint = self._log_joint(x, natural, shared or self._features(x))
+                joint = self._log_joint(x, natural, features)
                 top = joint.amax(0)
                 q = joint.sub_(top).exp_()
                 mass = q.sum(0)
@@ -207,10 +203,7 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             total.constant.add_(q.sum(1))
             total.linear.addmm_(q, x.T)
             weights = q.sum(0, keepdim=True) if self.covariance == "tied" else q
-            first = 0
-            for block in shared or self._features(x):
-                total.quadratic[:, first : first + len(block)].addmm_(weights, block.T)
-                first += len(block)
+            total.quadratic.add_(self.forms.scatter(weights, features))
         return total, evidence
 
     def _maximise(self, statistics: _Natural, shift: Tensor, rows: Tensor, evidence: Tensor) -> None:
@@ -222,11 +215,11 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             self._revive(counts, sums, second, dead, unlikely - shift)
         means = sums / counts[:, None]
         if self.covariance == "tied":
-            spread = (second - counts @ self._features_of(means)) / counts.sum()
+            spread = (second - counts @ self.forms.outer(means)) / counts.sum()
         else:
-            spread = second / counts[:, None] - self._features_of(means)
+            spread = second / counts[:, None] - self.forms.outer(means)
         if self.dense:
-            matrices = self.products.unpack(spread)
+            matrices = self.forms.unpack(spread)
             matrices.diagonal(dim1=1, dim2=2).add_(self.variance_floor)
             self.covariances.copy_(matrices.view_as(self.covariances))
         else:
@@ -238,11 +231,11 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
     def _revive(self, counts: Tensor, sums: Tensor, second: Tensor, dead: Tensor, at: Tensor) -> None:
         """Give each dead component the statistics of one row with the covariance of all the data about it."""
         total = counts.sum()
-        here = self._features_of(at)
+        here = self.forms.outer(at)
         if self.covariance == "tied":
             second += here.sum(0)
         else:
-            second[dead] = second.sum(0) / total - self._features_of(sums.sum(0, keepdim=True) / total) + here
+            second[dead] = second.sum(0) / total - self.forms.outer(sums.sum(0, keepdim=True) / total) + here
         sums[dead], counts[dead] = at, 1.0
 
     # -- Natural parameters and features ---------------------------------------------------------------------------
@@ -269,26 +262,14 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
             precision = torch.cholesky_inverse(scale)
             linear = (precision @ means[:, :, None]).squeeze(2)
             log_det = 2 * scale.diagonal(dim1=1, dim2=2).log().sum(1)
-            quadratic = self.products.pack(-0.5 * precision)
+            quadratic = self.forms.pack(-0.5 * precision)
         else:
             variances = self._variances()
             linear, log_det, quadratic = means / variances, variances.log().sum(1), -0.5 / variances
         normaliser = self.event.size * math.log(2 * math.pi) + log_det + (linear * means).sum(1)
         return _Natural(self.weights.log() - 0.5 * normaliser, linear, quadratic)
 
-    def _log_joint(self, x: Tensor, natural: _Natural, features: Iterable[Tensor]) -> Tensor:
+    def _log_joint(self, x: Tensor, natural: _Natural, features: Tensor) -> Tensor:
         """ln p(x, z = k) for centred columns x, (size, n) -> (components, n)."""
-        joint = torch.addmm(natural.constant[:, None], natural.linear, x)
-        first = 0
-        for block in features:
-            joint = joint + natural.quadratic[:, first : first + len(block)] @ block
-            first += len(block)
-        return joint
-
-    def _features(self, x: Tensor) -> Iterable[Tensor]:
-        """The squares of columns x, (size, n), or the distinct entries of x x^T, in blocks."""
-        return self.products.blocks(x) if self.dense else (x.square(),)
-
-    def _features_of(self, rows: Tensor) -> Tensor:
-        """(n, size) -> (n, features)."""
-        return torch.cat(list(self._features(rows.T))).T
+        linear = torch.addmm(natural.constant[:, None], natural.linear, x)
+        return linear + self.forms.form(natural.quadratic, features)

@@ -8,7 +8,7 @@ with M = W^T W + s I and the posterior z | x ~ N(M^-1 W^T (x - mu), s M^-1) (equ
 covariance, W = U_q (Lambda_q - s I)^(1/2), with the paper's arbitrary rotation R = I. `method="em"` iterates equations
 25 to 28. With missing values (NaN) only z is hidden: each row conditions on its observed entries, and the M step solves
 for each dimension's row of (W, mu) from the rows in which it is observed (Ilin & Raiko 2010). Without missing values
-that step is the paper's own.
+that step is the paper's own. With them there is no closed form, and both methods are EM.
 
 The paper's EM creeps where the noise is small: the length of W moves by the order of s / |W|^2 a step. So each M step
 also maximises over a prior N(m, S) of z, and a change of variable takes it back to N(0, I) (parameter-expanded EM: Liu,
@@ -174,12 +174,9 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         """The closed form, whose objective is the mean log-likelihood; or one EM iteration, whose objective is
         F(theta, q) after the M step, a lower bound of it. With missing values both concern the observed entries."""
         rows = x.reshape(-1, self.event.size)
-        missing = bool(rows.isnan().any())
-        if self.method == "svd":
-            if missing:
-                raise InputError("the closed form takes no missing values; build the model with method='em'")
-            return self._closed_form(rows)
-        return self._em(rows, self._expect_missing(rows) if missing else self._expect(rows))
+        if bool(rows.isnan().any()):
+            return self._em(rows, self._expect_missing(rows))
+        return self._closed_form(rows) if self.method == "svd" else self._em(rows, self._expect(rows))
 
     def _closed_form(self, rows: Tensor) -> FitStep:
         n, size = rows.shape

@@ -83,7 +83,9 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
         self.condition = FlatContext(context_event)
         more = self.condition.size
         self.encoder = mlp(event.size + more, hidden, 2 * latent_dim, activation)
-        self.decoder = mlp(latent_dim + more, hidden[::-1], self.observation.size * event.size, activation)
+        outputs = self.observation.size * event.size
+        self.decoder = mlp(latent_dim + more, hidden[::-1], outputs, activation)
+        self.rows_at_once = max(1, min(self.rows_at_once, 2**24 // outputs))
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from ancestral.interface import Event, InputError, Levels, Real
 from ancestral.models.linear.gaussian_mixture import Covariance, GaussianMixture
-from ancestral.models.linear.products import PairProducts
+from ancestral.models.linear.quadratic import Matrices, Pairs, Quadratic
 from ancestral.registry import build
 
 KINDS = get_args(Covariance)
@@ -41,8 +41,7 @@ def unit_start(model: GaussianMixture, x: torch.Tensor) -> None:
 def test_score_and_parameters_equal_scikit_learns_from_the_same_start(kind: Covariance) -> None:
     x = clusters(offset=100.0)
     model = GaussianMixture(Event((5,), Real()), components=4, covariance=kind)
-    # Several chunks of rows and blocks of features, with a remainder each.
-    model.rows_at_once, model.products = 200, PairProducts(5, 10)
+    model.rows_at_once = 200  # several chunks, and a remainder
     unit_start(model, x)
     # A unit covariance is its own precision.
     start = {"weights_init": model.weights, "means_init": model.means, "precisions_init": model.covariances}
@@ -79,6 +78,36 @@ def test_em_is_coordinate_ascent_on_the_elbo(kind: Covariance) -> None:
         assert step.objective == step.trace[1][1] == pytest.approx(direct, abs=1e-10)
         trace += [value for _, value in step.trace]
     assert all(later >= earlier - 1e-11 for earlier, later in itertools.pairwise(trace))
+
+
+@pytest.mark.parametrize("kind", [Pairs, Matrices])
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_quadratic_forms_and_scatter(kind: type[Quadratic], size: int) -> None:
+    forms = kind(size)
+    a = torch.randn(3, size, size, dtype=torch.float64)
+    x, weights = torch.randn(size, 11, dtype=torch.float64), torch.rand(3, 11, dtype=torch.float64)
+    a = a + a.mT
+    with torch.no_grad():
+        features = forms.features(x)
+        values, sums = forms.form(forms.pack(a), features), forms.scatter(weights, features)
+    torch.testing.assert_close(values, torch.einsum("in,kij,jn->kn", x, a, x))
+    torch.testing.assert_close(forms.unpack(sums), torch.einsum("kn,in,jn->kij", weights, x, x))
+    torch.testing.assert_close(weights @ forms.outer(x.T), sums)
+
+
+@pytest.mark.parametrize("kind", ["tied", "full"])
+def test_many_dimensions_give_the_same(kind: Covariance) -> None:
+    x = clusters(300, 5)
+    models = [GaussianMixture(Event((5,), Real()), components=3, covariance=kind) for _ in range(2)]
+    models[1].forms = Matrices(5)
+    for model in models:
+        unit_start(model, x)
+        for _ in range(3):
+            model.fit_step(x)
+    torch.testing.assert_close(models[0].log_prob(x), models[1].log_prob(x))
+    x = x.double().requires_grad_()
+    gradients = [torch.autograd.grad(model.log_prob(x).sum(), x)[0] for model in models]
+    torch.testing.assert_close(*gradients)
 
 
 def test_density_and_samples_are_the_mixtures() -> None:
