@@ -34,6 +34,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     _add_flags(parser, model_name)
     args = parse(parser, words)
     recipe = load_recipe(args.recipe) if args.recipe else None
+    if recipe and model_name != recipe.model:
+        raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
     settings = dict(recipe.model_settings) if recipe else {}
     how = training_arguments(recipe.training) if recipe else {}
     if model_name is not None:

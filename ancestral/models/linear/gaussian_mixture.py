@@ -6,10 +6,10 @@ EM is coordinate ascent on F(theta, q) = E_q[ln p(x, z; theta)] + H(q) (Neal & H
 q to the responsibilities (Bishop 9.23), where F = ln p(x); the M step sets theta (Bishop 9.24 to 9.26).
 
 Both steps are linear in the sufficient statistics T(x) = (1, x, x x^T), since ln p(x, k) = <eta_k, T(x)>. One pass over
-the data, a chunk at a time in cache, forms T, multiplies it by the natural parameters eta (E step) and by the
-responsibilities (M step): each is one matrix product over the D(D+1)/2 distinct entries of x x^T, half the
-operations of a Mahalanobis distance for every component. F after the M step needs no second pass: it is
-F + <eta_new - eta_old, sum of T under q>. The squares are taken about the mixture's mean and in float64 throughout.
+the data, a chunk at a time in cache, forms T and multiplies it by the natural parameters eta (E step) and by the
+responsibilities (M step). Up to 64 dimensions each is one matrix product over the D(D+1)/2 distinct entries of x x^T,
+half the operations of a Mahalanobis distance for every component. F after the M step needs no second pass: it is
+F + <eta_new - eta_old, sum of T under q>. Squares are taken about the mixture's mean, and all is in float64.
 
 As in scikit-learn, `variance_floor` is added to every variance rather than maximised under, so F may fall by the order
 of the floor where it acts. Left out: priors on the parameters (MAP, variational mixtures).
