@@ -105,9 +105,9 @@ def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:
             if phase.after_step is not None:
                 phase.after_step()
         after = _likelihood(subject, model, batch.x, batch.context)
-    gained, stderr = float((after - before).mean()), float((after - before).std() / math.sqrt(len(batch.x)))
+    # The bound is estimated with the same noise before and after; batch statistics may lag a little.
     require(
-        gained > -3 * stderr,
+        float((after - before).mean()) > -1e-3 * (1 + float(before.mean().abs())),
         f"{steps} training steps on one batch lowered its {model.monitor} from {float(before.mean()):.4f} to"
         f" {float(after.mean()):.4f} nats: the loss has the wrong sign, or is not a bound of the likelihood that"
         f" {model.monitor} reports",

@@ -27,11 +27,11 @@ def independent_histogram(
         levels = 2
     else:
         raise InputError(f"a histogram needs discrete data, got {event.support}; use independent_gaussian")
-    flat = train.reshape(len(train), -1).long()
+    flat = train.reshape(len(train), -1)
     cells = torch.arange(flat.shape[1]) * levels
     counts = torch.zeros(flat.shape[1] * levels, dtype=torch.float64)
     for rows in flat.split(_ROWS):
-        counts += torch.bincount((rows + cells).flatten(), minlength=len(counts))
+        counts += torch.bincount((rows.long() + cells).flatten(), minlength=len(counts))
     log_prob = ((counts + 1) / (len(flat) + levels)).log()
     return log_prob[test.reshape(len(test), -1).long() + cells].sum(1).float()
 

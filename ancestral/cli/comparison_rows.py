@@ -34,7 +34,8 @@ def likelihood_row(entry: Entry, result: Comparison, *, short: bool = False) -> 
     """A model with a likelihood."""
     score, nats = entry.trials[0].score, entry.nats or 0.0
     bits, spread = result.bits(nats), abs(result.bits(entry.spread))
-    digits, between = (1 if abs(nats) >= 100 and short else 2), "±" if short else " ± "
+    wide = any(abs(other.nats or 0.0) >= 100 for other in result.ranked)
+    digits, between = (1 if wide and short else 2), "±" if short else " ± "
     kind = "-" if score is None else score.kind
     return (
         entry.name,

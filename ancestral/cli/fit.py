@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from ancestral.cli.output import console, describe
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
-from ancestral.cli.run_folder import check_run_dir
+from ancestral.cli.run_folder import check_run_dir, replacing, resuming
 from ancestral.cli.runs import count_parameters, rows_to_judge_samples
 from ancestral.data import Data, load_data
 from ancestral.evaluation import evaluate, evaluate_samples
@@ -50,22 +49,19 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if reason := supports(args.name, data.event):
         raise InputError(f"{args.name} does not support {data.name} ({describe(data.event)}): {reason}")
     conditional = {} if data.context_event is None else {"context_event": data.context_event}
-    torch.manual_seed(args.seed)
+    torch.manual_seed(how.get("seed", args.seed))
     model = build(args.name, data.event, **conditional, **settings)
     # With several devices this command runs once for each; the first one speaks and saves.
     leads = int(os.environ.get("LOCAL_RANK", "0")) == 0
     screen = Console(quiet=True) if not leads else console()
     _introduce(screen, model, data)
-    if args.overwrite and leads:
-        shutil.rmtree(folder, ignore_errors=True)
-    report = fit(model, data, run_dir=folder, resume=args.resume and folder.exists(), **how)
+    with replacing(folder, overwrite=args.overwrite and leads):
+        report = fit(model, data, run_dir=folder, resume=args.resume, **how)
     if not leads:
         return 0
     command = shlex.join(["ancestral", "fit", *arguments])
     if report.interrupted:
-        screen.print(
-            f"{report}\ninterrupted; go on with:\n  {command}{'' if args.resume else ' --resume'}", soft_wrap=True
-        )
+        screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
     remembered = {"command": command, "data": source, "fit": {key: _plain(value) for key, value in how.items()}}
     save(model, folder, recipe=remembered, weights=report.weights)

@@ -25,8 +25,8 @@ p { margin: 0 0 12px; max-width: 95ch; }
 .soft, figcaption, .card p { color: var(--soft); }
 .soft { font-size: 0.93rem; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 9px 11px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 9px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); font-size: 0.8rem; line-height: 1.25; vertical-align: bottom;
   white-space: normal; }
 th.text { white-space: nowrap; }
@@ -132,7 +132,7 @@ def _kind(cell: Cell) -> str:
 def _cell(cell: Cell) -> str:
     if cell.bar is None:
         return f"<td{_kind(cell)}>{escape(cell.text)}</td>"
-    return f'<td class="text"><span class="bar" style="width:{max(2, round(110 * cell.bar))}px"></span></td>'
+    return f'<td class="text"><span class="bar" style="width:{max(2, round(64 * cell.bar))}px"></span></td>'
 
 
 def _image(picture: Figure, description: str) -> str:

@@ -1,7 +1,6 @@
 """`ancestral reproduce`: a stated result by its recipe, written to the ledger with its picture."""
 
 import shlex
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ancestral.cli.output import check_output, console
 from ancestral.cli.parsing import UsageError, parse
 from ancestral.cli.pictures import write_figure
 from ancestral.cli.reproduction import check_recipe, ledger_entry, picture, run_recipe
-from ancestral.cli.run_folder import check_run_dir
+from ancestral.cli.run_folder import check_run_dir, replacing, resuming
 from ancestral.data import load_data
 from ancestral.interface import InputError
 from ancestral.training import list_recipes, load_recipe
@@ -56,14 +55,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     outcomes = []
     for seed in seeds:
         screen.print(f"[bold]{recipe.name}[/]: {recipe.model} on {recipe.data}, seed {seed} ({recipe.budget})")
-        if args.overwrite:
-            shutil.rmtree(folders[seed], ignore_errors=True)
-        outcome = run_recipe(
-            recipe, data, seed, folders[seed], overrides=overrides, resume=resumed[seed], progress=args.progress
-        )
+        how = {"overrides": overrides, "resume": resumed[seed], "progress": args.progress}
+        with replacing(folders[seed], overwrite=args.overwrite):
+            outcome = run_recipe(recipe, data, seed, folders[seed], **how)
         if outcome is None:
-            again = command if args.resume else f"{command} --resume"
-            screen.print(f"interrupted; go on with:\n  {again}", soft_wrap=True)
+            screen.print(f"interrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
             return 130
         screen.print(f"  {outcome.report}", soft_wrap=True)
         screen.print(f"  test: {outcome.score}", soft_wrap=True)

@@ -1,5 +1,8 @@
 """The folder of a new run, or of one to go on with."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ancestral.cli.output import check_folder
@@ -26,3 +29,24 @@ def check_run_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
         )
     if overwrite and names and not names & {CHECKPOINT, CONFIG}:
         raise InputError(f"{str(folder)!r} holds no run, so --overwrite does not delete it; choose another --run-dir")
+
+
+@contextmanager
+def replacing(folder: Path, *, overwrite: bool) -> Iterator[None]:
+    """Put the run in `folder` aside while a new one is made there; it comes back if none is begun."""
+    aside = folder.with_name(f".{folder.name}.replaced")
+    if overwrite and folder.exists():
+        folder.replace(aside)
+    try:
+        yield
+    finally:
+        if aside.exists():
+            if folder.exists():
+                shutil.rmtree(aside)
+            else:
+                aside.replace(folder)
+
+
+def resuming(command: str) -> str:
+    """The command that goes on with the run that `command` began."""
+    return f"{command.replace(' --overwrite', '').replace(' --resume', '')} --resume"

@@ -120,7 +120,7 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
     if data.missing and not _accepts_missing(model) and bool(torch.isnan(data.x).any()):
         raise InputError(
             f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
-            " fill them in, drop those rows, or use a model that accepts them, such as probabilistic_pca"
+            " fill them in, drop those rows, or use a model that accepts them, such as ppca"
         )
     _check_labels(data.y, model)
     _check_context(data.context, model)
