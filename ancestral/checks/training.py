@@ -69,24 +69,24 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
 
 
 def phases_change_only_their_own(subject: Subject) -> None:
-    model = copy.deepcopy(subject.perturbed).train()
-    names = _names(model)
-    with seeded(subject.generator(), model.device):
-        for phase in model.phases():
-            before = {parameter: parameter.detach().clone() for parameter in names}
+    for index in range(len(subject.perturbed.phases())):
+        model = copy.deepcopy(subject.perturbed).train()
+        phase, names = model.phases()[index], _names(model)
+        before = {parameter: parameter.detach().clone() for parameter in names}
+        with seeded(subject.generator(), model.device):
             _gradients(subject, model, phase)
             phase.optimizer.build(list(phase.parameters)).step()
             if phase.after_step is not None:
                 phase.after_step()
-            changed = {parameter for parameter, old in before.items() if not torch.equal(parameter, old)}
-            own = set(phase.parameters)
-            foreign = [names[parameter] for parameter in changed - own]
-            require(
-                not foreign,
-                f"phase {phase.name!r} touches foreign parameters: a step of it changed {', '.join(sorted(foreign))},"
-                " which it does not list; look for in-place changes in its loss or after_step",
-            )
-            require(bool(changed & own), f"a step of phase {phase.name!r} changed none of its parameters")
+        changed = {parameter for parameter, old in before.items() if not torch.equal(parameter, old)}
+        own = set(phase.parameters)
+        foreign = [names[parameter] for parameter in changed - own]
+        require(
+            not foreign,
+            f"phase {phase.name!r} touches foreign parameters: a step of it changed {', '.join(sorted(foreign))},"
+            " which it does not list; look for in-place changes in its loss or after_step",
+        )
+        require(bool(changed & own), f"a step of phase {phase.name!r} changed none of its parameters")
 
 
 def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:

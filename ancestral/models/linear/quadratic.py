@@ -71,7 +71,7 @@ class Pairs(Quadratic):
         self.lengths = [(rows.stop - rows.start) * (size - rows.start) for rows in self.rows]
 
     def features(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
+        if x.requires_grad:
             return torch.cat([(x[rows, None] * x[rows.start :]).flatten(0, 1) for rows in self.rows])
         products = x.new_empty(sum(self.lengths), x.shape[1])
         for rows, block in zip(self.rows, products.split(self.lengths), strict=True):
