@@ -41,6 +41,7 @@ def conditionals_see_the_past_alone(subject: Subject) -> None:
     later = positions[:, tried, None] > positions[:, None, :]
     wrong = moved & later
     if bool(wrong.any()):
+        wrong = wrong.cpu()
         order, row, dimension = (int(i) for i in wrong.nonzero()[0])
         require(
             False,

@@ -35,7 +35,7 @@ def check_model(model: Model, *, seed: int = 0, verbose: bool = True) -> CheckRe
         raise InputError(f"check_model takes a Model, got {type(model).__name__}; inherit from ancestral.Model")
     report = CheckReport(f"{type(model).__name__} on {model.event}")
     subject = Subject(model, seed)
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         for index, one in enumerate(PROPERTIES):
             torch.manual_seed(seed * len(PROPERTIES) + index)
             with _Named(one.name):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.bijections.cases import CASES, perturbed, relative_error
+from tests.bijections.bijection_cases import CASES, perturbed, relative_error
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1e3])

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from ancestral.bijections import AffineCoupling, AlternatingCouplings, Chain, CheckerboardCoupling
-from tests.bijections.cases import alternating, checkerboard, perturbed
+from tests.bijections.bijection_cases import alternating, checkerboard, perturbed
 
 
 class _Fixed(nn.Module):

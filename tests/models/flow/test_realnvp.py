@@ -10,7 +10,7 @@ from ancestral.distributions import Delta
 from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real
 from ancestral.models.flow.realnvp import RealNVP
 from ancestral.registry import build, supports
-from tests.bijections.cases import perturbed, relative_error
+from tests.bijections.bijection_cases import perturbed, relative_error
 
 IMAGES = {(1, 8, 8): 2, (3, 32, 32): 4, (1, 28, 28): 3}
 
