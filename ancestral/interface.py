@@ -66,7 +66,11 @@ class Levels(Support):
             raise InputError(f"Levels needs at least 2 levels, got {self.levels}")
 
     def contains(self, x: Tensor) -> Tensor:
-        return (x >= 0) & (x <= self.levels - 1) & (x == x.round() if x.is_floating_point() else True)
+        if x.is_floating_point():
+            return (x >= 0) & (x <= self.levels - 1) & (x == x.round())
+        # A bound beyond the dtype would wrap around in the comparison.
+        top = self.levels - 1 if x.dtype == torch.bool else min(self.levels - 1, torch.iinfo(x.dtype).max)
+        return (x >= 0) & (x <= top)
 
     def project(self, x: Tensor) -> Tensor:
         return x.round().clamp(0, self.levels - 1)

@@ -6,6 +6,8 @@ Values are laid on [-1, 1]; p(x) is the logistic's mass in the cell of half-widt
 cells reaching to infinity, so that the probabilities of all levels sum to 1.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,7 +31,10 @@ class DiscretizedLogistic(Observation):
         upper, lower = rate * (centred + half), rate * (centred - half)
         # ln(sigmoid(b) - sigmoid(a)) = ln sigmoid(b) + ln sigmoid(-a) + ln(1 - exp(a - b)), exact for b > a.
         width = 2 * half * rate
-        middle = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
+        # For narrow cells the last term is ln(b - a) - (b - a) / 2, which does not underflow.
+        narrow = math.log(2 * half) - log_scale - 0.5 * width
+        last = torch.where(width < 1e-5, narrow, torch.log(-torch.expm1(-width.clamp(min=1e-5))))
+        middle = F.logsigmoid(upper) + F.logsigmoid(-lower) + last
         bottom, top = F.logsigmoid(upper), F.logsigmoid(-lower)
         return torch.where(x == 0, bottom, torch.where(x == self.levels - 1, top, middle))
 
