@@ -206,7 +206,7 @@ class Phase:
     """One player's move: the parameters that it may change, and the loss that it changes them for.
 
     The engine runs the phases in order on each batch, in training mode, with every other parameter frozen. Buffers
-    (batch-norm statistics) may move in any phase.
+    (batch-norm statistics) may move in any phase. A parameter that the caller has frozen before the fit stays frozen.
     """
 
     name: str
@@ -354,8 +354,13 @@ def seeded(generator: torch.Generator | None, device: torch.device | None = None
         yield
         return
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    on_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        # torch.manual_seed would reseed every device, also those that are not forked.
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -612,7 +617,8 @@ class Features(Model):
 @dataclass(frozen=True)
 class FitStep:
     """What one step of a closed-form fit reached: the objective after it (nats per example where it is a likelihood;
-    larger is better), and after each of its half-steps by name, as ("E", ...), ("M", ...)."""
+    larger is better), and after each of its half-steps by name, as ("E", ...), ("M", ...). After an M step the
+    objective is the ELBO under the responsibilities before it, at most the likelihood of the new parameters."""
 
     objective: float
     trace: tuple[tuple[str, float], ...] = ()
