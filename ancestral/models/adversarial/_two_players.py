@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from ancestral.distributions import standard_normal
 from ancestral.interface import (
     Adam,
     Batch,
@@ -156,8 +157,7 @@ class TwoPlayerModel(Sampler, Decoder, Features):
 
     @property
     def prior(self) -> Distribution:
-        zeros = torch.zeros(self.latent_dim, dtype=self.dtype, device=self.device)
-        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+        return standard_normal(self.latent_dim, self.dtype, self.device)
 
 
 def check_objective(objective: str, real_label: float) -> None:

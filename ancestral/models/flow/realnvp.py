@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from ancestral.bijections import (
     ActNorm,
@@ -33,7 +33,7 @@ from ancestral.bijections import (
     Flatten,
     Squeeze,
 )
-from ancestral.distributions import Delta
+from ancestral.distributions import Delta, standard_normal
 from ancestral.interface import (
     Batch,
     Decoder,
@@ -190,8 +190,7 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
 
     @property
     def prior(self) -> Distribution:
-        zeros = torch.zeros(self.event.size, dtype=self.dtype, device=self.device)
-        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+        return standard_normal(self.event.size, self.dtype, self.device)
 
 
 def _latent_shapes(shape: Shape, scales: int) -> list[tuple[int, ...]]:

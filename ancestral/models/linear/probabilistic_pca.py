@@ -25,9 +25,10 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, MultivariateNormal
 from torch.nn import functional as F
 
+from ancestral.distributions import standard_normal
 from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
 from ancestral.registry import register
 
@@ -115,8 +116,7 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
 
     @property
     def prior(self) -> Distribution:
-        zeros = torch.zeros(self.latent_dim, dtype=self.dtype, device=self.device)
-        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+        return standard_normal(self.latent_dim, self.dtype, self.device)
 
     def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
         return (self.mean + z @ self.loadings.T).reshape(-1, *self.event.shape)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from ancestral.distributions import Bernoulli, Categorical, DiscretizedLogistic, Gaussian
+from ancestral.distributions import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, standard_normal
 from ancestral.distributions.observation import Observation
 from ancestral.interface import (
     Adam,
@@ -170,8 +170,7 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
 
     @property
     def prior(self) -> Distribution:
-        zeros = torch.zeros(self.latent_dim, dtype=self.dtype, device=self.device)
-        return Independent(Normal(zeros, torch.ones_like(zeros)), 1)
+        return standard_normal(self.latent_dim, self.dtype, self.device)
 
     def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
         return self.observation.mean(self._observation_parameters(z, context)).view(len(z), *self.event.shape)
