@@ -175,7 +175,8 @@ def _check_labels(y: Tensor | None, model: Model) -> None:
     low, high = int(y.min()), int(y.max())
     if low < -1:
         raise InputError(f"labels must be 0, 1, ... or -1 where there is none, found {low}")
-    if isinstance(model, Classifier) and high >= model.classes:
+    # A closed-form fit sees no labels: the classes of a mixture are its own components.
+    if isinstance(model, Classifier) and not isinstance(model, ClosedFormFit) and high >= model.classes:
         raise InputError(
             f"labels must be below the {model.classes} classes of this {type(model).__name__}, found {high};"
             " build the model with more classes, or correct the labels"

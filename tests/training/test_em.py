@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from training_toys import Halving, points
+from training_toys import PLANE, Halving, points
 
 from ancestral.data import Split
 from ancestral.interface import Event, InputError, Real
+from ancestral.registry import build
 from ancestral.training import fit
 
 
@@ -59,3 +60,9 @@ def test_missing_values_only_where_they_are_accepted() -> None:
 
     assert fit(Patient(), split, progress=False).ended_by == "converged"
     assert fit(Patient(), x, progress=False).ended_by == "converged"
+
+
+def test_a_mixture_may_have_fewer_components_than_the_labels_have_classes() -> None:
+    x, y = points(60), torch.arange(60) % 10
+    report = fit(build("gaussian_mixture", PLANE, components=2), Split(x, PLANE, y), progress=False)
+    assert report.ended_by == "converged"
