@@ -22,6 +22,14 @@ class Observation(ABC):
     ) -> Float[Tensor, "batch *event"]:
         """ln p of each dimension on its own, in nats; sum over the event for the likelihood."""
 
+    def log_likelihood(
+        self, parameters: Float[Tensor, "samples batch size *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "samples batch"]:
+        """ln p of each whole observation in nats, under each of several parameters for it."""
+        samples, batch = parameters.shape[:2]
+        rows = x.expand(samples, *x.shape).flatten(0, 1)
+        return self.log_prob(parameters.flatten(0, 1), rows).flatten(1).sum(1).view(samples, batch)
+
     @abstractmethod
     def mean(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch *event"]:
         """The expected value of each dimension, in data units."""

@@ -45,7 +45,7 @@ class _Gate(torch.autograd.Function):
 def gate(x: Float[Tensor, "batch channels2 ..."]) -> Float[Tensor, "batch channels ..."]:
     """tanh(-a/2) * sigmoid(b) for the halves a, b of the channels: equation 2, with the weights of a scaled by -1/2.
 
-    tanh(-a/2) = 1 - 2 sigmoid(a): one pass of sigmoids does both halves, several times faster than tanh on a CPU.
+    tanh(-a/2) = 1 - 2 sigmoid(a): one pass of sigmoids does both halves.
     """
     return _Gate.apply(x) if torch.is_grad_enabled() else _combine(torch.sigmoid(x))
 

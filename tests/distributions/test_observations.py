@@ -136,3 +136,12 @@ def test_delta_has_all_mass_at_its_value() -> None:
     weight = value.clone().requires_grad_()
     Delta(weight).rsample().sum().backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_the_likelihood_of_an_observation_is_the_sum_over_its_dimensions(name: str) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = torch.randn(3, 4, observation.size, 2, 5, dtype=torch.float64)
+    x = torch.randint(levels, (4, 2, 5)).double()
+    expected = torch.stack([observation.log_prob(one, x).sum((1, 2)) for one in parameters])
+    torch.testing.assert_close(observation.log_likelihood(parameters, x), expected)
