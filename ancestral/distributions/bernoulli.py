@@ -18,7 +18,7 @@ class Bernoulli(Observation):
 
     def log_likelihood(self, parameters: Tensor, x: Tensor) -> Tensor:
         # A dot product and one softplus: x is not repeated, and the bound of thousands of samples rests on this line.
-        logits = parameters[:, :, 0].flatten(2)
+        logits = parameters.flatten(2)  # size is 1: a view, whose gradient needs no copy
         return torch.linalg.vecdot(logits, x.flatten(1)) - F.softplus(logits).sum(-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
