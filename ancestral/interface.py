@@ -114,8 +114,8 @@ class Event:
         if tuple(x.shape[1:]) != self.shape or x.dim() == 0:
             expected = ", ".join(["batch", *map(str, self.shape)])
             raise InputError(f"{name} must have shape ({expected}), got {tuple(x.shape)}{self._hint(x)}")
-        if x.is_complex():
-            raise InputError(f"{name} must be real-valued, got {x.dtype}")
+        if x.is_complex() or x.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            raise InputError(f"{name} must be of floats, booleans, uint8 or signed integers, got {x.dtype}")
         good = self.support.contains(x)
         if missing:
             good = good | torch.isnan(x)

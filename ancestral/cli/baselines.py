@@ -1,6 +1,7 @@
 """Figures to hold a model against: the ruler's zero, and scikit-learn's on the same data from the same start.
 
-Each takes the data and returns natural log-likelihoods of the test split, (n,), in data space.
+Each takes the data and returns natural log-likelihoods of the test split, (n,), in data space; that of k-means returns
+a mean squared distance.
 """
 
 import math
@@ -94,3 +95,17 @@ def sklearn_gaussian_mixture(
         warnings.simplefilter("ignore", ConvergenceWarning)
         reference.fit(train.flatten(1).double().numpy())
     return torch.from_numpy(reference.score_samples(test.flatten(1).double().numpy())).float()
+
+
+def sklearn_kmeans(
+    train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], start: Tensor, iterations: int
+) -> float:
+    """The mean squared distance of test rows to the centres of scikit-learn's k-means, from the same start."""
+    from sklearn.cluster import KMeans
+
+    with warnings.catch_warnings():
+        # It stops after the stated number of iterations on purpose.
+        warnings.simplefilter("ignore")
+        reference = KMeans(len(start), init=start.flatten(1).double().numpy(), n_init=1, max_iter=iterations, tol=0.0)
+        reference.fit(train.flatten(1).double().numpy())
+    return float(-reference.score(test.flatten(1).double().numpy()) / len(test))

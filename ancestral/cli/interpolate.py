@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from jsonargparse import ArgumentParser
-from torch import Tensor
 
-from ancestral.cli.latents import decoded
+from ancestral.cli.latents import decoded, draw_latents, walks
 from ancestral.cli.output import check_output
 from ancestral.cli.parsing import parse
 from ancestral.cli.pictures import write_figure
@@ -40,20 +39,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         if context is not None:
             context = context[: len(ends) // 2].repeat_interleave(args.steps, 0)
     else:
-        ends, between = _drawn(model, 2 * args.number, args.seed), "draws of the prior"
+        generator = torch.Generator().manual_seed(args.seed)
+        ends, between = draw_latents(model, 2 * args.number, generator), "draws of the prior"
         context = class_context(trained, args.label)
     first, second = ends[: len(ends) // 2], ends[len(ends) // 2 : len(ends) // 2 * 2]
-    weight = torch.linspace(0, 1, args.steps)[:, None]
-    walks = torch.cat([torch.lerp(a[None], b[None], weight) for a, b in zip(first, second, strict=True)])
-    picture = samples_figure(decoded(model, walks, context), model.event, columns=args.steps)
+    picture = samples_figure(decoded(model, walks(first, second, args.steps), context), model.event, columns=args.steps)
     write_figure(picture, output)
     print(f"{len(first)} walks of {args.steps} steps between {between} in {output}")
-
-
-def _drawn(model: Decoder, n: int, seed: int) -> Tensor:
-    prior = model.prior
-    if prior is None:
-        raise InputError(f"{type(model).__name__} has neither an encoder nor a prior to take ends from")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return prior.sample((n,))

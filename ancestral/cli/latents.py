@@ -1,10 +1,14 @@
-"""What `reconstruct` and `interpolate` share: a run that both encodes and decodes."""
+"""Codes: of a run that both encodes and decodes, of a prior, and on the way from one to another."""
+
+import itertools
+import math
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from ancestral.cli.runs import Run, open_run
-from ancestral.interface import Decoder, Encoder, InputError
+from ancestral.interface import Decoder, Encoder, InputError, seeded
 
 
 def open_autoencoder(path: str) -> tuple[Run, Encoder, Decoder]:
@@ -17,6 +21,33 @@ def open_autoencoder(path: str) -> tuple[Run, Encoder, Decoder]:
             "(see `ancestral models`)"
         )
     return trained, model, model
+
+
+def draw_latents(model: Decoder, n: int, generator: torch.Generator) -> Tensor:
+    """`n` draws of the model's prior, (n, latent size)."""
+    if model.prior is None:
+        raise InputError(f"{model.registered_name} has no prior to draw latents from")
+    with seeded(generator):
+        return model.prior.sample((n,))
+
+
+def walks(first: Tensor, second: Tensor, steps: int) -> Tensor:
+    """Codes on straight lines from the codes `first` to `second`, (n * steps, latent size), walk after walk."""
+    weight = torch.linspace(0, 1, steps)[:, None]
+    return torch.cat([torch.lerp(a[None], b[None], weight) for a, b in zip(first, second, strict=True)])
+
+
+def resampled(model: Decoder, z: Tensor, generator: torch.Generator) -> tuple[list[Fraction], Tensor]:
+    """What of an observation each latent holds (Dinh et al. 2017, figure 18, for the latents of every scale).
+
+    The shares of z that are kept, from all but the last latent to the first alone, and for each code the observation
+    itself and those with the others drawn from the prior, (batch * (1 + shares), *event.shape).
+    """
+    fresh = draw_latents(model, len(z), generator)
+    ends = list(itertools.accumulate(math.prod(shape) for shape in model.latent_shapes.values()))[-2::-1]
+    codes = [z, *(torch.cat([z[:, :end], fresh[:, end:]], dim=1) for end in ends)]
+    x = decoded(model, torch.stack(codes, dim=1).flatten(0, 1), None)
+    return [Fraction(end, model.latent_size) for end in ends], x
 
 
 @torch.no_grad()

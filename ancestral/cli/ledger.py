@@ -12,7 +12,7 @@ from ancestral.interface import InputError
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One result. `value` is a negative log-likelihood in `unit` (lower is better), the mean over the seeds."""
+    """One result. `value` is the metric in `unit` (lower is better), the mean over the seeds."""
 
     name: str
     model: str
@@ -23,8 +23,8 @@ class LedgerEntry:
     metric: str
     unit: str
     value: float
-    #: Over the test rows for one seed, over the seeds for several.
-    stderr: float
+    #: Over the test rows for one seed (None where the metric is no mean over rows), over the seeds for several.
+    stderr: float | None
     kind: str
     importance_samples: int | None
     published: float | None
@@ -76,7 +76,7 @@ def markdown_table(entries: Sequence[LedgerEntry]) -> str:
             f"`{entry.name}`",
             entry.model,
             f"{entry.data}, {entry.split}",
-            f"{_number(entry.value)} ± {_number(entry.stderr)} {entry.unit}",
+            _reached(entry),
             kind,
             "-" if entry.published is None else _number(entry.published),
             baselines or "-",
@@ -88,6 +88,13 @@ def markdown_table(entries: Sequence[LedgerEntry]) -> str:
         f"- `{entry.name}`: {'; '.join(part for part in (entry.notes, entry.source) if part)}" for entry in entries
     ]
     return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def _reached(entry: LedgerEntry) -> str:
+    error = "" if entry.stderr is None else f" ± {_number(entry.stderr)}"
+    # A likelihood's unit says what is measured.
+    metric = "" if entry.unit in ("nats", "bits/dim") else f" ({entry.metric})"
+    return f"{_number(entry.value)}{error} {entry.unit}{metric}"
 
 
 def _number(value: float) -> str:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ancestral.cli.ledger import LedgerEntry, markdown_table, read_ledger
+from ancestral.cli.measures import check_recipe, in_words
 from ancestral.cli.output import check_output, console
 from ancestral.cli.parsing import UsageError, parse
 from ancestral.cli.pictures import write_figure
-from ancestral.cli.reproduction import check_recipe, ledger_entry, picture, run_recipe
+from ancestral.cli.reproduction import ledger_entry, picture, run_recipe
 from ancestral.cli.run_folder import check_run_dir, replacing, resuming
 from ancestral.data import load_data
 from ancestral.interface import InputError
@@ -61,11 +62,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         if outcome is None:
             screen.print(f"interrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
             return 130
-        screen.print(f"  {outcome.report}", soft_wrap=True)
-        screen.print(f"  test: {outcome.score}", soft_wrap=True)
+        measurement = outcome.measurement
+        screen.print(f"  {outcome.trained.report}", soft_wrap=True)
+        screen.print(f"  test: {in_words(measurement.value, measurement.stderr, recipe.unit)}", soft_wrap=True)
         outcomes.append(outcome)
     remarks = [f"not the recipe's own run: ended after {args.minutes:g} minutes"] if args.minutes else []
-    entry = ledger_entry(recipe, outcomes, command, remarks)
+    entry = ledger_entry(outcomes, command, remarks)
     write_figure(picture(outcomes[0]), image)
     path = entry.write(Path(args.results_dir))
     _conclude(screen, entry, path, image)
@@ -89,7 +91,8 @@ def _list(screen: Console) -> None:
 
 
 def _conclude(screen: Console, entry: LedgerEntry, path: Path, image: Path) -> None:
-    screen.print(f"[bold]{entry.value:.4f} ± {entry.stderr:.4f} {entry.unit}[/] ({entry.kind}), lower is better")
+    figure = in_words(entry.value, entry.stderr, entry.unit)
+    screen.print(f"[bold]{entry.metric}: {figure}[/] ({entry.kind}), lower is better", soft_wrap=True)
     if entry.published is not None:
         screen.print(f"  published: {entry.published:g} ({entry.source})", soft_wrap=True)
     for name, value in entry.baselines.items():

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.output import describe
-from ancestral.cli.rows import file_rows
-from ancestral.data import Data, Split, load_data
+from ancestral.data import Data, Split, load_data, load_rows
 from ancestral.interface import Binary, ClosedFormFit, Event, InputError, Levels, Model, Support
 from ancestral.persistence import load, read_config
 from ancestral.registry import did_you_mean
@@ -47,7 +46,7 @@ class Run:
         """All rows of a file in its own order, or the named split of other data."""
         remembered = self.recipe.get("data") or {}
         if name is not None and Path(name).is_file() and self.model.context_event is None:
-            whole = file_rows(Path(name), self.model.event, remembered)
+            whole = load_rows(Path(name), self.model.event, label=remembered.get("label"))
             if whole is not None:
                 return whole
         return chosen_split(self.data(name, data_root), split)

@@ -3,5 +3,6 @@
 from ancestral.data.catalogue import DataInfo
 from ancestral.data.dataset import Data, Split
 from ancestral.data.loading import list_data, load_data
+from ancestral.data.rows import load_rows
 
-__all__ = ["Data", "DataInfo", "Split", "list_data", "load_data"]
+__all__ = ["Data", "DataInfo", "Split", "list_data", "load_data", "load_rows"]

@@ -1,6 +1,19 @@
-"""The rulers: likelihood with its kind and error, and the quality of samples."""
+"""The rulers: likelihood with its kind and error, the quality of samples, and what a latent space has learned."""
 
+from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
+from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples
 
-__all__ = ["SampleQuality", "Score", "bits_per_dim", "evaluate", "evaluate_samples", "log_likelihoods"]
+__all__ = [
+    "FactorClassifier",
+    "SampleQuality",
+    "Score",
+    "VectorArithmetic",
+    "bits_per_dim",
+    "evaluate",
+    "evaluate_samples",
+    "log_likelihoods",
+    "train_factor_classifier",
+    "vector_arithmetic",
+]

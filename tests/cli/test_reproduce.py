@@ -57,6 +57,26 @@ def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> Non
     assert "is not empty" in cli("reproduce", recipe).err
 
 
+@pytest.mark.filterwarnings("ignore:90 samples are few")
+def test_other_metrics_stand_beside_what_gives_them_meaning(cli, tmp_path: Path, recipe: Path) -> None:
+    """k-means beside scikit-learn's from the same start; a GAN's samples beside real data."""
+    made = {
+        "kmeans": "model_settings: {components: 8}\nmetric: squared reconstruction error\nbaseline: sklearn_kmeans",
+        "dcgan": "model_settings: {channels: 4}\ntraining: {epochs: 1}\nmetric: Fréchet distance",
+    }
+    for model, rest in made.items():
+        unit = "unit: squared distance"
+        recipe.write_text(f"name: {model}\nmodel: {model}\ndata: digits\nbudget: cpu\n{unit}\n{rest}\n")
+        done = cli("reproduce", recipe)
+        assert done.code == 0, done.err
+        assert (tmp_path / "results" / f"{model}.png").exists()
+    dcgan, kmeans = read_ledger("results")
+    assert kmeans.value == pytest.approx(kmeans.baselines["sklearn_kmeans"], rel=1e-9)
+    assert dcgan.value > dcgan.baselines["real_against_real"]
+    assert dcgan.stderr is None
+    assert f"{dcgan.value:.2f} squared distance (Fréchet distance)" in markdown_table([dcgan])
+
+
 def test_an_override_is_written_down(cli, tmp_path: Path, recipe: Path) -> None:
     assert cli("reproduce", recipe, "--minutes", 0.01, "--results-dir", "other").code == 0
     (entry,) = read_ledger("other")
@@ -67,8 +87,13 @@ def test_an_override_is_written_down(cli, tmp_path: Path, recipe: Path) -> None:
 def test_a_wrong_recipe_is_refused_before_training(cli, recipe: Path) -> None:
     recipe.write_text(RECIPE.replace("independent_histogram", "independent_histograms"))
     assert "did you mean 'independent_histogram'" in cli("reproduce", recipe).err
+    recipe.write_text(RECIPE.replace("negative log-likelihood per", "negative loglikelihood per"))
+    assert "did you mean 'negative log-likelihood per dimension'" in cli("reproduce", recipe).err
     recipe.write_text(RECIPE.replace("unit: bits/dim", "unit: bits"))
-    assert "unit of the recipe tiny must be one of nats, bits/dim" in cli("reproduce", recipe).err
+    assert (
+        "unit of the recipe tiny must be 'bits/dim' for negative log-likelihood per dimension, got 'bits'"
+        in cli("reproduce", recipe).err
+    )
 
 
 def test_a_foreign_file_in_the_ledger_is_named(tmp_path: Path) -> None:

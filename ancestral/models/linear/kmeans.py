@@ -9,7 +9,7 @@ Faithful: the D^2 seeding draws one candidate a centre, as in the paper (scikit-
 Added: a cluster that has lost all its rows takes the row farthest from its own centre.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float, Num
@@ -17,17 +17,17 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn import functional as F
 
-from ancestral.interface import Binary, ClosedFormFit, Encoder, Event, FitStep, InputError, Levels, Real
+from ancestral.interface import Binary, ClosedFormFit, Decoder, Encoder, Event, FitStep, InputError, Levels, Real
 from ancestral.registry import register
 
 
 @register("kmeans")
-class KMeans(Encoder, ClosedFormFit):
+class KMeans(Encoder, Decoder, ClosedFormFit):
     """K-means clustering by Lloyd's algorithm from a k-means++ start.
 
     The centres are the float64 buffer `centres`, (components, *event.shape), in data units; set it to choose another
-    start. The code of a row is its cluster, one-hot. The objective of the fit is minus the inertia per example, so
-    that larger is better: it is no likelihood.
+    start. The code of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is
+    minus the inertia per example, so that larger is better: it is no likelihood.
     """
 
     monitor = None
@@ -61,6 +61,17 @@ class KMeans(Encoder, ClosedFormFit):
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         labels, _ = self._assign(x.reshape(-1, self.event.size))
         return OneHotCategorical(probs=F.one_hot(labels, self.components).to(x.dtype))
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"cluster": (self.components,)}
+
+    @property
+    def prior(self) -> None:
+        return None
+
+    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return torch.tensordot(z.to(self.centres), self.centres, dims=1).to(z.dtype)
 
     def _fit_start(self, x: Tensor) -> None:
         if len(x) < self.components:

@@ -1,29 +1,25 @@
-"""The rows that `score` and `encode` go through: those of a table or an array in its own order, or a split."""
+"""The rows of a table or of a file of one array in their own order, as new observations of a known event."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from ancestral.data import Split
 from ancestral.data.arrays import as_images, read_arrays
+from ancestral.data.dataset import Split
 from ancestral.data.support import as_tensor, storage_dtype
 from ancestral.data.tables import numeric, read_table
 from ancestral.interface import Event, InputError
 
 
-def file_rows(path: Path, event: Event, options: Mapping[str, Any]) -> Split | None:
+def load_rows(path: Path, event: Event, *, label: str | None = None) -> Split | None:
     """All rows of a table or a file of one array, in their order; None for a source of another kind.
 
-    `options` are those that the run's own data were loaded with: its column of labels, where there is one, is left out.
+    `label` is the column of labels, left out where there is one.
     """
     x: Tensor | None = None
     if path.suffix in (".csv", ".parquet"):
         frame = read_table(path)
-        x = numeric(
-            frame.drop(columns=[options["label"]], errors="ignore") if options.get("label") else frame, str(path)
-        )
+        x = numeric(frame if label is None else frame.drop(columns=[label], errors="ignore"), str(path))
     elif path.suffix in (".npy", ".npz"):
         arrays = read_arrays(path)
         names = [name for name in ("", "x", "X", "images", "data") if name in arrays]

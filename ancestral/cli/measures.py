@@ -1,0 +1,205 @@
+"""What a recipe's `metric` names: how a trained model is measured, in which unit, and what stands beside the figure.
+
+Every metric is such that lower is better.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ancestral.cli.baselines import independent, sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
+from ancestral.data import Data
+from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, vector_arithmetic
+from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, InputError, Model
+from ancestral.plots import samples_figure
+from ancestral.registry import build, did_you_mean
+from ancestral.training import Recipe, Report
+
+#: Rows that are reconstructed at once: bounds the memory.
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that a recipe has trained, from one seed."""
+
+    recipe: Recipe
+    seed: int
+    model: Model
+    data: Data
+    report: Report
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A figure on the test split in the recipe's unit, and the same of simpler or perfect models beside it."""
+
+    value: float
+    #: Over the test rows; None where the figure is no mean over rows.
+    stderr: float | None
+    #: How the figure comes about: of a likelihood, "exact" or "lower bound".
+    kind: str
+    importance_samples: int | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    #: Pictures of what was measured, by title.
+    panels: Mapping[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric: its unit, how it is taken, and the baselines that a recipe may name."""
+
+    unit: str
+    #: The trained model, the recipe's `evaluation` settings and whether to show progress.
+    take: Callable[[Trained, Mapping[str, Any], bool], Measurement]
+    baselines: Mapping[str, Callable[[Trained], float]] = field(default_factory=dict)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise if the recipe asks for a metric, a unit or a baseline that there is none of: before any training."""
+    if recipe.metric not in MEASURES:
+        near = did_you_mean(recipe.metric, MEASURES)
+        raise InputError(f"there is no metric {recipe.metric!r}{near}; there are {', '.join(MEASURES)}")
+    measure = MEASURES[recipe.metric]
+    if recipe.unit != measure.unit:
+        raise InputError(
+            f"unit of the recipe {recipe.name} must be {measure.unit!r} for {recipe.metric}, got {recipe.unit!r}"
+        )
+    if recipe.baseline is not None and recipe.baseline not in measure.baselines:
+        near = did_you_mean(recipe.baseline, measure.baselines)
+        there_are = ", ".join(measure.baselines) or "none"
+        raise InputError(f"{recipe.metric} has no baseline {recipe.baseline!r}{near}; there are {there_are}")
+
+
+def in_words(value: float, stderr: float | None, unit: str) -> str:
+    """A figure with its standard error, where it has one, and its unit."""
+    return f"{value:.4f} {unit}" if stderr is None else f"{value:.4f} ± {stderr:.4f} {unit}"
+
+
+def measured(trained: Trained, progress: bool) -> Measurement:
+    """The figure that the recipe asks for; its baseline is not yet among `baselines`."""
+    recipe = trained.recipe
+    return MEASURES[recipe.metric].take(trained, recipe.evaluation, progress)
+
+
+def baseline(trained: Trained) -> dict[str, float]:
+    """The figure of the baseline that the recipe names, if it names one."""
+    recipe = trained.recipe
+    if recipe.baseline is None:
+        return {}
+    return {recipe.baseline: MEASURES[recipe.metric].baselines[recipe.baseline](trained)}
+
+
+# -- Likelihood --------------------------------------------------------------------------------------------------------
+
+
+def _independent(trained: Trained) -> Tensor:
+    data = trained.data
+    return independent(data.train.x, data.test.x, data.event)[1]
+
+
+def _sklearn_ppca(trained: Trained) -> Tensor:
+    data, settings = trained.data, trained.model.settings or {}
+    return sklearn_ppca(data.train.x, data.test.x, settings["latent_dim"])
+
+
+def _sklearn_gaussian_mixture(trained: Trained) -> Tensor:
+    data, settings = trained.data, trained.model.settings or {}
+    return sklearn_gaussian_mixture(
+        data.train.x,
+        data.test.x,
+        dict(_start(trained).named_buffers()),
+        covariance=settings["covariance"],
+        variance_floor=settings["variance_floor"],
+        iterations=trained.report.steps,
+    )
+
+
+def _likelihood(unit: str) -> Measure:
+    def in_unit(nats: float, event: Event) -> float:
+        return -nats if unit == "nats" else bits_per_dim(nats, event)
+
+    def take(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+        event = trained.data.event
+        score = evaluate(trained.model, trained.data.test, **{"progress": progress, **settings})
+        stderr = abs(in_unit(score.stderr, event))
+        return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples)
+
+    def on_test_rows(log_likelihoods: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
+        return lambda trained: in_unit(log_likelihoods(trained).double().mean().item(), trained.data.event)
+
+    log_likelihoods = {
+        "independent_histogram": _independent,
+        "sklearn_ppca": _sklearn_ppca,
+        "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
+    }
+    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in log_likelihoods.items()})
+
+
+def _start(trained: Trained) -> ClosedFormFit:
+    """The model where its own fit started."""
+    recipe = trained.recipe
+    start = build(recipe.model, trained.data.event, **recipe.model_settings)
+    if not isinstance(start, ClosedFormFit):
+        raise InputError(f"{recipe.model} is not fitted by EM, so scikit-learn cannot start where it starts")
+    start.fit_start(trained.data.train.x, generator=torch.Generator().manual_seed(trained.seed))
+    return start
+
+
+# -- Reconstruction ----------------------------------------------------------------------------------------------------
+
+
+def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The squared distance of a row to what its code decodes to, in squared data units; of k-means the inertia."""
+    model, x = trained.model, trained.data.test.x
+    if not isinstance(model, Encoder) or not isinstance(model, Decoder):
+        raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a Decoder")
+    with torch.no_grad():
+        back = torch.cat([model.decode_mean(model.encode(rows).mean) for rows in x.split(_ROWS)])
+    squares = (x.double() - back).square().flatten(1).sum(1)
+    stderr = squares.std().item() / math.sqrt(len(x))
+    panels = {"reconstructions of the real data": samples_figure(back[:64], model.event)}
+    return Measurement(squares.mean().item(), stderr, "exact", panels=panels)
+
+
+def _sklearn_kmeans(trained: Trained) -> float:
+    start = dict(_start(trained).named_buffers())["centres"]
+    return sklearn_kmeans(trained.data.train.x, trained.data.test.x, start, iterations=trained.report.steps)
+
+
+# -- Samples -----------------------------------------------------------------------------------------------------------
+
+
+def _frechet(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    quality = evaluate_samples(trained.model, trained.data.test, **{"seed": trained.seed, **settings})
+    kind = f"{quality.features}, n = {quality.n:,}"
+    return Measurement(quality.frechet, None, kind, baselines={"real_against_real": quality.reference})
+
+
+def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    if not isinstance(trained.model, Decoder):
+        raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no Decoder")
+    result = vector_arithmetic(trained.model, trained.data, **{"seed": trained.seed, **settings})
+    kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.missing} of the pairs never drawn"
+    baselines = {
+        "in_pixel_space": 100 * result.pixel_error,
+        "classifier_on_real_images": 100 * result.classifier_error,
+        "guessing": 100 * result.guessing_error,
+    }
+    title = "a - b + c = d, averages of exemplars"
+    panels = {title: samples_figure(result.examples, trained.model.event, columns=4)}
+    return Measurement(100 * result.error, None, kind, baselines=baselines, panels=panels)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "negative log-likelihood": _likelihood("nats"),
+    "negative log-likelihood per dimension": _likelihood("bits/dim"),
+    "squared reconstruction error": Measure("squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans}),
+    "Fréchet distance": Measure("squared distance", _frechet),
+    "vector arithmetic error": Measure("%", _vector_arithmetic),
+}

@@ -1,0 +1,139 @@
+"""Vector arithmetic in latent space, measured (Radford et al. 2016, section 6.3.2 and figure 7).
+
+The paper adds and subtracts averages of the codes of hand-picked samples: smiling woman - neutral woman + neutral man
+decodes to a smiling man. On images with two known factors a classifier picks the samples and reads off the result, so
+that every sum of the kind (red square) - (blue square) + (blue circle) can be tried, and the failures counted.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ancestral.data import Data
+from ancestral.evaluation.factor_classifier import train_factor_classifier
+from ancestral.interface import Decoder, InputError, seeded
+
+#: A sample shows a concept where the classifier is at least this sure.
+_SURE = 0.9
+_EXAMPLES = 8
+
+#: A value of each of the two factors.
+Concept: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class VectorArithmetic:
+    """The share of all sums whose picture does not show both expected factors, in latent and in pixel space."""
+
+    error: float
+    #: The same sums of the exemplars' pixels.
+    pixel_error: float
+    #: How often the classifier misses a factor of real test images.
+    classifier_error: float
+    #: Of a blind guess.
+    guessing_error: float
+    #: Concepts (pairs of values) of which the model drew too few samples; sums with one of them count as failures.
+    missing: int
+    sums: int
+    factors: tuple[str, str]
+    #: Pictures of a, b, c and a - b + c, one sum after another, (4 n, *event.shape).
+    examples: Float[Tensor, "n *event"]
+
+
+@torch.no_grad()
+def vector_arithmetic(
+    model: Decoder,
+    data: Data,
+    *,
+    factors: tuple[str, str] = ("colour", "shape"),
+    exemplars: int = 3,
+    samples: int = 20_000,
+    judge: Callable[[Tensor], Mapping[str, Tensor]] | None = None,
+    seed: int = 0,
+) -> VectorArithmetic:
+    """Try every sum z(u, v) - z(u', v) + z(u', v') = (u, v') of the values u of one factor and v of the other.
+
+    z(u, v) is the mean code of `exemplars` draws of the prior (3 in the paper), the first of `samples` that the
+    judge is sure to show u and v. The judge maps images (batch, *event) to ln p(value | x) by factor, (batch, values)
+    each; by default it is a classifier trained on `data.train`.
+    """
+    if model.prior is None or model.context_event is not None:
+        raise InputError(f"{type(model).__name__} needs a prior, and no context, to calculate with its latents")
+    first, second = factors = (factors[0], factors[1])
+    if judge is None:
+        with torch.enable_grad():
+            judge = train_factor_classifier(data.train, factors, seed=seed).read
+    values = [int(data.train.factors[name].max()) + 1 for name in factors]
+    concepts = list(itertools.product(*map(range, values)))
+    with seeded(torch.Generator().manual_seed(seed)):
+        z = model.prior.sample((samples,))
+    images = _decoded(model, z)
+    chosen = _exemplars(judge(images), factors, concepts, exemplars)
+    codes = {concept: z[rows].mean(0) for concept, rows in chosen.items()}
+    pixels = {concept: images[rows].mean(0) for concept, rows in chosen.items()}
+
+    sums: list[tuple[Concept, Concept, Concept]] = [
+        ((u, v), (other_u, v), (other_u, other_v))
+        for u, other_u in itertools.permutations(range(values[0]), 2)
+        for v, other_v in itertools.permutations(range(values[1]), 2)
+    ]
+    possible = [terms for terms in sums if all(term in codes for term in terms)]
+    if not possible:
+        raise InputError(
+            f"{type(model).__name__} draws too few of the {len(concepts)} concepts for any sum: {len(codes)};"
+            " train it longer"
+        )
+    expected = {
+        first: torch.tensor([a[0] for a, _, _ in possible]),
+        second: torch.tensor([c[1] for _, _, c in possible]),
+    }
+
+    def total(terms: Mapping[Concept, Tensor]) -> Tensor:
+        return torch.stack([terms[a] - terms[b] + terms[c] for a, b, c in possible])
+
+    def error(x: Tensor) -> float:
+        return 1 - float(_shows(judge(model.event.support.project(x)), expected).sum()) / len(sums)
+
+    reached = total(codes)
+    shown = torch.linspace(0, len(possible) - 1, _EXAMPLES).long().tolist()
+    examples = torch.stack([code for i in shown for code in (*(codes[term] for term in possible[i]), reached[i])])
+    on_real = _shows(judge(data.test.x), {name: data.test.factors[name] for name in factors})
+    return VectorArithmetic(
+        error=error(_decoded(model, reached)),
+        pixel_error=error(total(pixels)),
+        classifier_error=1 - float(on_real.double().mean()),
+        guessing_error=1 - 1 / len(concepts),
+        missing=len(concepts) - len(codes),
+        sums=len(sums),
+        factors=factors,
+        examples=_decoded(model, examples),
+    )
+
+
+def _exemplars(
+    log_probs: Mapping[str, Tensor], factors: tuple[str, str], concepts: Sequence[Concept], n: int
+) -> dict[Concept, Tensor]:
+    """The first `n` rows that surely show a concept, for every concept that has as many."""
+    read = {name: log_probs[name].max(1) for name in factors}
+    sure = torch.stack([values.exp() >= _SURE for values, _ in read.values()]).all(0)
+    chosen = {}
+    for concept in concepts:
+        shows = torch.stack([read[name].indices == value for name, value in zip(factors, concept, strict=True)]).all(0)
+        rows = (sure & shows).nonzero().squeeze(1)[:n]
+        if len(rows) == n:
+            chosen[concept] = rows
+    return chosen
+
+
+def _shows(log_probs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensor:
+    """Where every factor is read as expected, (batch,)."""
+    return torch.stack([log_probs[name].argmax(1) == value for name, value in expected.items()]).all(0)
+
+
+def _decoded(model: Decoder, z: Tensor, batch_size: int = 512) -> Tensor:
+    return torch.cat([model.decode_mean(part).cpu() for part in z.split(batch_size)])
