@@ -11,9 +11,9 @@ A recipe file, with its optional keys marked by (o):
       epochs: 100
       optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd
       schedule: {name: cosine, warmup_steps: 500}   # constant, cosine or step
-    evaluation: {importance_samples: 5000}          # (o) arguments of evaluate
+    evaluation: {importance_samples: 5000}          # (o) arguments of evaluate, or of what measures the metric
     budget: cpu                         # cpu (30 minutes on 2 cores), cpu-long (90 minutes) or gpu
-    metric: negative log-likelihood     # what is measured ...
+    metric: negative log-likelihood     # what `ancestral reproduce` measures, lower is better ...
     unit: nats                          # ... and in which unit
     published: {value: 86.76, source: "Burda et al. 2016, table 1"}    # (o)
     baseline: gaussian                  # (o) a simple model whose figure stands beside it
