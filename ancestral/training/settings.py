@@ -17,6 +17,7 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 _FREE_TO_CHANGE = (
     "run_dir",
     "resume",
+    "patience",
     "progress",
     "preview_every",
     "log_every",
