@@ -121,6 +121,14 @@ def test_keeps_the_best_epoch_and_loses_patience() -> None:
     assert report.curve("valid/log_prob")[0] == (1, report.best["valid/log_prob"])
 
 
+def test_patience_may_come_with_a_resumption(tmp_path: Path) -> None:
+    away = replace(data(), valid=Split(torch.zeros(32, 2), PLANE))
+    settings = {"batch_size": 16, "lr": 0.1, "run_dir": tmp_path, "progress": False}
+    fit(Gaussian(), away, epochs=6, **settings)
+    report = fit(Gaussian(), away, epochs=50, patience=3, resume=True, **settings)
+    assert (report.epochs, report.ended_by) == (6, "patience")
+
+
 def test_a_loss_is_monitored_in_evaluation_mode() -> None:
     model = Noisy()
     report = fit(model, data(), epochs=3, batch_size=16, progress=False)
