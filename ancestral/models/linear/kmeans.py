@@ -9,7 +9,7 @@ Faithful: the D^2 seeding draws one candidate a centre, as in the paper (scikit-
 Added: a cluster that has lost all its rows takes the row farthest from its own centre.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from jaxtyping import Float, Num
@@ -32,7 +32,7 @@ class KMeans(Encoder, Decoder, ClosedFormFit):
 
     monitor = None
     #: Rows whose distances to all centres are held at once.
-    rows_at_once = 4096
+    rows_at_once = 1024
 
     centres: Tensor
 
@@ -89,42 +89,44 @@ class KMeans(Encoder, Decoder, ClosedFormFit):
 
     def _fit_step(self, x: Tensor) -> FitStep:
         rows = x.reshape(-1, self.event.size)
-        labels, distance = self._assign(rows)
-        assigned = -float(distance.mean())
-        labels = self._fill_empty(labels, distance)
-
-        # About the mean of the data: the inertia below is a difference of squares.
+        # About the mean of the data: the inertia after the step is a difference of squares.
         shift = rows.mean(0)
-        counts, sums, squares = (
-            rows.new_zeros(self.components),
-            torch.zeros_like(self.centres.reshape(self.components, -1)),
-            0.0,
-        )
-        for part, mine in zip(rows.split(self.rows_at_once), labels.split(self.rows_at_once), strict=True):
-            member = F.one_hot(mine, self.components).to(x.dtype)
-            centred = part - shift
-            counts += member.sum(0)
-            sums += member.T @ centred
-            squares += float(centred.square().sum())
+        sums, total, labels, distances = rows.new_zeros(self.components, rows.shape[1]), 0.0, [], []
+        for centred, squares, label, distance in self._nearest(rows, shift):
+            sums.index_add_(0, label, centred)
+            total += float(squares.sum())
+            labels.append(label)
+            distances.append(distance)
+        before, distance = torch.cat(labels), torch.cat(distances)
+        assigned = -float(distance.mean())
+
+        after = self._fill_empty(before, distance)
+        moved = (after != before).nonzero().squeeze(1)
+        sums.index_add_(0, before[moved], rows[moved] - shift, alpha=-1)
+        sums.index_add_(0, after[moved], rows[moved] - shift)
+        counts = torch.bincount(after, minlength=self.components)
         means = sums / counts.clamp(min=1)[:, None]
         full = counts > 0
         self.centres[full] = (means + shift).view_as(self.centres)[full]
-        moved = -(squares - float((counts * means.square().sum(1)).sum())) / len(x)
-        return FitStep(moved, (("E", assigned), ("M", moved)))
+        reached = -(total - float((counts * means.square().sum(1)).sum())) / len(x)
+        return FitStep(reached, (("E", assigned), ("M", reached)))
 
     def _assign(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest centre of each row and the squared distance to it."""
         centres = self.centres.reshape(self.components, -1)
-        shift = centres.mean(0)
-        centres = centres - shift
-        squares = centres.square().sum(1)
-        labels, distances = [], []
+        parts = [(label, distance) for *_, label, distance in self._nearest(rows, centres.mean(0))]
+        labels, distances = zip(*parts, strict=True)
+        return torch.cat(labels), torch.cat(distances)
+
+    def _nearest(self, rows: Tensor, shift: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Of a few rows at a time: the rows less `shift`, their squares, nearest centre and squared distance to it."""
+        centres = self.centres.reshape(self.components, -1) - shift
+        centre_squares = centres.square().sum(1)
         for part in rows.split(self.rows_at_once):
             centred = part - shift
-            nearest, label = torch.addmm(squares, centred, centres.T, alpha=-2).min(1)
-            labels.append(label)
-            distances.append((nearest + centred.square().sum(1)).clamp(min=0))
-        return torch.cat(labels), torch.cat(distances)
+            squares = torch.linalg.vecdot(centred, centred)
+            nearest, label = torch.addmm(centre_squares, centred, centres.T, alpha=-2).min(1)
+            yield centred, squares, label, (nearest + squares).clamp(min=0)
 
     def _fill_empty(self, labels: Tensor, distance: Tensor) -> Tensor:
         """Give each cluster without rows the row that is farthest from its centre; it never raises the inertia."""
