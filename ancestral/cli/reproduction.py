@@ -24,8 +24,8 @@ from ancestral.plots import figure_png, learning_curves, samples_figure
 from ancestral.registry import build
 from ancestral.training import Recipe, fit, training_arguments
 
-#: Panels side by side in the picture.
-_COLUMNS = 3
+#: Panels side by side in the picture: one row of as many, or rows of fewer.
+_ONE_ROW, _COLUMNS = 4, 3
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def picture(outcome: Outcome) -> Figure:
         **outcome.measurement.panels,
         "learning curve": _learning_curve(trained),
     }
-    columns = min(_COLUMNS, len(panels))
+    columns = len(panels) if len(panels) <= _ONE_ROW else _COLUMNS
     rows = math.ceil(len(panels) / columns)
     whole = Figure(figsize=(5 * columns, 5.4 * rows), dpi=100)
     whole.set_layout_engine("constrained", rect=(0, 0, 1, 0.98))
