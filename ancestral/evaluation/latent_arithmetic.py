@@ -69,7 +69,7 @@ def vector_arithmetic(
         with torch.enable_grad():
             judge = train_factor_classifier(data.train, factors, seed=seed).read
     values = [int(data.train.factors[name].max()) + 1 for name in factors]
-    concepts = list(itertools.product(*map(range, values)))
+    concepts = list(itertools.product(range(values[0]), range(values[1])))
     with seeded(torch.Generator().manual_seed(seed)):
         z = model.prior.sample((samples,))
     images = _decoded(model, z)
