@@ -185,8 +185,9 @@ def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: 
     if not isinstance(trained.model, Decoder):
         raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no Decoder")
     result = vector_arithmetic(trained.model, trained.data, **{"seed": trained.seed, **settings})
-    kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.missing} of the pairs never drawn"
+    kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.possible} of them of pairs that it draws"
     baselines = {
+        "of_pairs_that_it_draws": 100 * result.error_of_possible,
         "in_pixel_space": 100 * result.pixel_error,
         "classifier_on_real_images": 100 * result.classifier_error,
         "guessing": 100 * result.guessing_error,

@@ -37,9 +37,11 @@ class VectorArithmetic:
     classifier_error: float
     #: Of a blind guess.
     guessing_error: float
-    #: Concepts (pairs of values) of which the model drew too few samples; sums with one of them count as failures.
-    missing: int
     sums: int
+    #: The sums of concepts (pairs of values) that the model draws often enough; the others count as failures above.
+    possible: int
+    #: The share of failures among those.
+    error_of_possible: float
     factors: tuple[str, str]
     #: Pictures of a, b, c and a - b + c, one sum after another, (4 n, *event.shape).
     examples: Float[Tensor, "n *event"]
@@ -96,20 +98,22 @@ def vector_arithmetic(
     def total(terms: Mapping[Concept, Tensor]) -> Tensor:
         return torch.stack([terms[a] - terms[b] + terms[c] for a, b, c in possible])
 
-    def error(x: Tensor) -> float:
-        return 1 - float(_shows(judge(model.event.support.project(x)), expected).sum()) / len(sums)
+    def right(x: Tensor) -> int:
+        return int(_shows(judge(model.event.support.project(x)), expected).sum())
 
     reached = total(codes)
+    successes = right(_decoded(model, reached))
     shown = torch.linspace(0, len(possible) - 1, _EXAMPLES).long().tolist()
     examples = torch.stack([code for i in shown for code in (*(codes[term] for term in possible[i]), reached[i])])
     on_real = _shows(judge(data.test.x), {name: data.test.factors[name] for name in factors})
     return VectorArithmetic(
-        error=error(_decoded(model, reached)),
-        pixel_error=error(total(pixels)),
+        error=1 - successes / len(sums),
+        pixel_error=1 - right(total(pixels)) / len(sums),
         classifier_error=1 - float(on_real.double().mean()),
         guessing_error=1 - 1 / len(concepts),
-        missing=len(concepts) - len(codes),
         sums=len(sums),
+        possible=len(possible),
+        error_of_possible=1 - successes / len(possible),
         factors=factors,
         examples=_decoded(model, examples),
     )

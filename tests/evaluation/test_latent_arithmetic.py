@@ -66,7 +66,7 @@ class Entangled(Renderer):
 
 def test_arithmetic_works_where_each_factor_has_directions_of_its_own() -> None:
     result = vector_arithmetic(Renderer(DATA.event), DATA, exemplars=30, samples=6000, judge=judge)
-    assert (result.sums, result.missing, result.factors) == (8 * 7 * 5 * 4, 0, ("colour", "shape"))
+    assert (result.sums, result.possible, result.factors) == (8 * 7 * 5 * 4, 8 * 7 * 5 * 4, ("colour", "shape"))
     assert result.error < 0.1
     # Pixels add up to an image too, here where all are in one place: colour by colour, where two shapes overlap.
     assert 0 < result.pixel_error < 1
@@ -84,9 +84,10 @@ def test_a_concept_that_is_not_drawn_counts_as_a_failure() -> None:
             return z[:, : COLOUR - 1].argmax(1), z[:, COLOUR:].argmax(1)
 
     result = vector_arithmetic(Monochrome(DATA.event), DATA, exemplars=30, samples=6000, judge=judge)
-    assert result.missing == SHAPE
     # 14 of the 56 pairs of colours have the last one.
+    assert result.possible == 42 * 20
     assert 1 / 4 <= result.error < 1 / 4 + 0.1
+    assert result.error_of_possible < 0.1
     with pytest.raises(InputError, match="draws too few of the 40 concepts for any sum: 0; train it longer"):
         vector_arithmetic(Renderer(DATA.event), DATA, exemplars=30, samples=40, judge=judge)
 
