@@ -115,7 +115,7 @@ class Event:
             expected = ", ".join(["batch", *map(str, self.shape)])
             raise InputError(f"{name} must have shape ({expected}), got {tuple(x.shape)}{self._hint(x)}")
         if x.is_complex() or x.dtype in (torch.uint16, torch.uint32, torch.uint64):
-            raise InputError(f"{name} must be of floats, booleans, uint8 or signed integers, got {x.dtype}")
+            raise InputError(f"{name} must be real-valued (floats, booleans, uint8, signed integers), got {x.dtype}")
         good = self.support.contains(x)
         if missing:
             good = good | torch.isnan(x)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ancestral.cli.baselines import independent, sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
+from ancestral.cli.runs import spread_rows
 from ancestral.data import Data
 from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, vector_arithmetic
 from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, InputError, Model
@@ -163,7 +164,7 @@ def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: boo
         back = torch.cat([model.decode_mean(model.encode(rows).mean) for rows in x.split(_ROWS)])
     squares = (x.double() - back).square().flatten(1).sum(1)
     stderr = squares.std().item() / math.sqrt(len(x))
-    panels = {"reconstructions of the real data": samples_figure(back[:64], model.event)}
+    panels = {"reconstructions of the real data": samples_figure(back[spread_rows(64, len(x))], model.event)}
     return Measurement(squares.mean().item(), stderr, "exact", panels=panels)
 
 

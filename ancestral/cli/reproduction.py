@@ -16,7 +16,7 @@ from ancestral.cli import environment
 from ancestral.cli.latents import decoded, draw_latents, resampled, walks
 from ancestral.cli.ledger import LedgerEntry
 from ancestral.cli.measures import Measurement, Trained, baseline, measured
-from ancestral.cli.runs import count_parameters
+from ancestral.cli.runs import count_parameters, spread_rows
 from ancestral.data import Data
 from ancestral.interface import Decoder, Encoder, Model, Sampler
 from ancestral.persistence import save
@@ -97,7 +97,7 @@ def picture(outcome: Outcome) -> Figure:
     """Real data and all that the model can show beside them, what was measured, and the learning curve."""
     trained = outcome.trained
     panels = {
-        "real data": samples_figure(trained.data.test.x[:64], trained.data.event),
+        "real data": samples_figure(trained.data.test.x[spread_rows(64, len(trained.data.test))], trained.data.event),
         **_abilities_shown(trained.model, trained.data, torch.Generator().manual_seed(trained.seed)),
         **outcome.measurement.panels,
         "learning curve": _learning_curve(trained),
@@ -122,7 +122,8 @@ def _abilities_shown(model: Model, data: Data, generator: torch.Generator) -> di
         panels[f"samples of {model.registered_name}"] = samples_figure(drawn, data.event)
     if isinstance(model, Decoder) and model.prior is not None:
         if isinstance(model, Encoder):
-            z, between = model.encode(data.test.x[:16]).mean.detach(), "real data"
+            x = data.test.x[spread_rows(16, len(data.test))]
+            z, between = model.encode(x).mean.detach(), "real data"
         else:
             z, between = draw_latents(model, 16, generator), "draws"
         way = decoded(model, walks(z[:8], z[8:], steps=8), None)

@@ -93,6 +93,11 @@ def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
     return batch.x, batch.context
 
 
+def spread_rows(n: int, rows: int) -> Tensor:
+    """The indices of at most `n` of so many rows, evenly from all of them: some sets lie sorted by class."""
+    return torch.linspace(0, rows - 1, min(n, rows)).long()
+
+
 def class_context(run: Run, label: int | None) -> Tensor | None:
     """The context of class `label`, checked; None for an unconditional model."""
     event = run.model.context_event

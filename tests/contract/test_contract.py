@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import torch
 
 from ancestral.checks import CheckReport, check_model
 from ancestral.interface import Binary, BoundedDensity, Event, ExactDensity, InputError, Levels, Model, Real, Sampler
@@ -29,6 +30,7 @@ def _dequantized(name: str, example: Model) -> Model:
 def _cases() -> dict[str, Callable[[], Model]]:
     found: dict[str, Callable[[], Model]] = {}
     for name, info in MODELS.items():
+        torch.manual_seed(0)  # whatever was drawn while other tests were collected
         for index, example in enumerate(info.cls.examples()):
             found[f"{name}-{index}"] = functools.partial(lambda example: example, example)
             real = isinstance(example.event.support, Real) and isinstance(example, ExactDensity)
