@@ -103,9 +103,6 @@ def sklearn_kmeans(
     """The mean squared distance of test rows to the centres of scikit-learn's k-means, from the same start."""
     from sklearn.cluster import KMeans
 
-    with warnings.catch_warnings():
-        # It stops after the stated number of iterations on purpose.
-        warnings.simplefilter("ignore")
-        reference = KMeans(len(start), init=start.flatten(1).double().numpy(), n_init=1, max_iter=iterations, tol=0.0)
-        reference.fit(train.flatten(1).double().numpy())
+    reference = KMeans(len(start), init=start.flatten(1).double().numpy(), n_init=1, max_iter=iterations, tol=0.0)
+    reference.fit(train.flatten(1).double().numpy())
     return float(-reference.score(test.flatten(1).double().numpy()) / len(test))

@@ -38,7 +38,7 @@ def walks(first: Tensor, second: Tensor, steps: int) -> Tensor:
 
 
 def resampled(model: Decoder, z: Tensor, generator: torch.Generator) -> tuple[list[Fraction], Tensor]:
-    """What of an observation each latent holds (Dinh et al. 2017, figure 18, for the latents of every scale).
+    """What of an observation each latent holds (after Dinh et al. 2017, appendix on latent semantics).
 
     The shares of z that are kept, from all but the last latent to the first alone, and for each code the observation
     itself and those with the others drawn from the prior, (batch * (1 + shares), *event.shape).

@@ -126,10 +126,11 @@ def _abilities_shown(model: Model, data: Data, generator: torch.Generator) -> di
             z, between = model.encode(x).mean.detach(), "real data"
         else:
             z, between = draw_latents(model, 16, generator), "draws"
-        way = decoded(model, walks(z[:8], z[8:], steps=8), None)
+        half = len(z) // 2  # a test split may have fewer than 16 rows
+        way = decoded(model, walks(z[:half], z[half : 2 * half], steps=8), None)
         panels[f"latent walks between {between}"] = samples_figure(way, data.event, columns=8)
         if isinstance(model, Encoder) and len(model.latent_shapes) > 1:
-            kept, x = resampled(model, z[:8], generator)
+            kept, x = resampled(model, z[:half], generator)
             shares = ", ".join(str(share) for share in kept)
             panels[f"real; all but {shares} of the latents re-sampled"] = samples_figure(
                 x, data.event, columns=1 + len(kept)
