@@ -12,6 +12,7 @@ high.
 import math
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -22,7 +23,6 @@ from ancestral.interface import (
     Batch,
     BoundedDensity,
     ClosedFormFit,
-    Decoder,
     Encoder,
     Event,
     ExactDensity,
@@ -30,8 +30,10 @@ from ancestral.interface import (
     InputError,
     Levels,
     Losses,
+    MeanDecoder,
     Phase,
     Sampler,
+    repeated,
     seeded,
 )
 
@@ -74,23 +76,16 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
         return self.from_inner(z).floor().clamp(0, self.levels - 1)
 
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
-        x = x.expand(samples, *x.shape).flatten(0, 1)
-        if context is not None:
-            context = context.expand(samples, *context.shape).flatten(0, 1)
-        z, log_det = self.to_inner(x + torch.rand_like(x))
-        return (self.inner._log_prob(z, context) + log_det).unflatten(0, (samples, -1))
+        rows = repeated(x, samples)
+        z, log_det = self.to_inner(rows + torch.rand_like(rows))
+        return (self.inner._log_prob(z, repeated(context, samples)) + log_det).unflatten(0, (samples, -1))
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         assert isinstance(self.inner, Sampler)
         return self._to_levels(self.inner._sample(n, context))
 
     def phases(self) -> Sequence[Phase]:
-        return [
-            Phase(
-                phase.name, phase.parameters, self._dequantized(phase), phase.every, phase.optimizer, phase.after_step
-            )
-            for phase in self.inner.phases()
-        ]
+        return [replace(phase, loss=self._dequantized(phase)) for phase in self.inner.phases()]
 
     def _dequantized(self, phase: Phase) -> Callable[[Batch], Losses]:
         def loss(batch: Batch) -> Losses:
@@ -105,7 +100,7 @@ class Dequantized(DequantizedDensity):
     """A dequantized density without latents."""
 
 
-class DequantizedFlow(DequantizedDensity, Encoder, Decoder):
+class DequantizedFlow(DequantizedDensity, Encoder, MeanDecoder):
     """A dequantized flow: its latents are those of the flow at the middle of each cell."""
 
     margin = 0.05
@@ -115,21 +110,23 @@ class DequantizedFlow(DequantizedDensity, Encoder, Decoder):
         return self._flow.latent_shapes
 
     @property
-    def prior(self) -> Distribution | None:
-        return self._flow.prior
-
-    @property
-    def _flow(self) -> Decoder:
-        assert isinstance(self.inner, Decoder)
+    def _flow(self) -> MeanDecoder:
+        assert isinstance(self.inner, MeanDecoder)
         return self.inner
+
+    def _sample_latent(self, name: str, parents: Mapping[str, Tensor], n: int, context: Tensor | None) -> Tensor:
+        return self._flow._sample_latent(name, parents, n, context)
+
+    def _log_prior(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return self._flow._log_prior(z, context)
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         assert isinstance(self.inner, Encoder)
         return self.inner._encode(self.to_inner(x + 0.5)[0], context)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         # A cell [k, k + 1) has its middle at k + 1/2, and decode() rounds.
-        return (self.from_inner(self._flow._decode(z, context)) - 0.5).clamp(0, self.levels - 1)
+        return (self.from_inner(self._flow._decode_mean(z, context)) - 0.5).clamp(0, self.levels - 1)
 
 
 class DequantizedFit(DequantizedDensity, ClosedFormFit):
@@ -163,6 +160,6 @@ def dequantize(inner: ExactDensity, event: Event) -> DequantizedDensity:
     """The continuous density `inner` as a model of the levels of `event`."""
     if isinstance(inner, ClosedFormFit):
         return DequantizedFit(inner, event)
-    if isinstance(inner, Encoder) and isinstance(inner, Decoder):
+    if isinstance(inner, Encoder) and isinstance(inner, MeanDecoder):
         return DequantizedFlow(inner, event)
     return Dequantized(inner, event)

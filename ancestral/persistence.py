@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from ancestral.dequantization import DequantizedDensity
-from ancestral.interface import Binary, Event, InputError, Levels, Model, Real, Support
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Real, Support
 from ancestral.registry import build
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -100,10 +100,18 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
         )
     try:
         state = safetensors.torch.load(data)
+        if any(key.startswith("standardization.") for key in state):
+            model.standardize(torch.zeros(model.event.shape), torch.ones(model.event.shape))
         # assign keeps the dtypes of the file: a float64 model comes back as one.
         model.load_state_dict(state, assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:
-        raise InputError(f"{file} does not hold the weights of {config['name']}: {error}") from error
+        written_by = f"ancestral {config.get('version')}"
+        fit_again = (config["recipe"] or {}).get("command", "ancestral fit")
+        raise InputError(
+            f"{file} does not hold the weights of a {config['name']} of ancestral {_VERSION}: in {written_by}, which"
+            f" wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or load it there"
+            f" ({' '.join(str(error).split())[:200]})"
+        ) from error
     return model.to(device).eval()
 
 
@@ -134,27 +142,32 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
-    """{"shape": [...], "support": "binary" | "levels" | "real", "levels": ...}."""
+    """{"shape": [...], "support": "binary" | "levels" | "categories" | "real", "levels" or "categories": how many}."""
     support = event.support
     if isinstance(support, Levels):
         return {"shape": list(event.shape), "support": "levels", "levels": support.levels}
+    if isinstance(support, Categories):
+        return {"shape": list(event.shape), "support": "categories", "categories": support.categories}
     if isinstance(support, Binary | Real):
         return {"shape": list(event.shape), "support": type(support).__name__.lower()}
-    raise InputError(f"an event on {support} cannot be saved; use Binary, Levels or Real")
+    raise InputError(f"an event on {support} cannot be saved; use Binary, Levels, Categories or Real")
 
 
 def event_from_json(value: Mapping[str, Any], source: str | Path = "the configuration") -> Event:
     """The inverse of `event_to_json`; `source` names the file in errors."""
-    shape, kind, levels = value.get("shape"), value.get("support"), value.get("levels")
+    shape, kind = value.get("shape"), value.get("support")
     if not isinstance(shape, list) or not all(type(side) is int for side in shape):
         raise InputError(f"{source}: an event's shape must be a list of integers, found {shape!r}")
-    supports: dict[Any, type[Support]] = {"binary": Binary, "real": Real}
-    if kind == "levels" and type(levels) is int:
-        return Event(tuple(shape), Levels(levels))
-    if kind in supports:
-        return Event(tuple(shape), supports[kind]())
+    counted: dict[Any, type[Levels] | type[Categories]] = {"levels": Levels, "categories": Categories}
+    plain: dict[Any, type[Support]] = {"binary": Binary, "real": Real}
+    number = value.get(str(kind))
+    if kind in counted and type(number) is int:
+        return Event(tuple(shape), counted[kind](number))
+    if kind in plain:
+        return Event(tuple(shape), plain[kind]())
     raise InputError(
-        f"{source}: an event's support must be binary, real or levels with a number, found {dict(value)!r}"
+        f"{source}: an event's support must be binary, real, or levels or categories with their number,"
+        f" found {dict(value)!r}"
     )
 
 

@@ -4,13 +4,29 @@ import difflib
 import functools
 import importlib
 import inspect
+import itertools
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
 from ancestral.dequantization import dequantize
-from ancestral.interface import Event, ExactDensity, InputError, Levels, Model, Real, abilities
+from ancestral.interface import (
+    ClosedFormFit,
+    Described,
+    Event,
+    ExactDensity,
+    InputError,
+    Levels,
+    Model,
+    QuickSettings,
+    Real,
+    abilities,
+)
 
 M = TypeVar("M", bound=type[Model])
 
@@ -75,30 +91,84 @@ def find_model(name: str) -> type[Model]:
     return models[key]
 
 
-def supports(name: str, event: Event) -> str | None:
-    """None if `build(name, event)` works, otherwise the reason why not."""
+def supports(name: str, event: Event, context_event: Event | None = None) -> str | None:
+    """None if `build(name, event, context_event=context_event)` works, otherwise the reason why not."""
     cls = find_model(name)
-    reason = cls.supports(event)
-    return None if reason and _real_valued(cls, event) else reason
+    reason = cls.supports(event, context_event)
+    return None if reason and _real_valued(cls, event, context_event) else reason
 
 
-def build(name: str, event: Event, **settings: Any) -> Model:
-    """A new model for `event`, in evaluation mode.
+def build(name: str, data: Event | Described, **settings: Any) -> Model:
+    """A new model for an event, or for a data set (`load_data`), in evaluation mode.
 
-    A model that lives on `Real` data is returned dequantized for `Levels` data. `settings` are the constructor's
-    arguments, `context_event` among them.
+    `settings` are the constructor's arguments. From a data set come its `event` and, unless they are given, what else
+    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data a
+    model that is trained by gradients is then standardised: see `Model.standardize`.
+
+    A model that lives on `Real` data is returned dequantized for `Levels` data.
     """
     cls = find_model(name)
     known = [p.name for p in list(inspect.signature(cls.__init__).parameters.values())[2:]]
     for key in settings:
         if key not in known:
             raise InputError(f"{name} has no setting {key!r}{did_you_mean(key, known)}; it has {', '.join(known)}")
-    real = _real_valued(cls, event) if cls.supports(event) else None
+    if isinstance(data, Event):
+        return _built(cls, data, settings)
+    model = _built(cls, data.event, _described(data, known) | settings)
+    if isinstance(data.event.support, Real) and not isinstance(model, ClosedFormFit):
+        model.standardize(*_shift_and_scale(data))
+    return model
+
+
+def quick_settings(name: str, event: Event) -> QuickSettings:
+    """What `compare`, and a fit without flags, use for the model on `event`; a dequantized one's are asked for it."""
+    return find_model(name).quick_settings(event)
+
+
+def representatives(event: Event, context_event: Event | None = None) -> list[str]:
+    """One model of each family that can be built for the event: the first fitting one that the family's package
+    lists as its `REPRESENTATIVES`, in the order of the families."""
+    chosen: list[str] = []
+    for _, family in _families():
+        fitting = (name for name in family.REPRESENTATIVES if supports(name, event, context_event) is None)
+        chosen += itertools.islice(fitting, 1)
+    return chosen
+
+
+def _built(cls: type[Model], event: Event, settings: Mapping[str, Any]) -> Model:
+    context_event = settings.get("context_event")
+    real = _real_valued(cls, event, context_event) if cls.supports(event, context_event) else None
     if real is None:
         return cls(event, **settings).eval()
     inner = cls(real, **settings)
     assert isinstance(inner, ExactDensity)
     return dequantize(inner, event).eval()
+
+
+def _described(data: Described, known: Iterable[str]) -> dict[str, Any]:
+    """The settings that a data set answers, of those that a constructor has."""
+    found: dict[str, Any] = {}
+    if data.context_event is not None:
+        found["context_event"] = data.context_event
+    if data.classes is not None and "classes" in known:
+        found["classes"] = len(data.classes)
+    if data.domains is not None and "domains" in known:
+        found["domains"] = list(data.domains)
+    return found
+
+
+def _shift_and_scale(data: Described) -> tuple[Tensor, Tensor]:
+    """The standardisation of a vector's dimensions each by itself, and of the channels of anything with more axes."""
+    mean, deviation = data.moments()
+    if len(data.event.shape) > 1:
+        axes = tuple(range(1, mean.dim()))
+        whole = mean.mean(axes, keepdim=True)
+        # The variance of a channel is the mean variance of its dimensions and the variance of their means.
+        variance = (deviation.square() + (mean - whole).square()).mean(axes, keepdim=True)
+        mean, deviation = whole.expand_as(mean), variance.sqrt().expand_as(deviation)
+    # What does not vary, but for rounding, is centred alone.
+    constant = deviation <= 1e-12 * mean.abs()
+    return mean, torch.where(constant, torch.ones_like(deviation), deviation)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -107,12 +177,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _real_valued(cls: type[Model], event: Event) -> Event | None:
+def _real_valued(cls: type[Model], event: Event, context_event: Event | None) -> Event | None:
     """The event on which `cls` would model `event` after dequantization, if it can."""
     real = Event(event.shape, Real())
-    if isinstance(event.support, Levels) and issubclass(cls, ExactDensity) and cls.supports(real) is None:
-        return real
-    return None
+    if not isinstance(event.support, Levels) or not issubclass(cls, ExactDensity):
+        return None
+    return real if cls.supports(real, context_event) is None else None
 
 
 def _info(name: str, cls: type[Model]) -> ModelInfo:
@@ -132,3 +202,10 @@ def _discover() -> None:
     package = importlib.import_module("ancestral.models")
     for module in pkgutil.walk_packages(package.__path__, "ancestral.models."):
         importlib.import_module(module.name)
+
+
+def _families() -> Iterator[tuple[str, ModuleType]]:
+    """The packages of `ancestral.models` by name, in the order in which `ancestral.models` lists them."""
+    package = importlib.import_module("ancestral.models")
+    for name in package.FAMILIES:
+        yield name, importlib.import_module(f"ancestral.models.{name}")

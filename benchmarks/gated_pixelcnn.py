@@ -32,7 +32,7 @@ def main() -> None:
     seconds = sampling(small, bare, rate, arguments.repetitions, "at most 6, aim 4")
     if not arguments.no_naive:
         start = time.perf_counter()
-        small.sample_naively(BATCH)
+        small.sample(BATCH, naively=True)
         naive = time.perf_counter() - start
         print(f"  naive sampling {naive:.1f} s: {naive / seconds:.0f} times the cached (at least 100)")
     training(small, bare, rate, 3 * arguments.repetitions)

@@ -43,7 +43,7 @@ class Gaussian(Sampler, ExactDensity):
         self.seen: tuple[torch.dtype, torch.dtype | None] | None = None
 
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         return "it is made for vectors" if len(event.shape) != 1 else None
 
     def phases(self) -> Sequence[Phase]:

@@ -42,7 +42,7 @@ def line() -> type[Model]:
             self.scale = scale
 
         @classmethod
-        def supports(cls, event: Event) -> str | None:
+        def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
             return None if isinstance(event.support, Real) else "it models real numbers"
 
         @classmethod

@@ -5,7 +5,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from ancestral.checks.report import Property, Skipped, needs, needs_any, require
 from ancestral.checks.statistics import (
@@ -224,13 +223,13 @@ def _diagnosis(subject: Subject, x: Tensor, context: Tensor | None, elbo: Tensor
 def _mean_kl(model: Encoder, x: Tensor, context: Tensor | None, subject: Subject) -> Tensor | None:
     """KL(q(z | x) || p(z)) by samples, (batch,)."""
     assert isinstance(model, Decoder)
-    prior: Distribution | None = model.prior
-    if prior is None:
+    if not model.has_prior:
         return None
     torch.manual_seed(subject.generator().initial_seed())
     posterior = model.encode(x, context=context)
     z = posterior.sample(torch.Size([1024]))
-    return (posterior.log_prob(z) - prior.log_prob(z)).mean(0)
+    prior = torch.stack([model.log_prior(draws, context=context) for draws in z])
+    return (posterior.log_prob(z) - prior).mean(0)
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ancestral.interface import (
     Batch,
-    Binary,
     BoundedDensity,
     Classifier,
     ClosedFormFit,
@@ -22,7 +21,7 @@ from ancestral.interface import (
     ExactDensity,
     Features,
     LabelledMix,
-    Levels,
+    MeanDecoder,
     Model,
     Sampler,
     Translator,
@@ -172,9 +171,9 @@ class Subject:
 
     def latents(self, model: Decoder, n: int) -> Tensor:
         """`n` latents of the prior; without a prior, the codes of random observations, or normal ones."""
+        if model.has_prior:
+            return model.sample_latents(n, context=self.contexts(n), generator=self.generator())
         with seeded(self.generator(), model.device):
-            if model.prior is not None:
-                return model.prior.sample(torch.Size([n]))
             if isinstance(model, Encoder):
                 return model.encode(self.observations(n), context=self.contexts(n)).sample()
             return torch.randn(n, model.latent_size, dtype=model.dtype, device=model.device)
@@ -191,9 +190,7 @@ class Subject:
 
 def number_of_values(event: Event) -> int | None:
     """How many values a dimension can take; None for a continuous one."""
-    if isinstance(event.support, Binary):
-        return 2
-    return event.support.levels if isinstance(event.support, Levels) else None
+    return event.values
 
 
 def same(a: Tensor, b: Tensor) -> bool:
@@ -255,5 +252,7 @@ def all_outputs(
         if isinstance(model, Sampler):
             found["sample"] = sample(model, len(x), context, generator())
         if isinstance(model, Decoder) and z is not None:
-            found["decode_mean"] = model.decode_mean(z, context=context)
+            found["decode"] = model.decode(z, context=context, generator=generator())
+            if isinstance(model, MeanDecoder):
+                found["decode_mean"] = model.decode_mean(z, context=context)
     return found

@@ -10,7 +10,7 @@ from ancestral.cli.output import check_output
 from ancestral.cli.parsing import parse
 from ancestral.cli.pictures import write_figure
 from ancestral.cli.runs import chosen_split, class_context, first_rows, open_run
-from ancestral.interface import Decoder, Encoder, InputError
+from ancestral.interface import Encoder, InputError, MeanDecoder
 from ancestral.plots import samples_figure
 
 
@@ -31,8 +31,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(f"a picture needs -n of at least 1 and --steps of at least 2, got {args.number}, {args.steps}")
     trained = open_run(args.run)
     model = trained.model
-    if not isinstance(model, Decoder):
-        raise InputError(f"{model.registered_name} has no latent space: it is no Decoder (see `ancestral models`)")
+    if not isinstance(model, MeanDecoder):
+        raise InputError(f"{model.registered_name} has no latent space: it is no MeanDecoder (see `ancestral models`)")
     if isinstance(model, Encoder):
         x, context = first_rows(chosen_split(trained.data(args.data, args.data_root), args.split), 2 * args.number)
         ends, between = model.encode(x, context=context).mean, "observations"

@@ -8,27 +8,24 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.runs import Run, open_run
-from ancestral.interface import Decoder, Encoder, InputError, seeded
+from ancestral.interface import Encoder, InputError, MeanDecoder
 
 
-def open_autoencoder(path: str) -> tuple[Run, Encoder, Decoder]:
+def open_autoencoder(path: str) -> tuple[Run, Encoder, MeanDecoder]:
     """The run in `path` with its two abilities, which are one model."""
     trained = open_run(path)
     model = trained.model
-    if not isinstance(model, Encoder) or not isinstance(model, Decoder):
+    if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
         raise InputError(
-            f"{model.registered_name} has no latent space to go through: it needs to be both an Encoder and a Decoder "
-            "(see `ancestral models`)"
+            f"{model.registered_name} has no latent space to go through: it needs to be both an Encoder and a"
+            " MeanDecoder (see `ancestral models`)"
         )
     return trained, model, model
 
 
-def draw_latents(model: Decoder, n: int, generator: torch.Generator) -> Tensor:
+def draw_latents(model: MeanDecoder, n: int, generator: torch.Generator) -> Tensor:
     """`n` draws of the model's prior, (n, latent size)."""
-    if model.prior is None:
-        raise InputError(f"{model.registered_name} has no prior to draw latents from")
-    with seeded(generator):
-        return model.prior.sample((n,))
+    return model.sample_latents(n, generator=generator)
 
 
 def walks(first: Tensor, second: Tensor, steps: int) -> Tensor:
@@ -37,7 +34,7 @@ def walks(first: Tensor, second: Tensor, steps: int) -> Tensor:
     return torch.cat([torch.lerp(a[None], b[None], weight) for a, b in zip(first, second, strict=True)])
 
 
-def resampled(model: Decoder, z: Tensor, generator: torch.Generator) -> tuple[list[Fraction], Tensor]:
+def resampled(model: MeanDecoder, z: Tensor, generator: torch.Generator) -> tuple[list[Fraction], Tensor]:
     """What of an observation each latent holds (after Dinh et al. 2017, appendix on latent semantics).
 
     The shares of z that are kept, from all but the last latent to the first alone, and for each code the observation
@@ -51,6 +48,6 @@ def resampled(model: Decoder, z: Tensor, generator: torch.Generator) -> tuple[li
 
 
 @torch.no_grad()
-def decoded(model: Decoder, z: Tensor, context: Tensor | None) -> Tensor:
+def decoded(model: MeanDecoder, z: Tensor, context: Tensor | None) -> Tensor:
     """The expected observations of codes, in data units."""
     return model.decode_mean(z, context=context).cpu().float()

@@ -16,7 +16,7 @@ from ancestral.cli.baselines import independent, sklearn_gaussian_mixture, sklea
 from ancestral.cli.runs import spread_rows
 from ancestral.data import Data
 from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, vector_arithmetic
-from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, InputError, Model
+from ancestral.interface import ClosedFormFit, Encoder, Event, InputError, MeanDecoder, Model
 from ancestral.plots import samples_figure
 from ancestral.registry import build, did_you_mean
 from ancestral.training import Recipe, Report
@@ -158,8 +158,8 @@ def _start(trained: Trained) -> ClosedFormFit:
 def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
     """The squared distance of a row to what its code decodes to, in squared data units; of k-means the inertia."""
     model, x = trained.model, trained.data.test.x
-    if not isinstance(model, Encoder) or not isinstance(model, Decoder):
-        raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a Decoder")
+    if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
+        raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a MeanDecoder")
     with torch.no_grad():
         back = torch.cat([model.decode_mean(model.encode(rows).mean) for rows in x.split(_ROWS)])
     squares = (x.double() - back).square().flatten(1).sum(1)
@@ -183,8 +183,8 @@ def _frechet(trained: Trained, settings: Mapping[str, Any], progress: bool) -> M
 
 
 def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
-    if not isinstance(trained.model, Decoder):
-        raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no Decoder")
+    if not isinstance(trained.model, MeanDecoder):
+        raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no MeanDecoder")
     result = vector_arithmetic(trained.model, trained.data, **{"seed": trained.seed, **settings})
     kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.possible} of them of pairs that it draws"
     baselines = {

@@ -18,7 +18,7 @@ from ancestral.cli.ledger import LedgerEntry
 from ancestral.cli.measures import Measurement, Trained, baseline, measured
 from ancestral.cli.runs import count_parameters, spread_rows
 from ancestral.data import Data
-from ancestral.interface import Decoder, Encoder, Model, Sampler
+from ancestral.interface import Encoder, MeanDecoder, Model, Sampler
 from ancestral.persistence import save
 from ancestral.plots import figure_png, learning_curves, samples_figure
 from ancestral.registry import build
@@ -120,7 +120,7 @@ def _abilities_shown(model: Model, data: Data, generator: torch.Generator) -> di
     if isinstance(model, Sampler):
         drawn = model.sample(64, generator=generator).cpu()
         panels[f"samples of {model.registered_name}"] = samples_figure(drawn, data.event)
-    if isinstance(model, Decoder) and model.prior is not None:
+    if isinstance(model, MeanDecoder) and model.has_prior:
         if isinstance(model, Encoder):
             x = data.test.x[spread_rows(16, len(data.test))]
             z, between = model.encode(x).mean.detach(), "real data"

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ancestral.data.support import check_values
-from ancestral.interface import Batch, Event, InputError, Levels
+from ancestral.interface import Batch, Categories, Described, Event, InputError
 
 
 class Split(Dataset[Batch]):
@@ -117,7 +117,7 @@ class Split(Dataset[Batch]):
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Described):
     """A training, a validation and a test split of the same event."""
 
     name: str
@@ -130,6 +130,8 @@ class Data:
     #: The exact log-density in nats, (n, *event.shape) -> (n,), where the source of the data is known.
     density: Callable[[Num[Tensor, "n *event"]], Float[Tensor, " n"]] | None = None
     context_event: Event | None = None
+    #: The names of the domains y = 0 and y = 1, where the rows come from two without correspondence.
+    domains: tuple[str, str] | None = None
     #: The words of the captions' token ids; the word 0 pads.
     vocabulary: tuple[str, ...] = ()
     #: Of sound, in Hz.
@@ -150,6 +152,11 @@ class Data:
                     f" but there are {len(self.classes)} classes: labels are 0 to {len(self.classes) - 1}"
                 )
 
+    def moments(self) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
+        x = self.train.x.double()
+        mean = x.nanmean(0)
+        return mean, (x - mean).square().nanmean(0).sqrt()
+
     def with_splits(self, splits: Mapping[str, Split]) -> "Data":
         """The same data set with other 'train', 'valid' and 'test'."""
         train, valid, test = (splits[name] for name in self.splits)
@@ -164,14 +171,14 @@ class Data:
             if split.y is None or bool((split.y < 0).any()):
                 raise InputError(f"the {name} split of {self.name} has rows without a label to condition on")
             contexts[name] = split.y
-        return self._conditioned(contexts, Event((), Levels(max(2, len(self.classes)))))
+        return self._conditioned(contexts, Event((), Categories(max(2, len(self.classes)))))
 
     def with_captions_as_context(self) -> "Data":
         """The same data with each caption's token ids as the context that the observation is conditioned on."""
         contexts = {name: split.captions for name, split in self.splits.items() if split.captions is not None}
         if len(contexts) < 3:
             raise InputError(f"{self.name} has no captions to condition on")
-        return self._conditioned(contexts, Event(tuple(contexts["train"].shape[1:]), Levels(len(self.vocabulary))))
+        return self._conditioned(contexts, Event(tuple(contexts["train"].shape[1:]), Categories(len(self.vocabulary))))
 
     def caption(self, tokens: Int64[Tensor, " tokens"]) -> str:
         """The text of one caption's token ids."""

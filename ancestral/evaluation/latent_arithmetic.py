@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ancestral.data import Data
 from ancestral.evaluation.factor_classifier import train_factor_classifier
-from ancestral.interface import Decoder, InputError, seeded
+from ancestral.interface import InputError, MeanDecoder
 
 #: A sample shows a concept where the classifier is at least this sure.
 _SURE = 0.9
@@ -49,7 +49,7 @@ class VectorArithmetic:
 
 @torch.no_grad()
 def vector_arithmetic(
-    model: Decoder,
+    model: MeanDecoder,
     data: Data,
     *,
     factors: tuple[str, str] = ("colour", "shape"),
@@ -64,7 +64,7 @@ def vector_arithmetic(
     judge is sure to show u and v. The judge maps images (batch, *event) to ln p(value | x) by factor, (batch, values)
     each; by default it is a classifier trained on `data.train`.
     """
-    if model.prior is None or model.context_event is not None:
+    if not model.has_prior or model.context_event is not None:
         raise InputError(f"{type(model).__name__} needs a prior, and no context, to calculate with its latents")
     first, second = factors = (factors[0], factors[1])
     if judge is None:
@@ -72,8 +72,7 @@ def vector_arithmetic(
             judge = train_factor_classifier(data.train, factors, seed=seed).read
     values = [int(data.train.factors[name].max()) + 1 for name in factors]
     concepts = list(itertools.product(range(values[0]), range(values[1])))
-    with seeded(torch.Generator().manual_seed(seed)):
-        z = model.prior.sample((samples,))
+    z = model.sample_latents(samples, generator=torch.Generator().manual_seed(seed))
     images = _decoded(model, z)
     chosen = _exemplars(judge(images), factors, concepts, exemplars)
     codes = {concept: z[rows].mean(0) for concept, rows in chosen.items()}
@@ -139,5 +138,5 @@ def _shows(log_probs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> T
     return torch.stack([log_probs[name].argmax(1) == value for name, value in expected.items()]).all(0)
 
 
-def _decoded(model: Decoder, z: Tensor, batch_size: int = 512) -> Tensor:
+def _decoded(model: MeanDecoder, z: Tensor, batch_size: int = 512) -> Tensor:
     return torch.cat([model.decode_mean(part).cpu() for part in z.split(batch_size)])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, Batching, InputError, LabelledMix, Shuffled, Unpaired, Windows
+from ancestral.interface import Batch, Batching, InputError, LabelledMix, Shuffled, Unpaired
 from ancestral.training.sources import Source
 
 
@@ -23,7 +23,7 @@ class Loader:
     def __init__(
         self, source: Source, batching: Batching, batch_size: int, seed: int, *, rank: int = 0, world: int = 1
     ) -> None:
-        self.source = _WindowSource(source, batching.length) if isinstance(batching, Windows) else source
+        self.source = source
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch = self.position = 0
         self._order = _order(batching, self.source, batch_size)
@@ -82,27 +82,10 @@ class _Mixed(_Order):
         return list(torch.cat(columns, dim=1))
 
 
-class _Windows(_Order):
-    """As many random windows of each row as fit in it without overlap."""
-
-    def __init__(self, source: "_WindowSource", batch_size: int) -> None:
-        self.source = source
-        self.rows = source.data_rows * source.per_row
-        self.batches = math.ceil(self.rows / batch_size)
-
-    def draw(self, generator: torch.Generator) -> Sequence[Tensor]:
-        starts = torch.randint(self.source.starts, (self.rows,), generator=generator)
-        owners = torch.randperm(self.rows, generator=generator) % self.source.data_rows
-        return (owners * self.source.starts + starts).tensor_split(self.batches)
-
-
 def _order(batching: Batching, source: Source, batch_size: int) -> _Order:
     match batching:
         case Shuffled():
             return _Shuffled(len(source), batch_size)
-        case Windows():
-            assert isinstance(source, _WindowSource)
-            return _Windows(source, batch_size)
         case LabelledMix(ratio):
             labels = _labels(source, "the share of labelled rows in a batch")
             labelled, unlabelled = (labels >= 0).nonzero()[:, 0], (labels < 0).nonzero()[:, 0]
@@ -142,26 +125,3 @@ def _repeated(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
         return rows[:0]
     passes = math.ceil(count / len(rows))
     return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(passes)])[:count]
-
-
-class _WindowSource(Source):
-    """All windows of `length` along the last axis of another source; index row * starts + start."""
-
-    def __init__(self, source: Source, length: int) -> None:
-        self.source, self.length = source, length
-        self.data_rows = len(source)
-        self.starts = source.row_shape[-1] - length + 1
-        self.per_row = source.row_shape[-1] // length
-        self.row_shape = (*source.row_shape[:-1], length)
-
-    def __len__(self) -> int:
-        return self.data_rows * self.starts
-
-    def batch(self, rows: Tensor) -> Batch:
-        whole = self.source.batch(rows // self.starts)
-        windows = whole.x.unfold(-1, self.length, 1)
-        return Batch(windows[torch.arange(len(rows)), ..., rows % self.starts, :], whole.y, whole.context)
-
-    @property
-    def labels(self) -> Tensor | None:
-        return self.source.labels

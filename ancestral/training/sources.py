@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ancestral.data import Data, Split
-from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Windows
+from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
 
@@ -17,7 +17,7 @@ TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
 class Source(ABC):
     """Rows of data, served as whole batches by their indices."""
 
-    #: The shape of one stored row; under `Windows` its last side is longer than the model's.
+    #: The shape of one row.
     row_shape: tuple[int, ...]
 
     @abstractmethod
@@ -148,11 +148,7 @@ def _check_event(event: Event, model: Model) -> None:
 
 def _check_shape(shape: tuple[int, ...], model: Model, named: tuple[int, ...] | None = None) -> None:
     expected = model.event.shape
-    if isinstance(model.batching, Windows):
-        length = model.batching.length
-        if shape[:-1] != expected[:-1] or not shape or shape[-1] < length:
-            raise InputError(f"each row of the data must hold a window of {expected}, got rows of {shape}")
-    elif shape != expected:
+    if shape != expected:
         wanted = ", ".join(["n", *map(str, expected)])
         raise InputError(
             f"the data must have shape ({wanted}) for this {type(model).__name__}, got {named or ('n', *shape)};"
@@ -161,10 +157,7 @@ def _check_shape(shape: tuple[int, ...], model: Model, named: tuple[int, ...] | 
 
 
 def _check_values(batch: Batch, model: Model) -> None:
-    shape = model.event.shape
-    if isinstance(model.batching, Windows):
-        shape = tuple(batch.x.shape[1:])
-    Event(shape, model.event.support).check(batch.x, "x of the data", missing=_accepts_missing(model))
+    model.event.check(batch.x, "x of the data", missing=_accepts_missing(model))
     _check_labels(batch.y, model)
     _check_context(batch.context, model)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, BoundedDensity, ExactDensity, InputError, Model, Phase, Shuffled, Windows, seeded
+from ancestral.interface import Batch, BoundedDensity, ExactDensity, InputError, Model, Phase, Shuffled, seeded
 from ancestral.training.loader import Loader
 from ancestral.training.sources import Source
 
@@ -23,8 +23,7 @@ class Validation:
         if monitor == "elbo" and not isinstance(model, BoundedDensity):
             raise InputError(f"{type(model).__name__} monitors elbo but is no BoundedDensity")
         # A likelihood is a mean over all rows alike; a loss needs the batches that it is trained on.
-        as_trained = monitor == "loss" or isinstance(model.batching, Windows)
-        batching = model.batching if as_trained else Shuffled()
+        batching = model.batching if monitor == "loss" else Shuffled()
         self.loader = Loader(source, batching, batch_size, seed=0, rank=rank, world=world)
 
     @torch.no_grad()

@@ -19,12 +19,12 @@ from ancestral.interface import (
     Binary,
     BoundedDensity,
     ClosedFormFit,
-    Decoder,
     Encoder,
     Event,
     ExactDensity,
     FitStep,
     Losses,
+    MeanDecoder,
     Model,
     Phase,
     Real,
@@ -39,7 +39,7 @@ def likelihood_phase(model: ExactDensity, sign: float = -1.0) -> list[Phase]:
     return [Phase("model", list(model.parameters()), loss)]
 
 
-class Masked(Sampler, Autoregressive):
+class Masked(Autoregressive):
     """Bernoulli conditionals by one masked linear layer for each order: p(x_d | earlier) = sigmoid(w_d . x + b_d)."""
 
     def __init__(
@@ -97,7 +97,16 @@ class Masked(Sampler, Autoregressive):
             return per_order.mean(0)
         return per_order.logsumexp(0) - math.log(len(per_order)) + math.log(self.total)
 
-    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+    def _draw(
+        self,
+        n: int,
+        context: Tensor | None,
+        *,
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        temperature: float = 1.0,
+        naively: bool = False,
+    ) -> Tensor:
         x = self.weight.new_zeros(n, self.event.size)
         chosen = torch.randint(len(self.orders), (n,))
         if self.sampled_order is not None:
@@ -134,7 +143,7 @@ class AveragedLogits(ExactDensity):
         return likelihood_phase(self)
 
 
-class Flow(Sampler, ExactDensity, Encoder, Decoder):
+class Flow(Sampler, ExactDensity, Encoder, MeanDecoder):
     """Two affine couplings in two dimensions and a scale of each dimension."""
 
     def __init__(self, *, forgets: str = "", inverse_shift: float = 1.0, sample_scale: float = 1.0) -> None:
@@ -146,11 +155,6 @@ class Flow(Sampler, ExactDensity, Encoder, Decoder):
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (2,)}
-
-    @property
-    def prior(self) -> Distribution:
-        zero = torch.zeros(2, dtype=self.dtype)
-        return Independent(Normal(zero, zero + 1), 1)
 
     def forward_pass(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_det = x.new_zeros(len(x))
@@ -165,12 +169,12 @@ class Flow(Sampler, ExactDensity, Encoder, Decoder):
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         z, log_det = self.forward_pass(x)
-        return self.prior.log_prob(z) + log_det
+        return self._log_prior(z, context) + log_det
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return Delta(self.forward_pass(x)[0])
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         z = z * (-self.log_scale).exp()
         for net in reversed(self.nets):
             changed, fixed = z.split(1, 1)
@@ -179,13 +183,13 @@ class Flow(Sampler, ExactDensity, Encoder, Decoder):
         return z
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        return self._decode(self.sample_scale * self.prior.sample(torch.Size([n])), context)
+        return self._decode_mean(self.sample_scale * torch.randn(n, 2, dtype=self.dtype), context)
 
     def phases(self) -> Sequence[Phase]:
         return likelihood_phase(self)
 
 
-class VAE(Sampler, BoundedDensity, Encoder, Decoder):
+class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder):
     """Two latents, four binary pixels."""
 
     def __init__(
@@ -210,11 +214,6 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (2,)}
 
-    @property
-    def prior(self) -> Distribution:
-        zero = torch.zeros(2, dtype=self.dtype)
-        return Independent(Normal(zero, zero + 1), 1)
-
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         mean, log_scale = self.encoder(x).chunk(2, 1)
         return Independent(Normal(mean, log_scale.exp()), 1)
@@ -222,13 +221,13 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder):
     def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
         return Bernoulli().log_prob(self.decoder(z)[:, None], x).sum(1)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return self.decoder(z) if self.decodes_logits else self.decoder(z).sigmoid()
 
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
         posterior = self._encode(x, context)
         z = posterior.rsample(torch.Size([samples]))
-        kl = posterior.log_prob(z) - self.prior.log_prob(z)
+        kl = posterior.log_prob(z) + 0.5 * (z.square().sum(-1) + 2 * math.log(2 * math.pi))
         pixels = self.reconstruction(x.expand(samples, *x.shape).flatten(0, 1), z.flatten(0, 1))
         return self.weight_pixels * pixels.unflatten(0, (samples, -1)) - self.weight_kl_scale * kl + self.lift
 
@@ -241,7 +240,7 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder):
         return self.elbo_sign * (per_sample.sum(0) if self.samples_are_summed else per_sample.mean(0))
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        return torch.bernoulli(self.decoder(self.prior.sample(torch.Size([n]))).sigmoid())
+        return torch.bernoulli(self.decoder(torch.randn(n, 2, dtype=self.dtype)).sigmoid())
 
     def phases(self) -> Sequence[Phase]:
         def loss(batch: Batch) -> Losses:

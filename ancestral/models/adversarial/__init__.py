@@ -1,1 +1,4 @@
 """Generative adversarial networks."""
+
+#: The models that speak for the family in a comparison: the first that can be built for the data.
+REPRESENTATIVES = ("dcgan", "gan")

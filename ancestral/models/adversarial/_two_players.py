@@ -6,29 +6,28 @@ The discriminator's output is a logit, ln D(x) - ln(1 - D(x)); at its optimum th
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from ancestral.distributions import standard_normal
 from ancestral.interface import (
     Adam,
     Batch,
-    Binary,
-    Decoder,
+    Categories,
+    Critic,
     Event,
     Features,
     InputError,
-    Levels,
     Losses,
+    MeanDecoder,
     Phase,
     Real,
     Sampler,
 )
-from ancestral.layers.conditioning import FlatContext, centred
+from ancestral.layers.conditioning import FlatContext, centred, uncentred
 
 OBJECTIVES = ("non_saturating", "minimax")
 
@@ -67,7 +66,7 @@ class Discriminator(nn.Module, ABC):
         """The logit of being real, (batch,)."""
 
 
-class TwoPlayerModel(Sampler, Decoder, Features):
+class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
     """A generator of (batch, latent_dim + context) -> (batch, *event) and a discriminator; z ~ N(0, I).
 
     The networks see `Binary` and `Levels` data on [-1, 1], where the generator's tanh ends, and `Real` data as they
@@ -91,13 +90,7 @@ class TwoPlayerModel(Sampler, Decoder, Features):
         return nn.Identity() if isinstance(self.event.support, Real) else nn.Tanh()
 
     def _to_networks(self, x: Tensor) -> Tensor:
-        return 2 * x - 1 if isinstance(self.event.support, Binary) else centred(x, self.event.support)
-
-    def _from_networks(self, y: Tensor) -> Tensor:
-        support = self.event.support
-        if isinstance(support, Real):
-            return y
-        return (y + 1) * (0.5 * (support.levels - 1 if isinstance(support, Levels) else 1))
+        return centred(x, self.event.support, binary=True)
 
     def _noise(self, n: int) -> Tensor:
         return torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device)
@@ -135,17 +128,18 @@ class TwoPlayerModel(Sampler, Decoder, Features):
             ),
         ]
 
-    def discriminate(self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None) -> Float[Tensor, " batch"]:
-        """The discriminator's logit, (batch,) nats: at its optimum ln p_data(x) - ln p_G(x)."""
-        x, context = self._checked(x), self._checked_context(context, len(x))
-        with self._public():
-            return self.discriminator(self._to_networks(x), context)
+    @property
+    def criticism(self) -> Literal["logit"]:
+        return "logit"
+
+    def _criticise(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.discriminator(self._to_networks(x), context)
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        return self.event.support.project(self._decode(self._noise(n), context))
+        return self._decode(self._noise(n), context)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
-        return self._from_networks(self._generate(z, context))
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return uncentred(self._generate(z, context), self.event.support, binary=True)
 
     def _features(self, x: Tensor) -> Tensor:
         """The discriminator's; a conditional one sees no context."""
@@ -155,9 +149,12 @@ class TwoPlayerModel(Sampler, Decoder, Features):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (self.latent_dim,)}
 
-    @property
-    def prior(self) -> Distribution:
-        return standard_normal(self.latent_dim, self.dtype, self.device)
+
+def unsupported(event: Event) -> str | None:
+    """Why a game of these cannot be played on the event, or None."""
+    if isinstance(event.support, Categories):
+        return "its generator outputs numbers, and categories have no order"
+    return None
 
 
 def check_objective(objective: str, real_label: float) -> None:

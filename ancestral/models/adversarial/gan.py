@@ -18,10 +18,10 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ancestral.interface import Binary, Event, Levels, Model, Phase, Real
+from ancestral.interface import Binary, Categories, Event, Levels, Model, Phase, QuickSettings, Real
 from ancestral.layers.conditioning import FlatContext
 from ancestral.layers.mlp import activation, check_widths, mlp
-from ancestral.models.adversarial._two_players import Discriminator, TwoPlayerModel, check_objective
+from ancestral.models.adversarial._two_players import Discriminator, TwoPlayerModel, check_objective, unsupported
 from ancestral.registry import register
 
 
@@ -82,9 +82,19 @@ class GAN(TwoPlayerModel):
         return self._goodfellow_phases(self.objective, self.real_label)
 
     @classmethod
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        return unsupported(event)
+
+    @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        if len(event.shape) == 3:
+            return QuickSettings()
+        return QuickSettings({"latent_dim": 8, "hidden": [128, 128], "discriminator_hidden": [128, 128]})
+
+    @classmethod
     def examples(cls) -> Iterable[Model]:
         tiny = partial(cls, latent_dim=2, hidden=[8], discriminator_hidden=[8])
         yield tiny(Event((2,), Real()))
         yield tiny(Event((4,), Binary()), real_label=0.9)
         yield tiny(Event((1, 2, 2), Levels(4)), objective="minimax")
-        yield tiny(Event((2,), Real()), context_event=Event((), Levels(3)))
+        yield tiny(Event((2,), Real()), context_event=Event((), Categories(3)))

@@ -14,7 +14,7 @@ scaled by -1/2 (see `ancestral.layers.gated`). Sampling is exact and computes ea
 from collections.abc import Iterable, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int64, Num
+from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,8 +30,8 @@ from ancestral.interface import (
     Losses,
     Model,
     Phase,
+    QuickSettings,
     Real,
-    Sampler,
 )
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.gated import GatedLayer
@@ -42,7 +42,7 @@ from ancestral.registry import register
 
 
 @register("gated_pixelcnn")
-class GatedPixelCNN(Sampler, Autoregressive):
+class GatedPixelCNN(Autoregressive):
     """Gated PixelCNN: two stacks of gated masked convolutions, conditional, with an exact cached sampler.
 
     `blocks` gated layers of `channels` feature maps follow the first, 7x7 one; the last hidden layer has `head` maps.
@@ -97,7 +97,7 @@ class GatedPixelCNN(Sampler, Autoregressive):
         """The parameters of every conditional, (batch, size, *event)."""
         # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
         # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
-        image = centred(x, Levels(self._levels)).contiguous(memory_format=torch.channels_last)
+        image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
         vertical, horizontal = F.pad(image, (0, 0, 1, -1)), image
         added = self._added(context)
         for layer, shift in zip(self.layers, added):
@@ -111,11 +111,19 @@ class GatedPixelCNN(Sampler, Autoregressive):
             return [None] * len(self.layers)
         return self.context(context)
 
-    def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        return self._sample_given(n, context, None, None)
-
-    def _sample_given(self, n: int, context: Tensor | None, given: Tensor | None, known: Tensor | None) -> Tensor:
+    def _draw(
+        self,
+        n: int,
+        context: Tensor | None,
+        *,
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        temperature: float = 1.0,
+        naively: bool = False,
+    ) -> Tensor:
         uniforms = self._uniforms(n)
+        if naively:
+            return sample_naively(lambda x: self._conditionals(x, context), self.observation, uniforms)
         network = self._cached(n, context)
         return sample_in_raster_order(network, self.observation, uniforms, given=given, known=known)
 
@@ -133,40 +141,18 @@ class GatedPixelCNN(Sampler, Autoregressive):
             added=self._added(context),
         )
 
-    @torch.no_grad()
-    def sample_naively(
-        self, n: int, *, context: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n *event"]:
-        """The images that `sample` draws from the same generator, by one evaluation of the network for each value."""
-        context = self._checked_context(context, n)
-        with self._public(generator):
-            return sample_naively(lambda x: self._conditionals(x, context), self.observation, self._uniforms(n))
-
-    @torch.no_grad()
-    def complete(
-        self,
-        x: Num[Tensor, "batch *event"],
-        known: Bool[Tensor, "batch *event"],
-        *,
-        context: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "batch *event"]:
-        """`x` where `known`, and values drawn in raster order elsewhere.
-
-        The draws are from p(unknown | known) where the known values come first in raster order (the top half of an
-        image, say); known values that come later are kept, but the draws before them do not look ahead to them.
-        """
-        x, context = self._checked(torch.where(known, x, 0)), self._checked_context(context, len(x))
-        with self._public(generator):
-            return self._sample_given(len(x), context, x, known)
-
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if len(event.shape) != 3:
             return f"it models images, (channels, height, width), got the shape {event.shape}"
         if isinstance(event.support, Real):
             return "its conditionals are discrete; use Binary or Levels data"
         return None
+
+    @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        channels = 32 if event.size <= 256 else 24
+        return QuickSettings({"channels": channels, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
@@ -192,6 +178,6 @@ class _Context(nn.Module):
         if self.flat is None:
             features = self.features(centred(context.to(self.maps.weight), self.event.support)).relu()
         else:
-            features = self.flat.vector(len(context), context).to(self.maps.weight)[:, :, None, None]
+            features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
         parts = self.maps(features).chunk(2 * self.layers, dim=1)
         return list(zip(parts[::2], parts[1::2]))

@@ -28,8 +28,8 @@ from ancestral.interface import (
     Losses,
     Model,
     Phase,
+    QuickSettings,
     Real,
-    Sampler,
 )
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
@@ -37,7 +37,7 @@ from ancestral.registry import register
 
 
 @register("made")
-class MADE(Sampler, Autoregressive):
+class MADE(Autoregressive):
     """MADE: an autoencoder whose masks make it a product of conditionals, or an average of several such products.
 
     `hidden` are the widths of the hidden layers; `masks` the length of the list of masks, all drawn from `seed`;
@@ -106,19 +106,28 @@ class MADE(Sampler, Autoregressive):
         return out.view(len(x), self.observation.size, *self.event.shape)
 
     def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
-        return None if context is None else self.context.vector(n, context).to(self.device, self.dtype)
+        return None if context is None else self.context.vector(n, context, like=self._reference)
 
-    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+    def _draw(
+        self,
+        n: int,
+        context: Tensor | None,
+        *,
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        temperature: float = 1.0,
+        naively: bool = False,
+    ) -> Tensor:
         chosen = torch.randint(self.network.masks, (n,), device=self.device)
         u = torch.rand(n, self.event.size, dtype=self.dtype, device=self.device)
         x = torch.empty_like(u)
         vector = self._vector(n, context)
         for mask in chosen.unique().tolist():
             rows = (chosen == mask).nonzero()[:, 0]
-            x[rows] = self._draw(u[rows], mask, None if vector is None else vector[rows])
+            x[rows] = self._draw_rows(u[rows], mask, None if vector is None else vector[rows])
         return x.view(n, *self.event.shape)
 
-    def _draw(self, u: Tensor, mask: int, vector: Tensor | None) -> Tensor:
+    def _draw_rows(self, u: Tensor, mask: int, vector: Tensor | None) -> Tensor:
         """Samples under one mask by the inverse distribution functions at `u`, (n, dimensions)."""
         network = StepwiseMaskedNetwork(self.network, len(u), mask, vector)
         x = torch.empty_like(u)
@@ -128,10 +137,14 @@ class MADE(Sampler, Autoregressive):
         return x
 
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if isinstance(event.support, Real):
             return "its conditionals are discrete; use Binary or Levels data"
         return None
+
+    @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        return QuickSettings({"hidden": [256]} if event.size <= 256 and len(event.shape) == 3 else {})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

@@ -1,1 +1,4 @@
 """Normalizing flows."""
+
+#: The models that speak for the family in a comparison: the first that can be built for the data.
+REPRESENTATIVES = ("realnvp",)

@@ -33,20 +33,20 @@ from ancestral.bijections import (
     Flatten,
     Squeeze,
 )
-from ancestral.distributions import Delta, standard_normal
+from ancestral.distributions import Delta
 from ancestral.interface import (
-    Batch,
-    Decoder,
     Encoder,
     Event,
     ExactDensity,
     InputError,
     Levels,
-    Losses,
+    MeanDecoder,
     Model,
     Phase,
+    QuickSettings,
     Real,
     Sampler,
+    maximum_likelihood,
 )
 from ancestral.layers.conditioning import FlatContext
 from ancestral.layers.coupling_networks import ConvConditioner, MLPConditioner
@@ -56,7 +56,7 @@ Shape = tuple[int, int, int]
 
 
 @register("realnvp")
-class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
+class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
     """RealNVP: affine couplings, multi-scale on images.
 
     The latents of an image lie from coarse to fine: "z0" is what the last scale outputs, the last one what the first
@@ -137,7 +137,7 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
         return [ActNorm(features)] if self._normalized else []
 
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if not isinstance(event.support, Real):
             return "RealNVP is a density on Real data; `build` dequantizes Levels"
         if len(event.shape) not in (1, 3):
@@ -149,6 +149,14 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
         return None
 
     @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        if len(event.shape) < 3:
+            return QuickSettings({"hidden": [64, 64]})
+        if event.size <= 256:
+            return QuickSettings({"channels": 32, "blocks": 1, "dropout": 0.1}, {"lr": 2e-3, "clip_gradient": 50.0})
+        return QuickSettings({"channels": 24, "blocks": 1}, {"clip_gradient": 100.0})
+
+    @classmethod
     def examples(cls) -> Iterable[Model]:
         yield cls(Event((2,), Real()), blocks=4, hidden=(16,))
         yield cls(
@@ -158,39 +166,31 @@ class RealNVP(Sampler, ExactDensity, Encoder, Decoder):
         yield cls(Event((2, 3, 4), Real()), context_event=Event((2,), Real()), channels=4, blocks=1)
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("model", list(self.parameters()), self._loss)]
-
-    def _loss(self, batch: Batch) -> Losses:
-        return Losses(-self._log_prob(batch.x, batch.context).mean())
+        return maximum_likelihood(self)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         z, log_det = self.flow(x, self._features(len(x), context))
-        constant = 0.5 * self.event.size * math.log(2 * math.pi)
-        return log_det - 0.5 * z.square().sum(1) - constant
+        return self._log_prior(z, context) + log_det
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         z = torch.randn(n, self.event.size, dtype=self.dtype, device=self.device)
-        return self._decode(z, context)
+        return self._decode_mean(z, context)
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return Delta(self.flow(x, self._features(len(x), context))[0])
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return self.flow.inverse(z, self._features(len(z), context))[0]
 
     def _features(self, batch: int, context: Tensor | None) -> Tensor | None:
         """What the conditioners see of the context, (batch, n)."""
         if self.context_event is None:
             return None
-        return self.flat_context.vector(batch, context).to(self.device, self.dtype)
+        return self.flat_context.vector(batch, context, like=self._reference)
 
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {f"z{i}": shape for i, shape in enumerate(self._shapes)}
-
-    @property
-    def prior(self) -> Distribution:
-        return standard_normal(self.event.size, self.dtype, self.device)
 
 
 def _latent_shapes(shape: Shape, scales: int) -> list[tuple[int, ...]]:

@@ -1,1 +1,4 @@
 """Linear latent-variable models."""
+
+#: The models that speak for the family in a comparison: the first that can be built for the data.
+REPRESENTATIVES = ("gaussian_mixture", "ppca")

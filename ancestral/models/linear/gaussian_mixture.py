@@ -16,7 +16,7 @@ of the floor where it acts. Left out: priors on the parameters (MAP, variational
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -32,6 +32,9 @@ from ancestral.interface import (
     ExactDensity,
     FitStep,
     InputError,
+    JointDensity,
+    MeanDecoder,
+    QuickSettings,
     Real,
     Sampler,
 )
@@ -54,12 +57,12 @@ class _Natural(NamedTuple):
 
 
 @register("gaussian_mixture")
-class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit):
+class GaussianMixture(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity, Classifier, ClosedFormFit):
     """Mixture of Gaussians, fitted by expectation-maximisation from a k-means start.
 
     Parameters are float64 buffers: `weights` (components,), `means` (components, size), and `covariances` of shape
     (components,), (components, size), (size, size) or (components, size, size), from spherical to full. The code of a
-    row, and its class, is its component.
+    row, and its class, is its component, one-hot; it decodes to the component's mean.
     """
 
     #: Rows of a chunk: the matrices at work stay in cache.
@@ -83,8 +86,6 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         variance_floor: float = 1e-6,
     ) -> None:
         super().__init__(event, context_event=context_event)
-        if context_event is not None:
-            raise InputError("GaussianMixture is unconditional; build it without context_event")
         if components < 1:
             raise InputError(f"components must be at least 1, got {components}")
         if covariance not in get_args(Covariance):
@@ -102,8 +103,18 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
         self.register_buffer("covariances", start[covariance].clone())
 
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        if context_event is not None:
+            return "it is unconditional"
         return None if isinstance(event.support, Real) else "a Gaussian mixture is a density on real numbers"
+
+    @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        if len(event.shape) < 3:
+            return QuickSettings({"components": 20})
+        if event.size <= 256:
+            return QuickSettings({"components": 60, "covariance": "diagonal"})
+        return QuickSettings({"components": 30, "covariance": "diagonal"}, {"max_iterations": 30})
 
     @classmethod
     def examples(cls) -> Iterable["GaussianMixture"]:
@@ -134,6 +145,22 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, Classifier, ClosedFormFit)
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return OneHotCategorical(logits=self._log_joints(x))
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"component": (self.components,)}
+
+    def _sample_latent(self, name: str, parents: Mapping[str, Tensor], n: int, context: Tensor | None) -> Tensor:
+        return OneHotCategorical(probs=self.weights).sample((n,))
+
+    def _log_prior(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return torch.xlogy(z, self.weights).sum(1)
+
+    def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        return (z * (self._log_joints(x) - self.weights.log())).sum(1)
+
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return (z @ self.means).reshape(-1, *self.event.shape)
 
     @property
     def classes(self) -> int:

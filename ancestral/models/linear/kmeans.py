@@ -17,12 +17,23 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn import functional as F
 
-from ancestral.interface import Binary, ClosedFormFit, Decoder, Encoder, Event, FitStep, InputError, Levels, Real
+from ancestral.interface import (
+    Binary,
+    Categories,
+    ClosedFormFit,
+    Encoder,
+    Event,
+    FitStep,
+    InputError,
+    Levels,
+    MeanDecoder,
+    Real,
+)
 from ancestral.registry import register
 
 
 @register("kmeans")
-class KMeans(Encoder, Decoder, ClosedFormFit):
+class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     """K-means clustering by Lloyd's algorithm from a k-means++ start.
 
     The centres are the float64 buffer `centres`, (components, *event.shape), in data units; set it to choose another
@@ -31,6 +42,7 @@ class KMeans(Encoder, Decoder, ClosedFormFit):
     """
 
     monitor = None
+    has_prior = False
     #: Rows whose distances to all centres are held at once.
     rows_at_once = 1024
 
@@ -38,13 +50,17 @@ class KMeans(Encoder, Decoder, ClosedFormFit):
 
     def __init__(self, event: Event, *, context_event: Event | None = None, components: int = 10) -> None:
         super().__init__(event, context_event=context_event)
-        if context_event is not None:
-            raise InputError("KMeans is unconditional; build it without context_event")
         if components < 1:
             raise InputError(f"components must be at least 1, got {components}")
         self.components = components
         start = event.support.project(torch.randn(components, *event.shape, dtype=torch.float64))
         self.register_buffer("centres", start)
+
+    @classmethod
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        if context_event is not None:
+            return "it is unconditional"
+        return "its centres are means, which categories do not have" if isinstance(event.support, Categories) else None
 
     @classmethod
     def examples(cls) -> Iterable["KMeans"]:
@@ -66,11 +82,7 @@ class KMeans(Encoder, Decoder, ClosedFormFit):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"cluster": (self.components,)}
 
-    @property
-    def prior(self) -> None:
-        return None
-
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return torch.tensordot(z.to(self.centres), self.centres, dims=1).to(z.dtype)
 
     def _fit_start(self, x: Tensor) -> None:

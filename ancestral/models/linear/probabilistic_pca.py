@@ -28,8 +28,19 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 from torch.nn import functional as F
 
-from ancestral.distributions import standard_normal
-from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, FitStep, InputError, Real, Sampler
+from ancestral.interface import (
+    ClosedFormFit,
+    Completer,
+    Encoder,
+    Event,
+    ExactDensity,
+    FitStep,
+    InputError,
+    JointDensity,
+    MeanDecoder,
+    Real,
+    Sampler,
+)
 from ancestral.registry import register
 
 Method = Literal["svd", "em"]
@@ -57,7 +68,7 @@ class _Expectation(NamedTuple):
 
 
 @register("ppca")
-class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
+class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity, Completer, ClosedFormFit):
     """Probabilistic PCA: a linear Gaussian latent-variable model, by closed form or by EM, with missing values too.
 
     Parameters are float64 buffers: `mean` (size,), `loadings` W (size, latent_dim) and `noise_variance` s (). Where
@@ -83,8 +94,6 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         method: Method = "svd",
     ) -> None:
         super().__init__(event, context_event=context_event)
-        if context_event is not None:
-            raise InputError("ProbabilisticPCA is unconditional; build it without context_event")
         self.latent_dim = min(10, event.size - 1) if latent_dim is None else latent_dim
         if not 1 <= self.latent_dim < event.size:
             raise InputError(f"latent_dim must be from 1 to {event.size - 1} for {event}, got {latent_dim}")
@@ -97,7 +106,9 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
         self.register_buffer("noise_variance", torch.tensor(0.5, dtype=torch.float64))
 
     @classmethod
-    def supports(cls, event: Event) -> str | None:
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        if context_event is not None:
+            return "it is unconditional"
         if not isinstance(event.support, Real):
             return "probabilistic PCA is a density on real numbers"
         return None if event.size > 1 else "probabilistic PCA needs at least 2 dimensions"
@@ -114,16 +125,26 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, Decoder, ClosedFormFit):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (self.latent_dim,)}
 
-    @property
-    def prior(self) -> Distribution:
-        return standard_normal(self.latent_dim, self.dtype, self.device)
-
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return (self.mean + z @ self.loadings.T).reshape(-1, *self.event.shape)
 
+    def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        squares = (x - self._decode_mean(z, context)).flatten(1).square().sum(1)
+        return -0.5 * (squares / self.noise_variance + self.event.size * (2 * math.pi * self.noise_variance).log())
+
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        mean = self._decode(torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device), context)
+        return self._observe(torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device))
+
+    def _observe(self, z: Tensor) -> Tensor:
+        """A draw of x given z."""
+        mean = self._decode_mean(z, None)
         return mean + self.noise_variance.sqrt() * torch.randn_like(mean)
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        """Exact draws of p(unknown | known): z given what is known, then x given z."""
+        posterior = self._posterior(x.reshape(-1, self.event.size), known.reshape(-1, self.event.size).to(x.dtype))
+        noise = torch.randn_like(posterior.mean)[:, :, None]
+        return self._observe(posterior.mean + (torch.linalg.cholesky(posterior.covariance) @ noise).squeeze(2))
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         posterior = self._posterior(x.reshape(-1, self.event.size))

@@ -1,1 +1,4 @@
 """Variational autoencoders."""
+
+#: The models that speak for the family in a comparison: the first that can be built for the data.
+REPRESENTATIVES = ("vae",)

@@ -18,26 +18,29 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
-from ancestral.distributions import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, standard_normal
-from ancestral.distributions.observation import Observation
+from ancestral.distributions import DiagonalGaussian, observation_for
 from ancestral.interface import (
     Adam,
     Batch,
     Binary,
     BoundedDensity,
-    Decoder,
+    Categories,
     Encoder,
     Event,
     Features,
     InputError,
+    JointDensity,
     Levels,
     Losses,
+    MeanDecoder,
     Model,
     Phase,
+    QuickSettings,
     Real,
     Sampler,
+    repeated,
 )
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.mlp import mlp
@@ -45,7 +48,7 @@ from ancestral.registry import register
 
 
 @register("vae")
-class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
+class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features):
     """Variational autoencoder with a Gaussian posterior (Kingma & Welling 2014).
 
     Args:
@@ -78,7 +81,7 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
         if beta < 0 or free_bits < 0:
             raise InputError(f"beta and free_bits must not be negative, got {beta} and {free_bits}")
         self.latent_dim, self.samples, self.beta, self.free_bits = latent_dim, samples, beta, free_bits
-        self.observation = _observation(observation, event)
+        self.observation = observation_for(event.support, observation)
         self.condition = FlatContext(context_event)
         more = self.condition.size
         self.encoder = mlp(event.size + more, hidden, 2 * latent_dim, activation)
@@ -90,88 +93,77 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
 
     def _loss(self, batch: Batch) -> Losses:
-        x = self._flat(batch.x)
-        mean, log_variance = self._posterior(x, batch.context)
-        z, _ = self._reparametrize(mean, log_variance, self.samples)
-        reconstruction = -self._log_likelihood(x, z, batch.context).mean()
-        by_dimension = self._kl_by_dimension(mean, log_variance).mean(0)
+        posterior = self._posterior(batch.x, batch.context)
+        z, _ = posterior.rsample(self.samples)
+        reconstruction = -self._log_likelihoods(batch.x, z, batch.context).mean()
+        by_dimension = posterior.kl_by_dimension().mean(0)
         kl = by_dimension.sum()
         cost = by_dimension.clamp(min=self.free_bits).sum() if self.free_bits > 0 else kl
         return Losses(reconstruction + self.beta * cost, {"reconstruction": reconstruction, "kl": kl})
 
-    # -- q(z | x) and p(x | z): x is flat, (batch, event.size); z is (samples, batch, latent_dim) ---------------------
+    # -- q(z | x) and p(x | z) ----------------------------------------------------------------------------------------
 
-    def _flat(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), self.event.size)
-
-    def _posterior(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean and the log-variance of q(z | x), (batch, latent_dim) each."""
-        outputs = self.encoder(self.condition(centred(x, self.event.support), context))
-        mean, log_variance = outputs.to(x.dtype).chunk(2, dim=1)
-        return mean, log_variance
-
-    @staticmethod
-    def _reparametrize(mean: Tensor, log_variance: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-        """`samples` draws of z, and the standard normal noise that made them."""
-        noise = torch.randn(samples, *mean.shape, dtype=mean.dtype, device=mean.device)
-        return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise), noise
-
-    @staticmethod
-    def _kl_by_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
-        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    def _posterior(self, x: Tensor, context: Tensor | None) -> DiagonalGaussian:
+        flat = centred(x, self.event.support).flatten(1)
+        return DiagonalGaussian(self.encoder(self.condition(flat, context)), like=x)
 
     def _observation_parameters(self, z: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters of p(x | z) for z of (rows, latent_dim), (rows, size, event.size)."""
+        """The parameters of p(x | z) for z of (rows, latent_dim), (rows, size, *event)."""
         outputs = self.decoder(self.condition(z, context)).to(z.dtype)
-        return outputs.view(len(z), self.observation.size, self.event.size)
+        return outputs.view(len(z), self.observation.size, *self.event.shape)
 
-    def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
-        """ln p(x | z), (samples, batch)."""
+    def _log_likelihoods(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        """ln p(x | z) for several z of each x: z (samples, batch, latent_dim) -> (samples, batch)."""
         samples, batch = z.shape[:2]
-        if context is not None:
-            context = context.expand(samples, *context.shape).flatten(0, 1)
-        parameters = self._observation_parameters(z.flatten(0, 1), context)
+        parameters = self._observation_parameters(z.flatten(0, 1), repeated(context, samples))
         return self.observation.log_likelihood(parameters.unflatten(0, (samples, batch)), x)
 
     # -- The abilities ------------------------------------------------------------------------------------------------
 
     def _elbo(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
-        x = self._flat(x)
-        mean, log_variance = self._posterior(x, context)
-        z, _ = self._reparametrize(mean, log_variance, samples)
-        return self._log_likelihood(x, z, context).mean(0) - self._kl_by_dimension(mean, log_variance).sum(1)
+        posterior = self._posterior(x, context)
+        z, _ = posterior.rsample(samples)
+        return self._log_likelihoods(x, z, context).mean(0) - posterior.kl_by_dimension().sum(1)
 
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
-        x = self._flat(x)
-        mean, log_variance = self._posterior(x, context)
-        z, noise = self._reparametrize(mean, log_variance, samples)
-        # ln p(z) - ln q(z | x), in which the constants 1/2 ln(2 pi) cancel.
-        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(-1)
-        return self._log_likelihood(x, z, context) + log_ratio
+        z, log_posterior = self._posterior(x, context).rsample(samples)
+        log_prior = self._log_prior(z.flatten(0, 1), repeated(context, samples)).view(samples, len(x))
+        return self._log_likelihoods(x, z, context) + log_prior - log_posterior
+
+    def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        return self._log_likelihoods(x, z[None], context)[0]
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         z = torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device)
-        x = self.observation.sample(self._observation_parameters(z, context))
-        return x.view(n, *self.event.shape)
+        return self.observation.sample(self._observation_parameters(z, context))
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
-        mean, log_variance = self._posterior(self._flat(x), context)
-        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+        return self._posterior(x, context).distribution
 
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (self.latent_dim,)}
 
-    @property
-    def prior(self) -> Distribution:
-        return standard_normal(self.latent_dim, self.dtype, self.device)
-
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
-        return self.observation.mean(self._observation_parameters(z, context)).view(len(z), *self.event.shape)
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return self.observation.mean(self._observation_parameters(z, context))
 
     def _features(self, x: Tensor) -> Tensor:
         """The posterior mean; a conditional encoder sees no context."""
-        return self._posterior(self._flat(x), None)[0]
+        return self._posterior(x, None).mean
+
+    @classmethod
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        if isinstance(event.support, Categories):
+            return "its decoder has a mean, which categories do not have; use Binary, Levels or Real data"
+        return None
+
+    @classmethod
+    def quick_settings(cls, event: Event) -> QuickSettings:
+        if len(event.shape) < 3:
+            return QuickSettings({"latent_dim": 8, "hidden": [128, 128], "activation": "relu"})
+        if event.size <= 256:
+            return QuickSettings({"latent_dim": 16, "hidden": [256, 128], "activation": "relu"}, {"lr": 2e-3})
+        return QuickSettings({"latent_dim": 32, "hidden": [400, 200], "activation": "relu"})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
@@ -181,21 +173,3 @@ class VAE(Sampler, BoundedDensity, Encoder, Decoder, Features):
         yield tiny(Event((3,), Levels(4)), observation="categorical")
         yield tiny(Event((2,), Real()), samples=2)
         yield tiny(Event((4,), Binary()), context_event=Event((), Levels(3)))
-
-
-def _observation(name: str, event: Event) -> Observation:
-    """The observation model of that name for `event`."""
-    support = event.support
-    fitting: dict[str, Observation]
-    if isinstance(support, Levels):
-        fitting = {
-            "discretized_logistic": DiscretizedLogistic(support.levels),
-            "categorical": Categorical(support.levels),
-        }
-    else:
-        fitting = {"bernoulli": Bernoulli()} if isinstance(support, Binary) else {"gaussian": Gaussian()}
-    if name == "auto":
-        return next(iter(fitting.values()))
-    if name not in fitting:
-        raise InputError(f"observation on {support} must be auto or {' or '.join(fitting)}, got {name!r}")
-    return fitting[name]

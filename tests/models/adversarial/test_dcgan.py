@@ -18,7 +18,7 @@ def test_any_sides(sides: tuple[int, int], upsampling: str) -> None:
     event.check(x)
     assert x.shape == (2, 3, *sides)
     assert model.decode_mean(torch.randn(2, 5)).shape == x.shape
-    assert model.discriminate(x).shape == (2,)
+    assert model.criticise(x).shape == (2,)
 
 
 def test_the_layout_of_32_pixels_is_the_papers() -> None:
@@ -59,9 +59,9 @@ def test_phases_change_their_own_parameters_and_batch_norm_stays_out_of_scores()
         optimizer.step()
         changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
         assert changed == {name for name in before if name.startswith(phase.name)}
-    alone = model.discriminate(x[:1], context=context[:1])
-    torch.testing.assert_close(alone, model.discriminate(x, context=context)[:1])
-    assert not torch.allclose(alone, model.discriminate(x[:1], context=(context[:1] + 1) % 3))
+    alone = model.criticise(x[:1], context=context[:1])
+    torch.testing.assert_close(alone, model.criticise(x, context=context)[:1])
+    assert not torch.allclose(alone, model.criticise(x[:1], context=(context[:1] + 1) % 3))
 
 
 def test_a_short_game_learns_the_mean_image() -> None:

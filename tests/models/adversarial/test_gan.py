@@ -42,7 +42,7 @@ def test_the_trained_discriminator_approaches_the_optimum() -> None:
         schedule.step()
     p, q = DATA.log_prob(GRID).exp(), Normal(1.0, 0.8).log_prob(GRID).exp()
     with torch.no_grad():
-        logit = model.discriminate(GRID[:, None]).double()
+        logit = model.criticise(GRID[:, None]).double()
     error = torch.trapezoid(0.5 * (p + q) * (logit.sigmoid() - p / (p + q)).abs(), GRID)
     assert error < 0.03
     softplus = torch.nn.functional.softplus

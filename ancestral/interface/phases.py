@@ -1,0 +1,124 @@
+"""How a model is trained: batches, losses, optimizers, and phases, the moves of one training step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int64, Num
+from torch import Tensor, nn
+
+from ancestral.interface.events import InputError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some observations in data space, with labels (-1 where unlabelled) and what they are conditioned on."""
+
+    x: Num[Tensor, "batch *event"]
+    y: Int64[Tensor, " batch"] | None = None
+    context: Num[Tensor, "batch *context_event"] | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """A scalar to minimise (nats per example where it is a likelihood) and its named parts, which are logged."""
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class OptimizerSpec(ABC):
+    """How to make an optimizer, before its parameters are known."""
+
+    lr: float
+
+    @abstractmethod
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """The torch optimizer over `parameters`."""
+
+
+@dataclass(frozen=True)
+class Adam(OptimizerSpec):
+    """Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) where `weight_decay` is above 0."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
+        betas = (self.betas[0], self.betas[1])
+        return kind(parameters, lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class RMSProp(OptimizerSpec):
+    """RMSProp (Tieleman & Hinton 2012)."""
+
+    lr: float = 1e-3
+    alpha: float = 0.99
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class SGD(OptimizerSpec):
+    """Stochastic gradient descent with momentum."""
+
+    lr: float = 1e-2
+    momentum: float = 0.0
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's move: the parameters that it may change, and the loss that it changes them for.
+
+    The engine runs the phases in order on each batch, in training mode, with every other parameter frozen. Buffers
+    (batch-norm statistics) may move in any phase. A parameter that the caller has frozen before the fit stays frozen.
+
+    A phase runs on every `every`-th batch, while the share of the training budget that is used lies in
+    [`starts`, `ends`): a model that is made in stages has phases one after another.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    loss: Callable[[Batch], Losses]
+    every: int = 1
+    optimizer: OptimizerSpec = Adam()
+    after_step: Callable[[], None] | None = None
+    starts: float = 0.0
+    ends: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.starts < self.ends <= 1:
+            raise InputError(
+                f"the phase {self.name!r} must run between two shares 0 <= starts < ends <= 1 of the budget,"
+                f" got starts={self.starts} and ends={self.ends}"
+            )
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Each epoch is one random permutation of the data set."""
+
+
+@dataclass(frozen=True)
+class LabelledMix:
+    """A share `ratio` of every batch is rows with a label, drawn anew as often as needed; the rest has none."""
+
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """Half of every batch from the domain y = 0, then half from y = 1, without correspondence."""
+
+
+Batching: TypeAlias = Shuffled | LabelledMix | Unpaired
