@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Normal
 
 from ancestral.dequantization import Dequantized, DequantizedFit, DequantizedFlow, dequantize
 from ancestral.distributions import Delta
@@ -15,7 +15,6 @@ from ancestral.interface import (
     Batch,
     Binary,
     ClosedFormFit,
-    Decoder,
     Encoder,
     Event,
     ExactDensity,
@@ -23,6 +22,7 @@ from ancestral.interface import (
     InputError,
     Levels,
     Losses,
+    MeanDecoder,
     Phase,
     Real,
     Sampler,
@@ -53,7 +53,7 @@ class Uniform(Sampler, ExactDensity):
         return [Phase("model", [self.weight], loss)]
 
 
-class Scale(Sampler, ExactDensity, Encoder, Decoder):
+class Scale(Sampler, ExactDensity, Encoder, MeanDecoder):
     """z = x / scale with a standard normal prior."""
 
     def __init__(self, scale: float = 2.0) -> None:
@@ -64,18 +64,13 @@ class Scale(Sampler, ExactDensity, Encoder, Decoder):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (2,)}
 
-    @property
-    def prior(self) -> Distribution:
-        zero = torch.zeros(2, dtype=self.dtype)
-        return Independent(Normal(zero, zero + 1), 1)
-
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.prior.log_prob(x / self.scale) - 2 * self.scale.log()
+        return self._log_prior(x / self.scale, context) - 2 * self.scale.log()
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return Delta(x / self.scale)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return z * self.scale
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
@@ -124,7 +119,7 @@ def test_each_kind_keeps_the_abilities_that_survive() -> None:
     assert type(dequantize(Scale(), LEVELS)) is DequantizedFlow
     assert type(dequantize(Mean(), LEVELS)) is DequantizedFit
     assert abilities(Dequantized) == ("Sampler", "BoundedDensity")
-    assert abilities(DequantizedFlow) == ("Sampler", "BoundedDensity", "Decoder", "Encoder")
+    assert abilities(DequantizedFlow) == ("Sampler", "BoundedDensity", "Decoder", "MeanDecoder", "Encoder")
     assert abilities(DequantizedFit) == ("Sampler", "BoundedDensity", "ClosedFormFit")
 
 

@@ -1,5 +1,6 @@
 """The interface: events and their errors, checked public methods, evaluation mode, generators, bounds, latents."""
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 
@@ -9,26 +10,32 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from ancestral.interface import (
+    ABILITIES,
     SGD,
     Adam,
     Batch,
     Binary,
     BoundedDensity,
+    Categories,
     ClosedFormFit,
-    Decoder,
+    Completer,
     Encoder,
     Event,
     ExactDensity,
     FitStep,
     InputError,
+    JointDensity,
     Levels,
+    MeanDecoder,
     Model,
     OptimizerSpec,
     Phase,
     Real,
     RMSProp,
     Sampler,
+    Support,
     abilities,
+    maximum_likelihood,
     seeded,
 )
 
@@ -58,7 +65,7 @@ class Gaussian(Sampler, ExactDensity):
         return torch.randn(n, *self.event.shape, dtype=self.dtype)
 
 
-class Biased(BoundedDensity, Encoder, Decoder):
+class Biased(BoundedDensity, Encoder, MeanDecoder):
     """ln weights are normal with mean -1/2 and variance 1: weights of mean 1, so ln p(x) = 0."""
 
     rows_at_once = 8
@@ -72,10 +79,6 @@ class Biased(BoundedDensity, Encoder, Decoder):
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"a": (2, 2), "b": (), "c": (3,)}
 
-    @property
-    def prior(self) -> Distribution:
-        return Independent(Normal(torch.zeros(8), 1.0), 1)
-
     def phases(self) -> Sequence[Phase]:
         return []
 
@@ -86,7 +89,7 @@ class Biased(BoundedDensity, Encoder, Decoder):
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return Independent(Normal(x.expand(-1, 8), 1.0), 1)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return z[:, :1].sigmoid()
 
 
@@ -115,10 +118,11 @@ class Average(ClosedFormFit):
     [
         (Binary(), [0.0, 1.0], [0.5, 2.0, -1.0, math.nan, math.inf]),
         (Levels(4), [0.0, 3.0], [0.5, 4.0, -1.0, math.nan, math.inf]),
+        (Categories(4), [0.0, 3.0], [0.5, 4.0, -1.0, math.nan, math.inf]),
         (Real(), [-1e30, 0.25], [math.nan, math.inf, -math.inf]),
     ],
 )
-def test_supports_know_their_values(support: Binary | Levels | Real, good: list[float], bad: list[float]) -> None:
+def test_supports_know_their_values(support: Support, good: list[float], bad: list[float]) -> None:
     assert support.contains(torch.tensor(good)).all()
     assert not support.contains(torch.tensor(bad)).any()
     event = Event((), support)
@@ -247,6 +251,82 @@ def test_prepare_casts_a_batch() -> None:
     assert Biased().monitor == "elbo"
 
 
+# -- Standardisation ------------------------------------------------------------------------------------------------
+
+
+class Affine(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity, Completer):
+    """z = x, N(0, I), as the core sees it."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        self.unit = nn.Parameter(torch.ones(()))
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"z": (self.event.size,)}
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self._log_prior(self.unit * x, context)
+
+    def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        return -(x - z).square().sum(1)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return torch.randn(n, self.event.size, dtype=self.dtype)
+
+    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
+        return Independent(Normal(x, torch.ones_like(x)), 1)
+
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return z
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        return torch.zeros_like(x)
+
+    def phases(self) -> Sequence[Phase]:
+        return maximum_likelihood(self)
+
+
+def test_a_standardised_model_speaks_the_units_of_its_data() -> None:
+    shift, scale = torch.tensor([5.0, -300.0]), torch.tensor([0.1, 40.0])
+    model = Affine(Event((2,), Real()))
+    model.standardize(shift, scale)
+    x = shift + scale * torch.randn(1000, 2)
+    density = Independent(Normal(shift, scale), 1)
+    torch.testing.assert_close(model.log_prob(x), density.log_prob(x), rtol=1e-4, atol=1e-4)
+    samples = model.sample(20_000)
+    torch.testing.assert_close(samples.mean(0), shift, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(samples.std(0), scale, rtol=0.02, atol=0.0)
+    z = model.encode(x).mean
+    torch.testing.assert_close(model.decode_mean(z), x)
+    torch.testing.assert_close(model.decode(z), x)
+    torch.testing.assert_close(model.log_joint(x, z) - model.log_prior(z), -model.log_volume.float().expand(1000))
+    # The loss is of what the core sees; the constant between the two is known.
+    loss = model.phases()[0].loss(model.prepare(Batch(x))).total
+    torch.testing.assert_close(loss, -model.log_prob(x).mean() - model.log_volume.float(), rtol=1e-4, atol=1e-4)
+    unknown = torch.tensor([True, False]).expand(1000, 2)
+    filled = model.complete(torch.where(unknown, math.nan, x), ~unknown)
+    torch.testing.assert_close(filled, torch.stack([shift[0].expand(1000), x[:, 1]], 1))
+    with pytest.raises(InputError, match="only Real data are standardised"):
+        Biased().standardize(torch.zeros(1), torch.ones(1))
+    with pytest.raises(InputError, match="scales above 0"):
+        model.standardize(shift, 0 * scale)
+
+
+def test_standardisation_keeps_what_float32_cannot_tell_apart() -> None:
+    torch.manual_seed(0)
+    x = 1e6 + 1e-3 * torch.randn(4000, 1, dtype=torch.float64)
+    model = Affine(Event((1,), Real()))
+    model.standardize(x.mean(0), x.std(0))
+    for moved in (model, copy.deepcopy(model).to(torch.float32), copy.deepcopy(model).half().float()):
+        direct = Normal(x.mean(0), x.std(0)).log_prob(x).sum(1).float()
+        torch.testing.assert_close(moved.log_prob(x), direct, rtol=1e-4, atol=1e-4)
+        samples = moved.sample(4000)
+        assert samples.dtype == torch.float64
+        assert float(samples.std()) == pytest.approx(1e-3, rel=0.05)
+        assert float(samples.mean()) == pytest.approx(1e6, abs=1e-4)
+
+
 # -- Bounds ---------------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +410,6 @@ def test_optimizer_specs_build_optimizers_that_descend(spec: OptimizerSpec) -> N
 
 
 def test_abstract_abilities_cannot_be_made() -> None:
-    for ability in (Model, Sampler, ExactDensity, BoundedDensity, Encoder, Decoder):
+    for ability in (Model, *ABILITIES):
         with pytest.raises(TypeError, match="abstract"):
             ability(Event((1,), Real()))

@@ -105,10 +105,10 @@ def class_context(run: Run, label: int | None) -> Tensor | None:
         if label is not None:
             raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... --context labels`")
         return None
-    if label is None or not isinstance(event.support, Levels):
+    if label is None or event.shape or event.values is None:
         raise InputError(f"{run.path} is conditional on {event}; say which with --class")
-    if not 0 <= label < event.support.levels:
-        raise InputError(f"--class must lie in 0 .. {event.support.levels - 1}, got {label}")
+    if not 0 <= label < event.values:
+        raise InputError(f"--class must lie in 0 .. {event.values - 1}, got {label}")
     return torch.tensor(label)
 
 

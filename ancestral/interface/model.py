@@ -45,7 +45,7 @@ class Model(nn.Module, ABC):
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None
     #: Of `Real` data: what the cores see, (x - shift) / scale. Set by `standardize`.
-    standardization: Standardization | None = None
+    standardization: Standardization | None
 
     def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
         super().__init__()
@@ -54,6 +54,7 @@ class Model(nn.Module, ABC):
             raise InputError(f"{type(self).__name__} does not support {what}: {reason}")
         self.event = event
         self.context_event = context_event
+        self.standardization = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

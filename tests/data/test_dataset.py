@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ancestral.data import Data, Split, load_data
-from ancestral.interface import Binary, Event, InputError, Levels, Real
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 
 GREY = Event((2, 2), Levels(256))
 
@@ -45,7 +45,7 @@ def test_a_drawn_split_is_new_at_each_look_and_obeys_the_global_seed() -> None:
 def test_labels_become_the_context() -> None:
     data = load_data("digits")
     conditioned = data.with_labels_as_context()
-    assert conditioned.context_event == Event((), Levels(10))
+    assert conditioned.context_event == Event((), Categories(10))
     for part, rows in conditioned.splits.items():
         assert torch.equal(rows.context, rows.y), part
         conditioned.context_event.check(rows.__getitems__(range(5)).context)

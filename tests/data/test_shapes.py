@@ -7,7 +7,7 @@ import torch
 
 from ancestral.data import Data, load_data
 from ancestral.data.shapes import COLOURS, SHAPES, captions, render
-from ancestral.interface import Event, Levels
+from ancestral.interface import Categories, Event, Levels
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_captions_say_what_is_there(data: Data) -> None:
     assert all(SHAPES[y] == text[3] for y, text in zip(data.train.y, words))
     assert not any("rotated" in text for y, text in zip(data.train.y, words) if SHAPES[y] in ("circle", "ring"))
     conditioned = data.with_captions_as_context()
-    assert conditioned.context_event == Event((10,), Levels(len(data.vocabulary)))
+    assert conditioned.context_event == Event((10,), Categories(len(data.vocabulary)))
 
 
 def test_the_set_is_made_by_its_seed(data: Data) -> None:

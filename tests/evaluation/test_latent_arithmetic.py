@@ -3,14 +3,12 @@
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from ancestral.data import load_data
 from ancestral.data.shapes import COLOURS, SHAPES, render
-from ancestral.distributions import standard_normal
 from ancestral.evaluation import train_factor_classifier, vector_arithmetic
-from ancestral.interface import Decoder, InputError, Phase
+from ancestral.interface import InputError, MeanDecoder, Phase
 
 DATA = load_data("shapes", n=1000)
 COLOUR, SHAPE = len(COLOURS), len(SHAPES)
@@ -31,7 +29,7 @@ def judge(x: Tensor) -> dict[str, Tensor]:
     return {name: F.one_hot(value, number).float().log() for name, (value, number) in factors.items()}
 
 
-class Renderer(Decoder):
+class Renderer(MeanDecoder):
     """Draws the colour and the shape that the largest latents name."""
 
     latents = COLOUR + SHAPE
@@ -43,14 +41,10 @@ class Renderer(Decoder):
     def latent_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"z": (self.latents,)}
 
-    @property
-    def prior(self) -> Distribution:
-        return standard_normal(self.latents, torch.float32, torch.device("cpu"))
-
     def named(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z[:, :COLOUR].argmax(1), z[:, COLOUR:].argmax(1)
 
-    def _decode(self, z: Tensor, context: Tensor | None) -> Tensor:
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         return drawn(*self.named(z))
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ancestral.data import Split
-from ancestral.interface import Batching, Event, InputError, LabelledMix, Real, Shuffled, Unpaired, Windows
+from ancestral.interface import Batching, Event, InputError, LabelledMix, Real, Shuffled, Unpaired
 from ancestral.training.loader import Loader
 from ancestral.training.sources import SplitSource
 
@@ -86,15 +86,3 @@ def test_two_domains_side_by_side() -> None:
     assert torch.cat([batch.x[:4, 0] for batch in batches]).sort().values.tolist() == list(range(20))
     with pytest.raises(InputError, match="both domains need rows"):
         Loader(rows(9, torch.zeros(9, dtype=torch.int64)), Unpaired(), 8, seed=0)
-
-
-def test_windows_are_cut_along_the_last_axis() -> None:
-    x = torch.arange(60.0).view(3, 1, 20) * torch.tensor([1.0, -1.0])[:, None]
-    loader = Loader(SplitSource(Split(x, Event((2, 20), Real()))), Windows(6), 4, seed=0)
-    batches = [batch.x for batch, _ in loader]
-    assert [len(batch) for batch in batches] == [3, 3, 3]  # three windows fit into each of three rows
-    windows = torch.cat(batches)
-    assert windows.shape == (9, 2, 6)
-    assert torch.equal(windows.diff(dim=2), torch.tensor([1.0, -1.0])[:, None].expand(9, 2, 5))
-    assert torch.bincount((windows[:, 0, 0] // 20).long()).tolist() == [3, 3, 3]
-    assert bool((windows[:, 0, 0] // 20 == windows[:, 0, -1] // 20).all())

@@ -23,7 +23,7 @@ def test_any_sides(sides: tuple[int, int], upsampling: str) -> None:
 
 def test_the_layout_of_32_pixels_is_the_papers() -> None:
     model = DCGAN(Event((3, 32, 32), Levels(256)), channels=64)
-    assert [tuple(stage[0].convolution.weight.shape[:2]) for stage in model.discriminator.stages] == [
+    assert [tuple(stage[0].convolution.weight.shape[:2]) for stage in model.discriminator.encoder.stages] == [
         (64, 3),
         (128, 64),
         (256, 128),
