@@ -1,7 +1,8 @@
 """Saved models: a folder with `config.json` (what to build) and `model.safetensors` (its weights).
 
-Loading resolves registered names only and reads no pickle. The configuration holds a checksum of the weights, so that a
-folder of which a part was changed, lost or cut short is refused.
+Loading resolves registered names only and reads no pickle. The configuration holds a checksum of the weights and one of
+itself, so that a folder of which a part was changed, lost or cut short is refused: an edited number of levels or a
+seed would otherwise load, and give other numbers.
 """
 
 import hashlib
@@ -22,7 +23,8 @@ from ancestral.interface import Binary, Categories, Event, InputError, Levels, M
 from ancestral.registry import build
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_FORMAT = 1
+#: 1 had no checksum of the configuration itself.
+_FORMAT = 2
 _VERSION = importlib.metadata.version("ancestral")
 
 
@@ -62,6 +64,7 @@ def save(
         "scores": None if scores is None else dict(scores),
     }
     try:
+        config["config_sha256"] = _digest(config)
         text = json.dumps(config, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -131,6 +134,11 @@ def read_config(path: str | Path) -> dict[str, Any]:
             f"{file} has format {config.get('format')!r}, written by ancestral {config.get('version')}; this is "
             f"{_VERSION}, which reads format {_FORMAT}: upgrade ancestral"
         )
+    if config["format"] >= 2 and config.get("config_sha256") != _digest(config):
+        raise InputError(
+            f"{file} was changed since it was written (its checksum differs), so it may describe another model: put the"
+            " original back, or train the model again"
+        )
     expected = {"name": str, "event": dict, "settings": dict, "weights": str, "weights_sha256": str}
     for key, kind in expected.items():
         if not isinstance(config.get(key), kind):
@@ -139,6 +147,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
         if config.setdefault(key, None) is not None and not isinstance(config[key], dict):
             raise InputError(f"{file} needs an object or null as {key!r}, found {config[key]!r}")
     return config
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """The checksum of a configuration's content, whatever its layout."""
+    content = {key: value for key, value in config.items() if key != "config_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

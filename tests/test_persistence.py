@@ -1,6 +1,7 @@
 """A saved model comes back the same, and a folder that is not one is refused with a reason."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,11 @@ def test_saving_again_replaces_the_model(model: Model, tmp_path: Path) -> None:
 
 
 def _edit(key: str, value: object) -> object:
+    """A change in a configuration of format 1, which has no checksum of its own."""
+
     def damage(folder: Path) -> None:
         config = json.loads((folder / CONFIG).read_text())
-        config[key] = value
+        config |= {"format": 1, key: value}
         (folder / CONFIG).write_text(json.dumps(config))
 
     return damage
@@ -91,6 +94,22 @@ def test_a_damaged_or_foreign_folder_is_refused(model: Model, tmp_path: Path, da
     damage(tmp_path)
     with pytest.raises(InputError, match=message):
         load(tmp_path)
+
+
+def test_a_changed_configuration_is_refused_whatever_was_changed(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path, recipe={"lr": 1e-3}, scores={"test": {"nats": -1.5}})
+    original = (tmp_path / CONFIG).read_text()
+    config = json.loads(original)
+    (tmp_path / CONFIG).write_text(json.dumps(config, indent=7))  # another layout is the same content
+    load(tmp_path)
+    changes: list[tuple[str, object]] = [("settings", {**config["settings"], "activation": "relu"}), ("scores", None)]
+    changes += [("recipe", {"lr": 2e-3}), ("weights", "ema"), ("version", "9"), ("new", math.nan)]
+    for key, value in changes:
+        (tmp_path / CONFIG).write_text(json.dumps(config | {key: value}))
+        with pytest.raises(InputError, match="was changed since it was written"):
+            load(tmp_path)
+    (tmp_path / CONFIG).write_text(original)
+    load(tmp_path)
 
 
 def test_a_model_made_by_hand_cannot_be_saved_and_nothing_is_written(tmp_path: Path) -> None:
