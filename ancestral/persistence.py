@@ -10,13 +10,16 @@ import importlib.metadata
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ancestral.dequantization import DequantizedDensity
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Real, Support
@@ -84,36 +87,28 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
     """
     config = read_config(path)
     folder = Path(path)
+    state = _read_weights(folder / WEIGHTS, config)
     context = config["context_event"]
     settings = dict(config["settings"])
     if context is not None:
         settings["context_event"] = event_from_json(context, folder / CONFIG)
     try:
-        model = build(config["name"], event_from_json(config["event"], folder / CONFIG), **settings)
+        with _no_larger_than(state, folder):
+            model = build(config["name"], event_from_json(config["event"], folder / CONFIG), **settings)
     except (TypeError, ValueError) as error:
         raise InputError(f"{folder / CONFIG} does not describe a model that can be built: {error}") from error
-    file = folder / WEIGHTS
-    if not file.is_file():
-        raise InputError(f"{file} is missing: the folder has a configuration but no weights")
-    data = file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != config["weights_sha256"]:
-        raise InputError(
-            f"{file} is not the file that {CONFIG} was written with (its checksum differs): it was changed, cut short, "
-            "or copied from another model; copy the whole folder again"
-        )
+    if any(key.startswith("standardization.") for key in state):
+        model.standardize(torch.zeros(model.event.shape), torch.ones(model.event.shape))
     try:
-        state = safetensors.torch.load(data)
-        if any(key.startswith("standardization.") for key in state):
-            model.standardize(torch.zeros(model.event.shape), torch.ones(model.event.shape))
         # assign keeps the dtypes of the file: a float64 model comes back as one.
         model.load_state_dict(state, assign=True)
-    except (safetensors.SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         written_by = f"ancestral {config.get('version')}"
         fit_again = (config["recipe"] or {}).get("command", "ancestral fit")
         raise InputError(
-            f"{file} does not hold the weights of a {config['name']} of ancestral {_VERSION}: in {written_by}, which"
-            f" wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or load it there"
-            f" ({' '.join(str(error).split())[:200]})"
+            f"{folder / WEIGHTS} does not hold the weights of a {config['name']} of ancestral {_VERSION}: in"
+            f" {written_by}, which wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or"
+            f" load it there ({' '.join(str(error).split())[:200]})"
         ) from error
     return model.to(device).eval()
 
@@ -147,6 +142,40 @@ def read_config(path: str | Path) -> dict[str, Any]:
         if config.setdefault(key, None) is not None and not isinstance(config[key], dict):
             raise InputError(f"{file} needs an object or null as {key!r}, found {config[key]!r}")
     return config
+
+
+def _read_weights(file: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise InputError(f"{file} is missing: the folder has a configuration but no weights")
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != config["weights_sha256"]:
+        raise InputError(
+            f"{file} is not the file that {CONFIG} was written with (its checksum differs): it was changed, cut short, "
+            "or copied from another model; copy the whole folder again"
+        )
+    try:
+        return safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{file} does not hold the weights of a model: {error}") from error
+
+
+@contextmanager
+def _no_larger_than(state: Mapping[str, Tensor], folder: Path) -> Iterator[None]:
+    """Refuse a model with a parameter larger than all its weights together, as it is made and before it is filled."""
+    stored = sum(value.numel() for value in state.values())
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None and parameter.numel() > stored:
+            raise InputError(
+                f"{folder / CONFIG} describes a model with a parameter {name!r} of shape {tuple(parameter.shape)}, but"
+                f" {WEIGHTS} holds {stored:,} numbers in all: one of the two belongs to another model"
+            )
+
+    handle = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _digest(config: Mapping[str, Any]) -> str:

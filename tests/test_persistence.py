@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_a_changed_configuration_is_refused_whatever_was_changed(model: Model, t
             load(tmp_path)
     (tmp_path / CONFIG).write_text(original)
     load(tmp_path)
+
+
+def test_sizes_are_compared_before_memory_is_filled(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path)
+    _edit("settings", {"latent_dim": 2, "hidden": [60_000, 20_000]})(tmp_path)  # 5 GB of weights
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"of shape \(60000, 6\), but .* holds [0-9,]+ numbers in all"):
+        load(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    save(build("vae", EVENT, latent_dim=3, hidden=[4]), tmp_path / "next")  # no hook is left behind
 
 
 def test_a_model_made_by_hand_cannot_be_saved_and_nothing_is_written(tmp_path: Path) -> None:
