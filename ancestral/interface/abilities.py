@@ -71,7 +71,7 @@ class Completer(Model):
     def complete(
         self,
         x: Num[Tensor, "batch *event"],
-        known: Bool[Tensor, "batch *event"],
+        known: Bool[Tensor, "..."],
         *,
         context: Tensor | None = None,
         generator: torch.Generator | None = None,

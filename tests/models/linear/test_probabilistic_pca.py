@@ -1,6 +1,7 @@
 """Probabilistic PCA: closed form against EM, theory, scikit-learn and missing values."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -166,3 +167,20 @@ def test_latent_dim_must_be_below_the_size() -> None:
         ProbabilisticPCA(Event((4,), Real()), latent_dim=4)
     assert ProbabilisticPCA(Event((4,), Real())).latent_dim == 3
     assert np.prod(ProbabilisticPCA(Event((3, 8, 8), Real())).loadings.shape) == 192 * 10
+
+
+def test_completion_draws_from_the_conditional_gaussian() -> None:
+    model = ProbabilisticPCA(Event((4,), Real()), latent_dim=2)
+    x = torch.tensor([[1.0, math.nan, -2.0, math.nan]], dtype=torch.float64).expand(50_000, 4)
+    known = ~x[0].isnan()
+    filled = model.complete(x, known, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(filled[:, known], x[:, known])
+    whole, seen, unseen = covariance(model), known.nonzero()[:, 0], (~known).nonzero()[:, 0]
+    gain = whole[unseen][:, seen] @ whole[seen][:, seen].inverse()
+    mean = model.mean[unseen] + gain @ (x[0, seen] - model.mean[seen])
+    spread = whole[unseen][:, unseen] - gain @ whole[seen][:, unseen]
+    torch.testing.assert_close(filled[:, unseen].mean(0), mean, atol=0.03, rtol=0)
+    torch.testing.assert_close(filled[:, unseen].T.cov(), spread, atol=0.05, rtol=0)
+    # With nothing known it is a sample, with all known the observation itself.
+    torch.testing.assert_close(model.complete(x, ~known & known).T.cov(), whole, atol=0.06, rtol=0)
+    assert torch.equal(model.complete(filled, known | ~known), filled)
