@@ -45,7 +45,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     source = _source(args, options)
     data = load_data(source["name"], **{key: value for key, value in source.items() if key != "name"})
     if args.context:
-        data = data.with_labels_as_context()
+        data = data.conditioned_on("labels")
     if reason := supports(args.name, data.event):
         raise InputError(f"{args.name} does not support {data.name} ({describe(data.event)}): {reason}")
     conditional = {} if data.context_event is None else {"context_event": data.context_event}

@@ -66,7 +66,7 @@ def in_context(data: Data, context_event: Event | None) -> Data:
     """`data` with its labels as context, where the model is conditional on them."""
     if context_event is None:
         return data
-    conditional = data.with_labels_as_context()
+    conditional = data.conditioned_on("labels")
     if conditional.context_event != context_event:
         raise InputError(f"the model is conditioned on {context_event}, but the labels are {conditional.context_event}")
     return conditional

@@ -9,11 +9,21 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from ancestral.data.dataset import Data, Split
+from ancestral.data.dataset import Data
+from ancestral.data.split import Split
 from ancestral.data.support import check_values, infer_support, storage_dtype
+from ancestral.data.windows import windows_of
 from ancestral.interface import Event, InputError, Support
 
 SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Observations (*rest, length) of different lengths, with or without labels."""
+
+    x: Sequence[Tensor]
+    y: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ def assemble(
     seed: int,
     support: Support | None = None,
     classes: Sequence[str] | None = None,
+    domains: tuple[str, str] | None = None,
     missing: bool = False,
     **fields: Any,
 ) -> Data:
@@ -56,10 +67,11 @@ def assemble(
         raise InputError(f"{name} has labels, but not in {' and '.join(without)}; give them in every split or in none")
     if support is None:
         support = infer_support([rows.x for rows in parts.values()], name)
-    event, dtype = Event(shapes.pop(), support), storage_dtype(support)
-    if classes is None and all(labelled):
+    event = Event(shapes.pop(), support)
+    dtype = storage_dtype(support, [rows.x for rows in parts.values()])
+    if classes is None and domains is None and all(labelled):
         highest = max(int(rows.y.max()) for rows in parts.values() if rows.y is not None)
-        classes = [str(label) for label in range(highest + 1)]
+        classes = [str(label) for label in range(highest + 1)] or None
     full = complete(parts, seed=seed, name=name)
 
     def split(part: str) -> Split:
@@ -67,7 +79,34 @@ def assemble(
         return Split(_stored(rows.x, event, dtype, name), event, rows.y, missing=missing, name=f"{name} ({part})")
 
     named = None if classes is None else tuple(classes)
-    return Data(name, event, split("train"), split("valid"), split("test"), named, **fields)
+    return Data(name, event, split("train"), split("valid"), split("test"), named, domains=domains, **fields)
+
+
+def assemble_windows(
+    name: str,
+    parts: Mapping[str, Sequences],
+    *,
+    window: int,
+    support: Support,
+    classes: Sequence[str] | None = None,
+    **fields: Any,
+) -> Data:
+    """The data set of the windows of the sequences of 'train', 'valid' and 'test', as `Data.windowed` cuts them."""
+    rest = parts["train"].x[0].shape[:-1]
+    dtype, moment = storage_dtype(support, [x for rows in parts.values() for x in rows.x]), Event(rest, support)
+    stored = {
+        part: [_stored(x.movedim(-1, 0), moment, dtype, name).movedim(0, -1) for x in rows.x]
+        for part, rows in parts.items()
+    }
+    splits = {}
+    for part, sequences in parts.items():
+        where = f"{name} ({part})"
+        x, source = windows_of(stored[part], window, drawn=part == "train", name=where)
+        y = None if sequences.y is None else sequences.y[source]
+        splits[part] = Split(x, Event((*rest, window), support), y, name=where)
+    named = None if classes is None else tuple(classes)
+    train, valid, test = (splits[part] for part in SPLITS)
+    return Data(name, train.event, train, valid, test, named, **fields)
 
 
 def complete(parts: Mapping[str, Rows], *, seed: int, name: str) -> dict[str, Rows]:

@@ -1,4 +1,4 @@
-"""Folders and zip archives of WAV files, as sequences of a fixed length."""
+"""Folders and zip archives of WAV files, as sequences of a fixed length or as windows."""
 
 import io
 import math
@@ -9,38 +9,53 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ancestral.data.assembly import assemble
+from ancestral.data.assembly import Sequences, assemble, assemble_windows, complete
 from ancestral.data.dataset import Data
 from ancestral.data.entries import Entry, Tree, open_tree
 from ancestral.data.images import group
-from ancestral.interface import InputError, Levels, Support
+from ancestral.interface import InputError, Levels, Real, Support
 
 SOUNDS = frozenset({".wav"})
 _MU = 255
 
 
 def load_sounds(
-    path: Path, seed: int, support: Support | None, *, length: int | None = None, mu_law: bool = True
+    path: Path,
+    seed: int,
+    support: Support | None,
+    *,
+    length: int | None = None,
+    mu_law: bool = True,
+    window: int | None = None,
 ) -> Data:
     """The mono WAV files in a folder or a zip archive, (time,).
 
     Args:
-        path: The folder or archive; class folders are labels, top folders train, valid and test are splits.
+        path: The folder or archive; its folders are splits, classes or domains, see `load_data`.
         seed: Draws the splits that there are no top folders for.
         support: By default `Levels(256)` with `mu_law`, otherwise `Real()`.
         length: The samples of each observation: longer files are cut at the end, shorter ones padded with silence.
-            Without it all files must have one length.
+            Without it all files must have one length, unless there is a `window`.
         mu_law: Companded to 8 bits (ITU-T G.711; van den Oord et al. 2016, section 2.2), otherwise in [-1, 1].
+        window: The samples of each observation, cut from files of any length; see `load_data`.
     """
     if length is not None and length < 1:
         raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
         entries = tree.entries(SOUNDS)
         waves, rate = _decode(tree, entries, length)
-    x = mu_law_encode(waves) if mu_law else waves
-    parts, classes = group(entries, x)
-    default = Levels(_MU + 1) if mu_law else None
-    return assemble(path.name, parts, seed=seed, support=support or default, classes=classes, sample_rate=rate)
+    if mu_law:
+        waves = [mu_law_encode(wave) for wave in waves]
+        support = support or Levels(_MU + 1)
+    if window is None:
+        parts, names = group(entries, _stacked(waves, entries, path))
+        return assemble(path.name, parts, seed=seed, support=support, sample_rate=rate, **names)
+    places, names = group(entries, torch.arange(len(waves)))
+    chosen = {
+        part: Sequences([waves[row] for row in rows.x.tolist()], rows.y)
+        for part, rows in complete(places, seed=seed, name=path.name).items()
+    }
+    return assemble_windows(path.name, chosen, window=window, support=support or Real(), sample_rate=rate, **names)
 
 
 def mu_law_encode(wave: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
@@ -56,9 +71,9 @@ def mu_law_decode(levels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
     return companded.sign() * torch.expm1(companded.abs() * math.log1p(_MU)) / _MU
 
 
-def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[Float[Tensor, "n time"], int]:
-    """All sounds as one tensor, and their one sampling rate."""
-    waves: list[np.ndarray] = []
+def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[list[Tensor], int]:
+    """All sounds, cut and padded where there is a `length`, and their one sampling rate."""
+    waves: list[Tensor] = []
     rates: list[int] = []
     for entry in entries:
         wave, rate = _read(tree, entry)
@@ -67,17 +82,21 @@ def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[Float
                 f"{entry.path} in {tree.source} has {rate} samples a second, but {entries[0].path} has {rates[0]};"
                 " resample them to one rate"
             )
-        if length is None and waves and len(wave) != len(waves[0]):
-            raise InputError(
-                f"{entry.path} in {tree.source} has {len(wave)} samples, but {entries[0].path} has {len(waves[0])};"
-                " pass length= to cut and pad them"
-            )
-        waves.append(wave[:length])
+        padded = torch.zeros(length or len(wave))
+        padded[: len(wave)] = torch.from_numpy(wave[:length])
+        waves.append(padded)
         rates.append(rate)
-    out = torch.zeros(len(waves), length or len(waves[0]))
-    for row, wave in enumerate(waves):
-        out[row, : len(wave)] = torch.from_numpy(wave)
-    return out, rates[0]
+    return waves, rates[0]
+
+
+def _stacked(waves: list[Tensor], entries: list[Entry], source: Path) -> Tensor:
+    for wave, entry in zip(waves, entries, strict=True):
+        if len(wave) != len(waves[0]):
+            raise InputError(
+                f"{entry.path} in {source} has {len(wave)} samples, but {entries[0].path} has {len(waves[0])};"
+                " pass length= to cut and pad them, or window= to take windows of that many samples"
+            )
+    return torch.stack(waves)
 
 
 def _read(tree: Tree, entry: Entry) -> tuple[np.ndarray, int]:

@@ -1,119 +1,18 @@
-"""A data set: three splits of one event, served as whole batches."""
+"""A data set: three splits of one event, and what it is conditioned on."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from ancestral.data.grey import grey_view
+from ancestral.data.moments import moments_of, rows_at_once
+from ancestral.data.split import Split
 from ancestral.data.support import check_values
-from ancestral.interface import Batch, Categories, Described, Event, InputError
-
-
-class Split(Dataset[Batch]):
-    """Observations in memory, (n, *event.shape), with labels and contexts where there are any.
-
-    They are stored as they came (uint8, or float32 for `Real`) and come out as whole batches by `__getitems__`. With
-    `draw`, what is stored is what observations are drawn from, anew each time they are asked for, from the global torch
-    generator (dynamic binarization: intensities are stored, pixels are drawn). `factors` and `captions` are tables of
-    what is known about each observation beyond its label; `missing` allows NaN for values that were not observed.
-    """
-
-    def __init__(
-        self,
-        x: Num[Tensor, "n *event"],
-        event: Event,
-        y: Int64[Tensor, " n"] | None = None,
-        context: Num[Tensor, "n *context_event"] | None = None,
-        *,
-        draw: Callable[[Tensor], Tensor] | None = None,
-        factors: Mapping[str, Tensor] | None = None,
-        captions: Int64[Tensor, "n tokens"] | None = None,
-        missing: bool = False,
-        name: str = "the data",
-    ) -> None:
-        if len(x) == 0:
-            raise InputError(f"{name} has no observations; every split needs at least one")
-        check_values(event, x if draw is None else draw(x[:1]), f"x of {name}", missing=missing)
-        if y is not None and len(y) != len(x):
-            raise InputError(f"{name} has {len(x)} observations but {len(y)} labels; give one label for each")
-        if y is not None and int(y.min()) < -1:
-            raise InputError(
-                f"{name} has the label {int(y.min())} at row {int(y.argmin())};"
-                " labels are 0, 1, ... and -1 for a row without a label"
-            )
-        if context is not None and len(context) != len(x):
-            raise InputError(f"{name} has {len(x)} observations but {len(context)} contexts; give one for each")
-        self.event, self.y, self.context = event, y, context
-        self.draw, self.missing, self.name = draw, missing, name
-        self.factors: Mapping[str, Tensor] = dict(factors or {})
-        self.captions = captions
-        self._stored = x.contiguous()
-
-    @property
-    def x(self) -> Num[Tensor, "n *event"]:
-        """All observations; drawn anew at each access where the split has a `draw`."""
-        return self._stored if self.draw is None else self.draw(self._stored)
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def __getitem__(self, index: int) -> Batch:
-        """The batch of the one observation at `index`."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.name} has {len(self)} observations, there is no index {index}")
-        return self.__getitems__([index % len(self)])
-
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """The observations at `indices` as one batch."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        x = self._stored[rows]
-        return Batch(
-            x if self.draw is None else self.draw(x),
-            None if self.y is None else self.y[rows],
-            None if self.context is None else self.context[rows],
-        )
-
-    def take(self, indices: Sequence[int] | Tensor) -> "Split":
-        """The split of the rows at `indices` alone."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        return Split(
-            self._stored[rows],
-            self.event,
-            None if self.y is None else self.y[rows],
-            None if self.context is None else self.context[rows],
-            draw=self.draw,
-            factors={key: value[rows] for key, value in self.factors.items()},
-            captions=None if self.captions is None else self.captions[rows],
-            missing=self.missing,
-            name=self.name,
-        )
-
-    def with_context(self, context: Num[Tensor, "n *context_event"]) -> "Split":
-        """The same observations, conditioned on `context`."""
-        return self._changed(self._stored, self.event, context)
-
-    def with_event(self, event: Event, dtype: torch.dtype) -> "Split":
-        """The same observations as values of another support, stored as `dtype`."""
-        return self._changed(self._stored if self.draw else self._stored.to(dtype), event, self.context)
-
-    def _changed(self, x: Tensor, event: Event, context: Tensor | None) -> "Split":
-        return Split(
-            x,
-            event,
-            self.y,
-            context,
-            draw=self.draw,
-            factors=self.factors,
-            captions=self.captions,
-            missing=self.missing,
-            name=self.name,
-        )
-
-    def __repr__(self) -> str:
-        return f"Split({self.name}, n={len(self)}, event={self.event}, labelled={self.y is not None})"
+from ancestral.interface import Categories, Described, Event, InputError, Levels, seeded
 
 
 @dataclass(frozen=True)
@@ -132,8 +31,10 @@ class Data(Described):
     context_event: Event | None = None
     #: The names of the domains y = 0 and y = 1, where the rows come from two without correspondence.
     domains: tuple[str, str] | None = None
-    #: The words of the captions' token ids; the word 0 pads.
+    #: The tokens of a text, or of captions, by their ids; 0 pads.
     vocabulary: tuple[str, ...] = ()
+    #: What stands between two tokens: a blank between words, nothing between characters.
+    separator: str = " "
     #: Of sound, in Hz.
     sample_rate: int | None = None
     #: What must be said beside a number measured on this data: its split, its seed.
@@ -151,40 +52,134 @@ class Data(Described):
                     f"the {name} split of {self.name} has the label {int(split.y[row])} at row {row},"
                     f" but there are {len(self.classes)} classes: labels are 0 to {len(self.classes) - 1}"
                 )
+        if self.domains is not None:
+            self._check_domains()
 
     def moments(self) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
-        x = self.train.x.double()
-        mean = x.nanmean(0)
-        return mean, (x - mean).square().nanmean(0).sqrt()
+        """The mean and the standard deviation of each dimension over the training split, float64; NaN is left out.
+
+        What a split draws anew is drawn once for this, always alike.
+        """
+        rows = torch.arange(len(self.train)).split(rows_at_once(self.event.size))
+        with seeded(torch.Generator().manual_seed(0)):
+            return moments_of(self.train.__getitems__(some).x for some in rows)
+
+    def text(self, tokens: Int64[Tensor, " tokens"] | UInt8[Tensor, " tokens"]) -> str:
+        """The text of token ids: of a caption, or of an observation of a text."""
+        if not self.vocabulary:
+            raise InputError(f"{self.name} has no vocabulary, so its values are no text")
+        text = self.separator.join(self.vocabulary[token] for token in tokens.tolist() if token > 0)
+        return _spaced(text) if self.separator else text
 
     def with_splits(self, splits: Mapping[str, Split]) -> "Data":
         """The same data set with other 'train', 'valid' and 'test'."""
         train, valid, test = (splits[name] for name in self.splits)
         return replace(self, event=train.event, train=train, valid=valid, test=test)
 
-    def with_labels_as_context(self) -> "Data":
-        """The same data with each label as the context that the observation is conditioned on."""
-        if self.classes is None:
-            raise InputError(f"{self.name} has no labels to condition on")
-        contexts = {}
+    def with_labels(self, count: int, *, seed: int = 0) -> "Data":
+        """The same data with `count` labels in the training split, as many of each class, and all others -1.
+
+        Which rows keep theirs is drawn by `seed`; so is which classes have one more where the shares are not whole.
+        Validation and test keep all their labels.
+        """
+        y = self.train.y
+        if y is None or self.classes is None:
+            raise InputError(f"{self.name} has no labels, of which {count} could be kept")
+        n, found = len(self.classes), y[y >= 0].bincount(minlength=len(self.classes))
+        if not n <= count <= int(found.sum()):
+            raise InputError(
+                f"labels must be at least one for each of the {n} classes of {self.name} and at most the"
+                f" {int(found.sum())} that its training split has, got {count}"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        share = torch.full((n,), count // n)
+        share[torch.randperm(n, generator=generator)[: count % n]] += 1
+        if (short := (found < share).nonzero()[:, 0]).numel():
+            label = int(short[0])
+            raise InputError(
+                f"labels={count} is {int(share[label])} of each class, but the training split of {self.name} has only"
+                f" {int(found[label])} of {self.classes[label]}"
+            )
+        kept = torch.full_like(y, -1)
+        order = torch.randperm(len(y), generator=generator)
+        for label in range(n):
+            rows = order[y[order] == label][: int(share[label])]
+            kept[rows] = label
+        note = "; ".join(filter(None, [self.note, f"{count} labels, drawn by seed {seed}"]))
+        return replace(self, train=self.train.with_labels(kept), note=note)
+
+    def windowed(self, window: int) -> "Data":
+        """The same data in windows of the last axis of each observation, with its label and context.
+
+        Training windows are drawn anew whenever they are asked for, as many in an epoch as fit side by side; in
+        validation and test they lie side by side, and what is left at the end of a row is left out.
+        """
+        splits = {name: split.windowed(window, drawn=name == "train") for name, split in self.splits.items()}
+        return replace(self.with_splits(splits), density=None)
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """What observations can be conditioned on: 'labels', 'captions', 'grey'."""
+        splits, event = self.splits.values(), self.event
+        have = {
+            "labels": self.classes is not None,
+            "captions": all(split.captions is not None for split in splits),
+            "grey": isinstance(event.support, Levels) and len(event.shape) == 3 and event.shape[0] == 3,
+        }
+        return tuple(name for name, there in have.items() if there)
+
+    def conditioned_on(self, context: str) -> "Data":
+        """The same data, each observation with what it is conditioned on.
+
+        Args:
+            context: 'labels' (a category), 'captions' (token ids), 'grey' or 'grey:L' (the grey view of a colour image,
+                by the luma of ITU-R BT.601, in L levels, by default as many as the image has).
+        """
+        kind, _, levels = context.partition(":")
+        known = self.contexts
+        if kind not in known or (levels and (kind != "grey" or not levels.isdecimal())):
+            there = f"{', '.join(known).replace('grey', 'grey:L')}" if known else "nothing"
+            raise InputError(f"{self.name} cannot be conditioned on {context!r}; it can be on {there}")
+        if kind == "labels":
+            return self._on_labels()
+        if kind == "captions":
+            captions = {name: split.captions for name, split in self.splits.items() if split.captions is not None}
+            event = Event(tuple(captions["train"].shape[1:]), Categories(len(self.vocabulary)))
+            return self._conditioned(captions, event)
+        if any(split.drawn for split in self.splits.values()):
+            raise InputError(f"{self.name} is drawn anew each time, so it has no grey view to condition on")
+        assert isinstance(self.event.support, Levels)
+        count = int(levels) if levels else self.event.support.levels
+        views = {name: grey_view(split.x, self.event, count) for name, split in self.splits.items()}
+        return self._conditioned({name: view for name, (view, _) in views.items()}, views["train"][1])
+
+    def _on_labels(self) -> "Data":
+        labels = {}
         for name, split in self.splits.items():
             if split.y is None or bool((split.y < 0).any()):
                 raise InputError(f"the {name} split of {self.name} has rows without a label to condition on")
-            contexts[name] = split.y
-        return self._conditioned(contexts, Event((), Categories(max(2, len(self.classes)))))
-
-    def with_captions_as_context(self) -> "Data":
-        """The same data with each caption's token ids as the context that the observation is conditioned on."""
-        contexts = {name: split.captions for name, split in self.splits.items() if split.captions is not None}
-        if len(contexts) < 3:
-            raise InputError(f"{self.name} has no captions to condition on")
-        return self._conditioned(contexts, Event(tuple(contexts["train"].shape[1:]), Categories(len(self.vocabulary))))
-
-    def caption(self, tokens: Int64[Tensor, " tokens"]) -> str:
-        """The text of one caption's token ids."""
-        words = " ".join(self.vocabulary[token] for token in tokens.tolist() if token > 0)
-        return words.replace(" ,", ",")
+            labels[name] = split.y
+        assert self.classes is not None
+        return self._conditioned(labels, Event((), Categories(max(2, len(self.classes)))))
 
     def _conditioned(self, contexts: Mapping[str, Tensor], context_event: Event) -> "Data":
+        for name, context in contexts.items():
+            check_values(context_event, context, f"the context of the {name} split of {self.name}")
         splits = {name: self.splits[name].with_context(context) for name, context in contexts.items()}
         return replace(self.with_splits(splits), context_event=context_event)
+
+    def _check_domains(self) -> None:
+        for name, split in self.splits.items():
+            found = [] if split.y is None else split.y.unique().tolist()
+            if found != [0, 1]:
+                raise InputError(
+                    f"{self.name} has the two domains {' and '.join(self.domains or ())}, so its labels must be 0 and"
+                    f" 1, with some of each in the {name} split; found {found or 'none'}"
+                )
+
+
+def _spaced(text: str) -> str:
+    """Words between blanks as they are printed: no blank before or after what belongs to its neighbour."""
+    text = re.sub(r" ?\n ?", "\n", text)
+    text = re.sub(r" ([,.;:!?)\]}’'])", r"\1", text)
+    return re.sub(r"([(\[{]) ", r"\1", text)

@@ -1,8 +1,9 @@
 """The files in a folder or in a zip archive, read the same way."""
 
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,17 +24,25 @@ SPLIT_FOLDERS = MappingProxyType(
     }
 )
 
+# The names of a folder, beside class folders, of what has no label, and the one that stands for all of them.
+UNLABELLED = "unlabelled"
+_UNLABELLED = (UNLABELLED, "unlabeled")
+
+# trainA, testA, trainB, testB: a split and a domain in one name (the layout of Zhu et al. 2017, CycleGAN).
+_SPLIT_OF_DOMAIN = re.compile(rf"({'|'.join(sorted(SPLIT_FOLDERS, key=len, reverse=True))})[-_ ]?(.+)", re.IGNORECASE)
+
 # What zipfile raises for damage: RuntimeError for what it takes for encryption or an unknown version.
 ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file by its path in the folder or archive: its split, its class folder, and where it is."""
+    """A file by its path in the folder or archive: its split, its class or domain by folder, and where it is."""
 
     path: PurePosixPath
     split: str
     label: str | None
+    is_domain: bool = False
 
 
 class Tree:
@@ -55,12 +64,16 @@ class Tree:
         return sorted(path for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
 
     def entries(self, suffixes: frozenset[str]) -> list[Entry]:
-        """The files of these kinds by split and class folder; a folder around everything is looked through."""
+        """The files of these kinds by split and class folder; a folder around everything is looked through.
+
+        Folders trainA, trainB, testA and testB (with any two names for A and B) hold two domains.
+        """
         paths = [path for path in self.names() if path.suffix.lower() in suffixes]
         if not paths:
             raise InputError(f"{self.source} holds no file of the kinds {', '.join(sorted(suffixes))}")
-        around = _shared_folders(paths)
-        entries = [_entry(path, path.parts[len(around) :]) for path in paths]
+        around = len(_shared_folders(paths))
+        domains = self._domains({path.parts[around] if len(path.parts) > around + 1 else "" for path in paths})
+        entries = [_entry(path, path.parts[around:], domains) for path in paths]
         labelled = [entry.label is not None for entry in entries]
         if any(labelled) and not all(labelled):
             stray = entries[labelled.index(False)]
@@ -68,6 +81,24 @@ class Tree:
                 f"{self.source} has class folders, but {stray.path} lies in none; put every file in one, or none"
             )
         return entries
+
+    def _domains(self, folders: set[str]) -> dict[str, tuple[str, str]]:
+        """The split and the domain that each top folder names; none where they are no layout of two domains."""
+        matches = {
+            folder: _SPLIT_OF_DOMAIN.fullmatch(folder) for folder in folders if folder.lower() not in SPLIT_FOLDERS
+        }
+        found = {folder: (SPLIT_FOLDERS[m[1].lower()], m[2]) for folder, m in matches.items() if m}
+        names = {name for _, name in found.values()}
+        repeated = len(names) < len(found)
+        if len(found) < len(folders) or not (repeated or names == {"A", "B"}):
+            return {}
+        expected = {(split, name) for split in ("train", *(split for split, _ in found.values())) for name in names}
+        if len(names) != 2 or set(found.values()) != expected:
+            raise InputError(
+                f"{self.source} holds the folders {', '.join(sorted(folders))}; two domains are in trainA, trainB,"
+                " testA and testB, with any two names for A and B, each in every split"
+            )
+        return found
 
     def read(self, entry: Entry) -> bytes:
         """The bytes of one file."""
@@ -104,7 +135,10 @@ def _shared_folders(paths: list[PurePosixPath]) -> tuple[str, ...]:
     return tuple(shared)
 
 
-def _entry(path: PurePosixPath, parts: tuple[str, ...]) -> Entry:
+def _entry(path: PurePosixPath, parts: tuple[str, ...], domains: Mapping[str, tuple[str, str]]) -> Entry:
+    if parts[0] in domains:
+        return Entry(path, *domains[parts[0]], is_domain=True)
     split = SPLIT_FOLDERS.get(parts[0].lower()) if len(parts) > 1 else None
     inner = parts[1:] if split else parts
-    return Entry(path, split or "train", inner[0] if len(inner) > 1 else None)
+    label = inner[0] if len(inner) > 1 else None
+    return Entry(path, split or "train", UNLABELLED if label and label.lower() in _UNLABELLED else label)

@@ -11,6 +11,7 @@ from ancestral.data.entries import open_tree
 from ancestral.data.idx import idx_rows
 from ancestral.data.images import IMAGES, load_images
 from ancestral.data.tables import load_table
+from ancestral.data.texts import TEXTS, load_text
 from ancestral.interface import InputError, Support
 
 
@@ -24,15 +25,18 @@ _BY_SUFFIX: Mapping[str, Callable[..., Data]] = {
     ".npz": load_arrays,
     ".csv": load_table,
     ".parquet": load_table,
+    ".txt": load_text,
     ".gz": load_idx,
 }
-_KNOWN = ".npy, .npz, .csv, .parquet, IDX, or a folder or zip of images or of WAV files"
+_KNOWN = ".npy, .npz, .csv, .parquet, .txt, IDX, or a folder or zip of images, of WAV files or of texts"
 
 
 def loader_for(path: Path) -> Callable[..., Data]:
     """The loader `(path, seed, support, **options)` for a file or folder that exists."""
     if path.is_dir() or path.suffix.lower() == ".zip":
         return _loader_for_tree(path)
+    if path.name.lower().endswith(".txt.gz"):
+        return load_text
     if path.suffix.lower() in _BY_SUFFIX:
         return _BY_SUFFIX[path.suffix.lower()]
     if _is_idx(path.name):
@@ -51,7 +55,9 @@ def _loader_for_tree(path: Path) -> Callable[..., Data]:
         return load_images
     if any(_has(name, SOUNDS) for name in names):
         return load_sounds
-    raise InputError(f"{path} holds neither images nor WAV files; the first of {len(names)} files is {names[0]}")
+    if any(_has(name, TEXTS) for name in names):
+        return load_text
+    raise InputError(f"{path} holds no images, WAV files or texts; the first of {len(names)} files is {names[0]}")
 
 
 def _has(name: PurePosixPath, suffixes: frozenset[str]) -> bool:

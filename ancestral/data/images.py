@@ -1,9 +1,10 @@
-"""Folders and zip archives of images; class folders are labels, top folders train, valid and test are splits."""
+"""Folders and zip archives of images; what their folders stand for is said in `entries`."""
 
 import io
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, assemble
 from ancestral.data.dataset import Data
-from ancestral.data.entries import Entry, Tree, open_tree
+from ancestral.data.entries import UNLABELLED, Entry, Tree, open_tree
 from ancestral.interface import Binary, InputError, Levels, Support
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
@@ -27,7 +28,7 @@ def load_images(
     """The images in a folder or a zip archive, (channels, height, width) of 256 levels.
 
     Args:
-        path: The folder or archive.
+        path: The folder or archive; its folders are splits, classes or domains, see `load_data`.
         seed: Draws the splits that there are no top folders for.
         support: By default `Levels(256)`, and `Binary()` for images of one bit.
         size: The side, or (height, width), to which every image is resized.
@@ -40,21 +41,22 @@ def load_images(
         entries = tree.entries(IMAGES)
         pixels, mode = _decode(tree, entries, sides, grey)
     default = Binary() if mode == "1" else Levels(256)
-    parts, classes = group(entries, pixels)
-    return assemble(path.name, parts, seed=seed, support=support or default, classes=classes)
+    parts, names = group(entries, pixels)
+    return assemble(path.name, parts, seed=seed, support=support or default, **names)
 
 
-def group(entries: list[Entry], x: Tensor) -> tuple[dict[str, Rows], list[str] | None]:
-    """Rows by the splits of their files, and the names of the classes if there are class folders."""
-    classes = sorted({entry.label for entry in entries if entry.label is not None})
-    number = {label: index for index, label in enumerate(classes)}
+def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Rows by the splits of their files, and the names of the `classes`, or `domains`, that their folders stand for."""
+    names = sorted({entry.label for entry in entries if entry.label not in (None, UNLABELLED)})
+    number = {name: index for index, name in enumerate(names)}
     parts = {}
     for split in SPLITS:
         rows = [row for row, entry in enumerate(entries) if entry.split == split]
         if rows:
-            labels = [number[entry.label] for entry in (entries[row] for row in rows) if entry.label is not None]
-            parts[split] = Rows(x[torch.tensor(rows)], torch.tensor(labels) if labels else None)
-    return parts, classes or None
+            labels = torch.tensor([number.get(entries[row].label or UNLABELLED, -1) for row in rows])
+            parts[split] = Rows(x[torch.tensor(rows)], labels if names else None)
+    kind = "domains" if entries[0].is_domain else "classes"
+    return parts, {kind: tuple(names)} if names else {}
 
 
 def _decode(

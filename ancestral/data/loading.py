@@ -1,5 +1,6 @@
 """`load_data`: a built-in data set by name, or a file or folder by path."""
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from ancestral.data.catalogue import BUILTINS, DataInfo, call
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
-from ancestral.data.support import parse_support, storage_dtype
+from ancestral.data.support import parse_support
 from ancestral.interface import Event, InputError
 from ancestral.registry import did_you_mean
 
@@ -21,18 +22,36 @@ def load_data(
     data_root: str | os.PathLike[str] | None = None,
     seed: int = 0,
     support: str | None = None,
+    labels: int | None = None,
+    window: int | None = None,
+    context: str | None = None,
     **options: Any,
 ) -> Data:
     """A data set with its splits.
 
+    In a folder or zip, top folders named train, valid and test are splits, and the folders in them (or at the top) are
+    classes, but for one named unlabelled: what lies there has no label, -1. Top folders trainA, trainB, testA and
+    testB, with any two names for A and B, hold two domains without correspondence: `Data.domains`, y = 0 and y = 1.
+
     Args:
         name_or_path: The name of a built-in data set (`list_data()`; '_' counts as '-'), or the path of an .npy, .npz,
-            .csv, .parquet or IDX file, or of a folder or zip of images or of WAV files. A path is also looked for
-            below the data root.
+            .csv, .parquet, .txt, .txt.gz or IDX file, or of a folder or zip of images, of WAV files or of .txt files.
+            A path is also looked for below the data root.
         data_root: The folder with the files of built-in data sets; by default the environment variable ANCESTRAL_DATA.
         seed: Of everything random here: the split 80/10/10 of a source without splits, binarization, synthetic data.
-        support: 'binary', 'levels:N' or 'real', where the one that the values suggest is not meant.
-        options: Of the one source; an unknown one is refused by an error that names those there are.
+        support: 'binary', 'levels:N' (ordered), 'categories:N' (unordered, as token ids) or 'real', where the one that
+            the values suggest is not meant.
+        labels: Keep so many labels in the training split, as many of each class, drawn by `seed`; its other rows stay,
+            with the label -1. Validation and test keep all theirs.
+        window: Take windows of so many values of the last axis of each observation (or of a sound or a text of any
+            length) as observations, with their row's label and context. In training they are drawn anew whenever they
+            are asked for, from the global torch generator, as many in an epoch as fit side by side; in validation and
+            test they lie side by side.
+        context: What each observation is conditioned on: 'labels'; 'captions' (token ids); or 'grey:L', the grey view
+            of a colour image in L levels ('grey': in as many as it has). `Data.contexts` says which there are.
+        options: Of the one source: `label` and `missing` of a table, `missing` of arrays, `size` and `grey` of images,
+            `length` and `mu_law` of sounds, `tokens`, `vocabulary`, `lower` and `length` of texts, `n` and `noise` of
+            what is generated. An unknown one is refused by an error that names those there are.
 
     Raises:
         InputError: There is no such data set or file, or what it holds is wrong or damaged.
@@ -40,14 +59,23 @@ def load_data(
     store = Store.at(data_root)
     wanted = None if support is None else parse_support(support)
     known = BUILTINS.get(os.fspath(name_or_path).replace("_", "-"))
-    if known is None:
+    if known is not None:
+        data = call(known.load, known.name, options, store=store, seed=seed)
+        if wanted is not None and wanted != data.event.support:
+            event = Event(data.event.shape, wanted)
+            data = data.with_splits({name: split.with_event(event) for name, split in data.splits.items()})
+    else:
         path = _path(name_or_path, store)
-        return call(loader_for(path), str(path), options, path=path, seed=seed, support=wanted)
-    data = call(known.load, known.name, options, store=store, seed=seed)
-    if wanted is None or wanted == data.event.support:
-        return data
-    event, dtype = Event(data.event.shape, wanted), storage_dtype(wanted)
-    return data.with_splits({name: split.with_event(event, dtype) for name, split in data.splits.items()})
+        load = loader_for(path)
+        given = {"path": path, "seed": seed, "support": wanted}
+        if "window" in inspect.signature(load).parameters:  # sequences of any length, that only their loader sees whole
+            given, window = given | {"window": window}, None
+        data = call(load, str(path), options, **given)
+    if labels is not None:
+        data = data.with_labels(labels, seed=seed)
+    if window is not None:
+        data = data.windowed(window)
+    return data if context is None else data.conditioned_on(context)
 
 
 def list_data(data_root: str | os.PathLike[str] | None = None) -> list[DataInfo]:

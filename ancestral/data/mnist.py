@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ancestral.data.assembly import Rows, assemble
 from ancestral.data.catalogue import builtin
-from ancestral.data.dataset import Data, Split
+from ancestral.data.dataset import Data
 from ancestral.data.files import SourceFile, Store
 from ancestral.data.idx import read_images
+from ancestral.data.split import Split
 from ancestral.interface import Binary, InputError, Levels, Real
 
 _SHAPE = (1, 28, 28)

@@ -7,8 +7,9 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ancestral.data.catalogue import builtin
-from ancestral.data.dataset import Data, Split
+from ancestral.data.dataset import Data
 from ancestral.data.files import Store
+from ancestral.data.split import Split
 from ancestral.interface import Event, InputError, Levels
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring")

@@ -8,14 +8,15 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
+from ancestral.data.moments import fit_float32
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real, Support
 
 # Above this, integers are amounts or identifiers rather than levels of one quantity.
 _MOST_LEVELS = 2**16
 
 
 def as_tensor(array: np.ndarray, source: str) -> Tensor:
-    """The tensor of a numeric array: bool, uint8, int64 or float32."""
+    """The tensor of a numeric array: bool, uint8, int64, float32, or float64 as it came."""
     kind = array.dtype.kind
     if kind == "b":
         return torch.from_numpy(np.array(array))
@@ -24,11 +25,11 @@ def as_tensor(array: np.ndarray, source: str) -> Tensor:
             raise InputError(f"{source} holds integers beyond 64 bits with a sign; scale them or store them as floats")
         return torch.from_numpy(np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.int64))
     if kind == "f":
-        with np.errstate(over="ignore"):
-            single = np.array(array, dtype=np.float32)
-        if np.isinf(single).any() and not np.isinf(array).any():
+        values = np.array(array, dtype=np.float64 if array.dtype.itemsize > 4 else np.float32)
+        largest = np.nanmax(np.abs(values), initial=0)
+        if np.finfo(np.float32).max < largest < np.inf:
             raise InputError(f"{source} holds values beyond the range of float32 (3e38); scale them")
-        return torch.from_numpy(single)
+        return torch.from_numpy(values)
     raise InputError(
         f"{source} holds values of type {array.dtype}; expected numbers or booleans: convert them, for text to classes"
     )
@@ -55,20 +56,26 @@ def infer_support(parts: Sequence[Num[Tensor, "..."] | Tensor], source: str) -> 
 
 
 def parse_support(text: str) -> Support:
-    """The support that 'binary', 'levels:N' or 'real' names."""
-    match = re.fullmatch(r"(binary|real|levels:(\d+))", text.strip().lower())
+    """The support that 'binary', 'levels:N', 'categories:N' or 'real' names."""
+    match = re.fullmatch(r"binary|real|(levels|categories):(\d+)", text.strip().lower())
     if match is None:
-        raise InputError(f"support must be binary, levels:N (as levels:256) or real, got {text!r}")
-    if match[2]:
-        return Levels(int(match[2]))
-    return Binary() if match[1] == "binary" else Real()
+        raise InputError(f"support must be binary, levels:N (as levels:256), categories:N or real, got {text!r}")
+    if match[1]:
+        return Levels(int(match[2])) if match[1] == "levels" else Categories(int(match[2]))
+    return Binary() if match[0] == "binary" else Real()
 
 
-def storage_dtype(support: Support) -> torch.dtype:
-    """The smallest dtype that stores every value of `support`: uint8, int64 beyond 256 levels, float32 for `Real`."""
-    if isinstance(support, Levels):
-        return torch.uint8 if support.levels <= 256 else torch.int64
-    return torch.uint8 if isinstance(support, Binary) else torch.float32
+def storage_dtype(support: Support, parts: Sequence[Tensor]) -> torch.dtype:
+    """The smallest dtype that stores every value of `support`: uint8, or int64 beyond 256 values.
+
+    For `Real` it is float32, and float64 where float32 could not tell the values in `parts` apart.
+    """
+    match support:
+        case Levels(count) | Categories(count) if count > 256:
+            return torch.int64
+        case Real():
+            return torch.float32 if fit_float32(parts) else torch.float64
+    return torch.uint8
 
 
 def check_values(event: Event, x: Tensor, name: str, *, missing: bool = False) -> None:

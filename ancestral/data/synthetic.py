@@ -13,8 +13,9 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from ancestral.data.catalogue import builtin
-from ancestral.data.dataset import Data, Split
+from ancestral.data.dataset import Data
 from ancestral.data.files import Store
+from ancestral.data.split import Split
 from ancestral.interface import Event, InputError, Real
 
 _LOG_2PI = math.log(2 * math.pi)

@@ -100,13 +100,17 @@ BAD: list[tuple[str, bytes, str]] = [
     ("a.zip", zipped(a__png=PICTURE)[:-30], "is no zip archive"),
     ("a.zip", zipped(a__png=PICTURE).replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\xe2"), "version 22.6"),
     ("a.zip", zipped(), "is empty"),
-    ("a.zip", zipped(a__txt=b"hello"), "neither images nor WAV files; the first of 1 files is a.txt"),
+    ("a.zip", zipped(a__md=b"hello"), "no images, WAV files or texts; the first of 1 files is a.md"),
     ("a.zip", broken_in_the_middle(zipped(a__png=bytes(range(256)) * 9)), "a.png in .* cannot be read"),
     ("a.zip", zipped(a__png=PICTURE, b__png=b""), r"b.png in .* \(0 bytes\) is no image"),
     ("a.zip", zipped(a__png=PICTURE, b__png=PICTURE[:300]), r"b.png in .* \(300 bytes\) is no image, or a damaged"),
     ("a.zip", zipped(a__png=broken_in_the_middle(PICTURE)), "a.png in .* is no image, or a damaged one"),
     ("a.zip", zipped(a__png=PICTURE, b__png=png(pixels(40, 40))), "b.png in .* is 40x40 L, but a.png is 40x40 RGB"),
     ("a.zip", zipped(a__wav=b"RIFF"), "a.wav in .* is no WAV file"),
+    ("a.txt", b"caf\xe9 au lait\n" * 9, "is no text in UTF-8"),
+    ("a.txt", b"", "holds no text"),
+    ("a.txt", b"one\ntwo\n", "at least 3"),
+    ("a.txt.gz", gzip.compress(b"a line\n" * 99)[:-9], "damaged or incomplete"),
     ("a.docx", b"what is this", "of no known kind"),
 ]  # fmt: skip
 
@@ -157,8 +161,8 @@ def test_the_wrong_label_column_suggests_the_right_one(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,kind\n" + "1.5,x\n" * 20)
     with pytest.raises(InputError, match="no column 'kinds' .did you mean 'kind'.*it has a, kind"):
         load_data(tmp_path / "a.csv", label="kinds")
-    with pytest.raises(InputError, match="no option 'labels' .did you mean 'label'"):
-        load_data(tmp_path / "a.csv", labels="kind")
+    with pytest.raises(InputError, match="no option 'lable' .did you mean 'label'"):
+        load_data(tmp_path / "a.csv", lable="kind")
 
 
 @pytest.mark.parametrize(

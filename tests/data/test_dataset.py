@@ -42,17 +42,6 @@ def test_a_drawn_split_is_new_at_each_look_and_obeys_the_global_seed() -> None:
     assert torch.equal(first, drawn.__getitems__([0, 1, 2]).x)
 
 
-def test_labels_become_the_context() -> None:
-    data = load_data("digits")
-    conditioned = data.with_labels_as_context()
-    assert conditioned.context_event == Event((), Categories(10))
-    for part, rows in conditioned.splits.items():
-        assert torch.equal(rows.context, rows.y), part
-        conditioned.context_event.check(rows.__getitems__(range(5)).context)
-    assert data.context_event is None
-    assert data.train.context is None
-
-
 def test_taking_rows_keeps_all_that_is_known_of_them() -> None:
     whole = load_data("shapes", n=50).train
     part = whole.take([3, 1])
@@ -72,8 +61,8 @@ def test_taking_rows_keeps_all_that_is_known_of_them() -> None:
         (lambda: Data("d", GREY, *[split(y=torch.arange(6))] * 3, ("a", "b")), "label 5 at row 5, but"),
         (lambda: Data("d", Event((4,), Real()), *[split()] * 3), "the train split of d is of"),
         (lambda: load_data("dna-like-nothing"), "there is no data set"),
-        (lambda: Data("d", GREY, *[split()] * 3).with_labels_as_context(), "no labels"),
-        (lambda: load_data("digits").with_captions_as_context(), "no captions"),
+        (lambda: Data("d", GREY, *[split()] * 3).text(torch.arange(3)), "no vocabulary"),
+        (lambda: Split(torch.tensor([[0, 4]]), Event((2,), Categories(4))), "found 4 at index"),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_together_is_refused(make: object, message: str) -> None:

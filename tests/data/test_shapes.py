@@ -7,7 +7,7 @@ import torch
 
 from ancestral.data import Data, load_data
 from ancestral.data.shapes import COLOURS, SHAPES, captions, render
-from ancestral.interface import Categories, Event, Levels
+from ancestral.interface import Event, Levels
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +67,12 @@ def test_a_turn_by_the_period_gives_the_same_picture() -> None:
 
 def test_captions_say_what_is_there(data: Data) -> None:
     said = factors(shape=1, colour=0, size=5.0, x=11.0, y=12.0, rotation=0.5)
-    assert data.caption(captions(said)[0]) == "a small red square at the top left, rotated"
+    assert data.text(captions(said)[0]) == "a small red square at the top left, rotated"
     said = factors(shape=4, colour=2, size=9.5, x=21.5, y=16.0)
-    assert data.caption(captions(said)[0]) == "a large blue ring at the middle right"
-    words = [data.caption(tokens).split() for tokens in data.train.captions]
+    assert data.text(captions(said)[0]) == "a large blue ring at the middle right"
+    words = [data.text(tokens).split() for tokens in data.train.captions]
     assert all(SHAPES[y] == text[3] for y, text in zip(data.train.y, words))
     assert not any("rotated" in text for y, text in zip(data.train.y, words) if SHAPES[y] in ("circle", "ring"))
-    conditioned = data.with_captions_as_context()
-    assert conditioned.context_event == Event((10,), Categories(len(data.vocabulary)))
 
 
 def test_the_set_is_made_by_its_seed(data: Data) -> None:

@@ -1,0 +1,27 @@
+"""The grey view of colour images."""
+
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from ancestral.interface import Event, InputError, Levels
+
+# Of red, green and blue, in thousandths: the luma of ITU-R BT.601, section 2.5.1.
+_LUMA = (299, 587, 114)
+
+
+def grey_view(x: Num[Tensor, "n 3 height width"], event: Event, levels: int) -> tuple[Tensor, Event]:
+    """The luma of each pixel, rounded to a level of the image, in `levels` steps of equal width; and its event.
+
+    With 16 levels it is the grey view of Kolesnikov & Lampert (2017, "PixelCNN models with auxiliary variables").
+    """
+    assert isinstance(event.support, Levels)
+    have = event.support.levels
+    if not 2 <= levels <= have:
+        raise InputError(f"a grey view of images of {have} levels has 2 to {have} levels, got {levels}")
+    weights = torch.tensor(_LUMA, dtype=torch.int64).view(3, 1, 1)
+    dtype = torch.uint8 if levels <= 256 else torch.int64
+    parts = [
+        (((part * weights).sum(1, keepdim=True) + 500) // 1000 * levels // have).to(dtype) for part in x.split(2048)
+    ]
+    return torch.cat(parts), Event((1, *event.shape[1:]), Levels(levels))

@@ -1,0 +1,79 @@
+"""What observations are conditioned on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from data_files import write_image_folder
+
+from ancestral.data import Data, Split, load_data
+from ancestral.interface import Categories, Event, InputError, Levels
+
+COLOURS = Event((3, 2, 2), Levels(256))
+
+
+def test_labels() -> None:
+    data = load_data("digits", context="labels")
+    assert data.context_event == Event((), Categories(10))
+    for part, rows in data.splits.items():
+        assert torch.equal(rows.context, rows.y), part
+        data.context_event.check(rows.__getitems__(range(5)).context)
+    plain = load_data("digits")
+    assert (plain.context_event, plain.train.context) == (None, None)
+    assert torch.equal(plain.train.x, data.train.x)
+
+
+def test_captions() -> None:
+    data = load_data("shapes", n=50, context="captions")
+    assert data.context_event == Event((10,), Categories(len(data.vocabulary)))
+    words = data.text(data.test[3].context[0]).split()
+    assert data.classes[int(data.test.y[3])] == words[3]
+
+
+def test_a_grey_view() -> None:
+    """The luma of ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B, in equal steps."""
+    pure = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [9, 9, 9], [0, 0, 0]])
+    split = Split(pure.to(torch.uint8)[:, :, None, None].expand(6, 3, 2, 2), COLOURS)
+    data = Data("colours", COLOURS, split, split, split)
+    grey, coarse = data.conditioned_on("grey"), data.conditioned_on("grey:16")
+    assert grey.context_event == Event((1, 2, 2), Levels(256))
+    assert coarse.context_event == Event((1, 2, 2), Levels(16))
+    assert grey.test.context[:, 0, 1, 0].tolist() == [76, 150, 29, 255, 9, 0]
+    assert torch.equal(coarse.test.context, grey.test.context // 16)
+    assert data.conditioned_on("grey:2").train.context[:, 0, 0, 0].tolist() == [0, 1, 0, 1, 0, 0]
+
+
+def test_a_grey_view_of_files(tmp_path: Path) -> None:
+    write_image_folder(tmp_path / "set")
+    data = load_data(tmp_path / "set", context="grey:16")
+    assert data.contexts == ("labels", "grey")
+    luma = (data.test.x * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+    assert torch.equal(data.test.context, (luma.round() // 16).to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: load_data("digits", context="grey"), "digits cannot be conditioned on 'grey'; it can be on labels"),
+        (lambda: load_data("digits", context="label"), "cannot be conditioned on 'label'; it can be on labels"),
+        (lambda: load_data("digits", context="labels:3"), "cannot be conditioned on 'labels:3'"),
+        (lambda: load_data("digits", context="labels", labels=100), "train split of digits has rows without a label"),
+        (lambda: load_data("shapes", n=50, context="grey:x"), "it can be on labels, captions, grey:L"),
+        (lambda: load_data("shapes", n=50, context="grey:1"), "has 2 to 256 levels, got 1"),
+        (lambda: load_data("shapes", n=50, context="grey:257"), "has 2 to 256 levels, got 257"),
+        (lambda: load_data("shapes", n=50, context="grey", window=8), "drawn anew each time, so it has no grey view"),
+    ],
+)  # fmt: skip
+def test_contexts_that_are_not_there(make: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_rows_without_labels_can_be_conditioned_on_nothing(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.linspace(0, 1, 60).reshape(20, 3))
+    with pytest.raises(InputError, match=r"rows.npy cannot be conditioned on 'labels'; it can be on nothing"):
+        load_data(tmp_path / "rows.npy", context="labels")
+    np.savez(tmp_path / "some.npz", x=np.linspace(0, 1, 60).reshape(20, 3), y=np.arange(20) % 4 - 1)
+    with pytest.raises(InputError, match="has rows without a label"):
+        load_data(tmp_path / "some.npz", context="labels")
