@@ -101,9 +101,9 @@ def _order(batching: Batching, source: Source, batch_size: int) -> _Order:
             return _Mixed((labelled, unlabelled), (first, rest), _ceil(unlabelled, rest))
         case Unpaired():
             labels = _labels(source, "the two domains, y = 0 and y = 1")
+            if (found := labels.unique().tolist()) != [0, 1]:
+                raise InputError(f"two domains are labelled y = 0 and y = 1, each with rows, found the labels {found}")
             domains = (labels == 0).nonzero()[:, 0], (labels == 1).nonzero()[:, 0]
-            if min(map(len, domains)) == 0:
-                raise InputError("both domains need rows: label them y = 0 and y = 1")
             half = max(1, min(batch_size // 2, *map(len, domains)))
             return _Mixed(domains, (half, half), max(_ceil(domain, half) for domain in domains))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ancestral.data import Data, Split
-from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model
+from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
 
@@ -98,6 +98,11 @@ class DatasetSource(Source):
 def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source | None]:
     """The training and the validation rows, checked against what `model` expects."""
     if isinstance(data, Data):
+        if isinstance(model.batching, Unpaired) and data.domains is None:
+            raise InputError(
+                f"this {type(model).__name__} learns from two domains, which {data.name} does not have; put them in"
+                " folders trainA, trainB, testA and testB, or give Data its domains"
+            )
         _check_context_event(data, model)
         return _source(data.train, model), _source(data.valid, model)
     return _source(data, model), None
@@ -194,7 +199,7 @@ def _check_context(context: Tensor | None, model: Model) -> None:
     if context is None:
         raise InputError(
             f"this {name} is conditional but the data have no context;"
-            " data.with_labels_as_context() conditions on the labels"
+            " load_data(..., context=...) or data.conditioned_on(...) gives them one"
         )
     model.context_event.check(context, "the context of the data")
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from training_toys import PLANE, Duel, Gaussian, Noisy, points
 
 from ancestral.data import Data, Split
-from ancestral.interface import Binary, Classifier, Event, InputError, Levels
+from ancestral.interface import Binary, Classifier, Event, InputError, Levels, Unpaired
 from ancestral.training import Cosine, Step, fit
 
 
@@ -97,12 +97,20 @@ def test_foreign_data_sets() -> None:
 
 
 def test_contexts() -> None:
-    conditioned = _data(classes=("a", "b")).with_labels_as_context()
+    conditioned = _data(classes=("a", "b")).conditioned_on("labels")
     refused("the data have a context but this Gaussian is unconditional", data=conditioned)
     model = Gaussian()
     model.context_event = Event((), Levels(3))
     refused("context is .* but this Gaussian is conditioned on", model=model, data=conditioned)
     refused("is conditional but the data have no context", model=model, data=_data())
+
+
+def test_two_domains() -> None:
+    model = Gaussian()
+    model.batching = Unpaired()
+    refused("learns from two domains, which points does not have; put them in folders", model=model, data=_data())
+    classes = Split(points(9), PLANE, torch.arange(9) % 3)
+    refused(r"labelled y = 0 and y = 1, each with rows, found the labels \[0, 1, 2\]", model=model, data=classes)
 
 
 def test_run_folders(tmp_path: Path) -> None:

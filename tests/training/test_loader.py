@@ -84,5 +84,6 @@ def test_two_domains_side_by_side() -> None:
     assert len(batches) == 5
     assert all(batch.y is not None and batch.y.tolist() == [0] * 4 + [1] * 4 for batch in batches)
     assert torch.cat([batch.x[:4, 0] for batch in batches]).sort().values.tolist() == list(range(20))
-    with pytest.raises(InputError, match="both domains need rows"):
-        Loader(rows(9, torch.zeros(9, dtype=torch.int64)), Unpaired(), 8, seed=0)
+    for labels in ([0] * 9, [1] * 9, [0, 1, 2] * 3, [0, 1, -1] * 3):
+        with pytest.raises(InputError, match="two domains are labelled y = 0 and y = 1, each with rows, found"):
+            Loader(rows(9, torch.tensor(labels)), Unpaired(), 8, seed=0)
