@@ -19,7 +19,7 @@ def grey_view(x: Num[Tensor, "n 3 height width"], event: Event, levels: int) -> 
     have = event.support.levels
     if not 2 <= levels <= have:
         raise InputError(f"a grey view of images of {have} levels has 2 to {have} levels, got {levels}")
-    weights = torch.tensor(_LUMA, dtype=torch.int64).view(3, 1, 1)
+    weights = torch.tensor(_LUMA, dtype=torch.int32).view(3, 1, 1)
     dtype = torch.uint8 if levels <= 256 else torch.int64
     parts = [
         (((part * weights).sum(1, keepdim=True) + 500) // 1000 * levels // have).to(dtype) for part in x.split(2048)

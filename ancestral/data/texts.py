@@ -85,9 +85,7 @@ def _by_lines(
     rows = {part: Rows(x[places.x], places.y) for part, places in full.items()}
     support, separator = Categories(len(known)), _separator(tokens)
     note = "" if len(parts) == len(SPLITS) else f"lines split by seed {seed}"
-    return assemble(
-        name, rows, seed=seed, support=support, vocabulary=known, separator=separator, note=note, **names
-    )  # fmt: skip
+    return assemble(name, rows, seed=seed, support=support, vocabulary=known, separator=separator, note=note, **names)
 
 
 def _in_windows(
@@ -105,7 +103,7 @@ def _in_windows(
     separator = _separator(tokens)
     return assemble_windows(
         name, parts, window=window, support=support, vocabulary=known, separator=separator, note=note
-    )  # fmt: skip
+    )
 
 
 def _contiguous(parts: Mapping[str, Sequence[str]], name: str) -> dict[str, Sequence[str]]:
