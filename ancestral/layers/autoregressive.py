@@ -98,9 +98,7 @@ class AutoregressiveModel(Autoregressive):
         naively: bool = False,
     ) -> Tensor:
         orders, size = self.orders.to(self.device), self.event.size
-        chosen = torch.zeros(n, dtype=torch.int64, device=self.device)
-        if len(orders) > 1:
-            chosen = torch.randint(len(orders), (n,), device=self.device)
+        chosen = self._chosen_orders(n)
         u = torch.rand(n, size, dtype=self.dtype, device=self.device)
         x = _values(self, n).flatten(1)
         for order in chosen.unique().tolist():
@@ -115,6 +113,12 @@ class AutoregressiveModel(Autoregressive):
             with threads(1 if stepwise.work < _WORTH_THREADS else torch.get_num_threads()):
                 x[places] = self._walk(stepwise, u[places], x.dtype, temperature, fixed)
         return x.unflatten(1, self.event.shape)
+
+    def _chosen_orders(self, n: int) -> Int64[Tensor, " n"]:
+        """The order in which each of `n` observations is drawn: any with the same probability."""
+        if len(self.orders) == 1:
+            return torch.zeros(n, dtype=torch.int64, device=self.device)
+        return torch.randint(len(self.orders), (n,), device=self.device)
 
     def _walk(
         self,
