@@ -99,7 +99,10 @@ def likelihood_averages_probabilities(subject: Subject) -> None:
 def cached_draws_are_the_naive_ones(subject: Subject) -> None:
     model = subject.precise
     assert isinstance(model, Autoregressive)
-    n = subject.rows(16, budget=2.0**33 / subject.event.size)
+    evaluations = 3 * subject.event.size  # of the whole network, for each row
+    n = subject.rows(16, least=2, budget=2.0**33 / evaluations)
+    if n * evaluations * subject.cost > 2.0**36:
+        raise Skipped(f"{subject.event.size} evaluations of {subject.cost:.0e} operations for a row are too many")
     context, seed = subject.contexts(n, torch.float64), subject.generator().initial_seed()
 
     def same() -> torch.Generator:
@@ -113,11 +116,11 @@ def cached_draws_are_the_naive_ones(subject: Subject) -> None:
         _require_same(subject, cached, naive, f"sample at temperature {temperature}")
     given = model._to_core(subject.observations(n, torch.float64))
     known, context = _known(subject, n), None if context is None else model._cast_context(context)
-    drawn = []
-    for naively in (False, True):
-        with model._public(same()):
-            drawn.append(model._draw(n, context, given=given, known=known, naively=naively))
-    _require_same(subject, *drawn, "complete")
+    with model._public(same()):
+        cached = model._draw(n, context, given=given, known=known)
+    with model._public(same()):
+        naive = model._draw(n, context, given=given, known=known, naively=True)
+    _require_same(subject, cached, naive, "complete")
 
 
 def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
@@ -161,7 +164,7 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
     """What is drawn less what its conditional expects has no correlation with anything that came before it."""
     model = subject.precise
     assert isinstance(model, AutoregressiveModel)
-    n = subject.rows(4096, budget=2.0**34)
+    n = subject.rows(min(4096, 2**18 // subject.event.size), budget=2.0**34)
     if n < 64:
         raise Skipped(f"{subject.cost:.0e} operations for a row are too many for a statistical test")
     context = subject.contexts(n, torch.float64)
@@ -176,8 +179,9 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
             require(
                 z <= Z_LIMIT,
                 f"what {name} draws differs from the conditionals of order {order}, from"
-                f" {_where(subject.event, int(model.orders[order, step]))} on, by {z:.1f} standard errors: another temperature, orders that are not drawn alike, a"
-                " value written to a wrong place, or a past other than that of the density",
+                f" {_where(subject.event, int(model.orders[order, step]))} on, by {z:.1f} standard errors: another"
+                " temperature, orders that are not drawn alike, a value written to a wrong place, or a past other than"
+                " that of the density",
             )
 
 
@@ -199,8 +203,8 @@ def cold_draws_are_the_likeliest(subject: Subject) -> None:
     lacks = (found.amax(3) - own).amax(0).amin(0)
     require(
         float(lacks.max()) < 1e-3,
-        f"at a temperature of 1e-6 every value must be the likeliest of its conditional; one is {float(lacks.max()):.3f}"
-        " nats below it: the temperature is not, or not rightly, used",
+        "at a temperature of 1e-6 every value must be the likeliest of its conditional; one is"
+        f" {float(lacks.max()):.3f} nats below it: the temperature is not, or not rightly, used",
     )
 
 
@@ -273,7 +277,9 @@ def _require_same(subject: Subject, cached: Tensor, naive: Tensor, what: str) ->
     where = "" if len(first) == 0 else _where(subject.event, int(first))
     if len(model.orders) == 1 and len(first):
         path = model.orders[0]
-        where = f"{_where(subject.event, int(path[wrong[:, path].any(0).nonzero()[0]]))}, the first that is generated so"
+        where = (
+            f"{_where(subject.event, int(path[wrong[:, path].any(0).nonzero()[0]]))}, the first that is generated so"
+        )
     require(
         not bool(wrong.any()),
         f"{what} from cached features is not what the whole network gives for the same uniform numbers, at {where}: a"
@@ -323,7 +329,9 @@ PROPERTIES = (
     Property("each conditional is normalised", _discrete, conditionals_are_normalised),
     Property("orders average probabilities", needs(Autoregressive), likelihood_averages_probabilities),
     Property("cached draws are the naive ones", needs(Autoregressive), cached_draws_are_the_naive_ones),
-    Property("cached parameters are those of one pass", needs(AutoregressiveModel), cached_parameters_are_those_of_one_pass),
+    Property(
+        "cached parameters are those of one pass", needs(AutoregressiveModel), cached_parameters_are_those_of_one_pass
+    ),
     Property("draws follow their conditionals", needs(AutoregressiveModel), draws_follow_their_conditionals),
     Property("cold draws are the likeliest values", _discrete, cold_draws_are_the_likeliest),
     Property("a completion keeps what is known", needs(Completer), completions_keep_what_is_known),

@@ -17,10 +17,11 @@ from ancestral.layers.masked import MaskedLinear
 
 
 class MaskedNetwork(nn.Module):
-    """(batch, dimensions * width) -> (batch, size, dimensions): `size` numbers for each dimension, from those before it.
+    """(batch, dimensions * width) -> (batch, size, dimensions): `size` numbers for each dimension from those before it.
 
-    A dimension enters as `width` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters
-    the first hidden layer and the outputs through linear maps without masks.
+    A dimension enters as `width` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a
+    list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters the first
+    hidden layer and the outputs through linear maps without masks.
     """
 
     positions: Tensor

@@ -1,4 +1,4 @@
-"""The one mechanism: any conditionals, in any orders, on any support, are sampled and completed as their density says."""
+"""The one mechanism: conditionals in any orders, on any support, are sampled and completed as their density says."""
 
 import doctest
 import itertools

@@ -7,7 +7,7 @@ same height and width through 1x1 convolutions of its features (equation 5).
 
 Faithful: the stacks, the 7x7 first layer, the residual connection of the horizontal stack alone, colours in the order
 of their channels by groups of feature maps, the softmax over all levels. The weights of the tanh half of each gate are
-scaled by -1/2 (see `ancestral.layers.gated`). Sampling is exact and computes each feature once
+the paper's times -2 (see `ancestral.layers.gated`). Sampling is exact and computes each feature once
 (`ancestral.layers.gated_sampler`).
 """
 

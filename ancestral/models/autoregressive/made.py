@@ -10,11 +10,11 @@ Left to us by the paper: levels enter as one number each on [-1, 1], categories 
 softmax over all values; a context enters the first hidden layer and the outputs through linear maps without masks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.distributions import Bernoulli, Categorical, Observation
@@ -78,11 +78,15 @@ class MADE(AutoregressiveModel):
             context=self.context.size,
             seed=seed,
         )
-        # How many training steps were made: the place in the list of masks, kept across an interruption.
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        # How many training steps were made: the place in the list of masks.
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_load_state_dict_pre_hook(_without_updates)
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        return {"updates": self.updates}
 
     def _loss(self, batch: Batch) -> Losses:
         mask = int(self.updates) % self.network.masks
@@ -130,3 +134,8 @@ class MADE(AutoregressiveModel):
         yield cls(Event((1, 2, 3), Binary()), hidden=[12, 12], masks=3, order="random", direct=True)
         yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], order="random")
         yield cls(Event((3,), Categories(4)), hidden=[24], masks=2, order="random", direct=True)
+
+
+def _without_updates(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Folders of the first versions hold the place in the list of masks among the weights."""
+    state.pop(f"{prefix}updates", None)

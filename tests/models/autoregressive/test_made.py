@@ -87,6 +87,16 @@ def test_training_cycles_through_the_masks_and_scoring_does_not() -> None:
     assert int(model.updates) == 6
 
 
+def test_the_place_in_the_list_of_masks_is_no_part_of_the_model() -> None:
+    model, other = build(EVENTS[0]), MADE(EVENTS[0], hidden=[25, 20], masks=3, order="random", direct=True).double()
+    assert set(model.training_state()) == {"updates"}
+    state = model.state_dict()
+    assert "updates" not in state
+    other.load_state_dict(state | {"updates": torch.tensor(7)})  # as folders of the first versions hold it
+    x = everything(EVENTS[0])
+    assert torch.equal(other.eval().log_prob(x), model.log_prob(x))
+
+
 def test_initial_model_is_near_uniform() -> None:
     event = Event((1, 8, 8), Levels(17))
     x = torch.randint(17, (10, *event.shape))
