@@ -8,6 +8,7 @@ times the bare network's. The floor of sampling is its useful operations at the 
 import argparse
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from ancestral.interface import Batch, Binary, Event
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from benchmarks.bare_gated_pixelcnn import BareGatedPixelCNN, nats
+from benchmarks.plain_gates import sigmoid_gate, tanh_gate
 from benchmarks.timing import gemm_rate, interleave, machine
 
 BATCH = 16
@@ -36,7 +38,10 @@ def main() -> None:
         naive = time.perf_counter() - start
         print(f"  naive sampling {naive:.1f} s: {naive / seconds:.0f} times the cached (at least 100)")
     training(small, bare, rate, 3 * arguments.repetitions)
-    sampling(*pair(channels=128, blocks=10), rate, arguments.repetitions, "at most 3, aim 1.5")
+    gates(small, 3 * arguments.repetitions)
+    large, bare = pair(channels=128, blocks=10)
+    sampling(large, bare, rate, arguments.repetitions, "at most 3, aim 1.5")
+    gates(large, arguments.repetitions)
 
 
 def sampling(model: GatedPixelCNN, bare: BareGatedPixelCNN, rate: float, repetitions: int, goal: str) -> float:
@@ -71,6 +76,24 @@ def training(model: GatedPixelCNN, bare: BareGatedPixelCNN, rate: float, repetit
         f" {seconds['ours'] / seconds['bare']:.2f} times (at most 1.1);"
         f" floor {floor * 1e3:.1f} ms, {seconds['ours'] / floor:.1f} times it"
     )
+
+
+def gates(model: GatedPixelCNN, repetitions: int) -> None:
+    """Prints what a training step costs with gates whose weights are not scaled, against ours."""
+    x = images()
+    step = training_step(model, lambda: model.phases()[0].loss(Batch(x)).total)
+
+    def using(gate: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], None]:
+        def run() -> None:
+            with patch("ancestral.layers.gated.gate", gate):
+                step()
+
+        return run
+
+    others = {"tanh and sigmoid": using(tanh_gate), "sigmoids alone": using(sigmoid_gate)}
+    seconds = interleave({"ours": step, **others}, repetitions)
+    found = ", ".join(f"{seconds[name] / seconds['ours']:.3f} ({name})" for name in others)
+    print(f"  training step with a gate of unscaled weights over ours: {found} times")
 
 
 def images() -> torch.Tensor:

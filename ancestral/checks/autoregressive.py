@@ -1,16 +1,22 @@
-"""What an autoregressive model promises: conditionals that see earlier dimensions only, each normalised."""
+"""What an autoregressive model promises: conditionals that see earlier dimensions only, each normalised, and draws that
+follow them, whether or not they come from cached features."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ancestral.checks.report import Property, needs, require
+from ancestral.checks.report import Property, Skipped, needs, require
+from ancestral.checks.statistics import Z_LIMIT
 from ancestral.checks.subject import Subject, number_of_values
-from ancestral.interface import Autoregressive, Event
+from ancestral.interface import Autoregressive, Completer, Event
+from ancestral.layers.autoregressive import AutoregressiveModel
 
 #: Rows that go through the model for one of these properties, and operations for them, at most.
 MOST_ROWS, BUDGET = 8192, 2.0**35
+#: Terms of about the same size of which a sum must consist to be tested as normal.
+EFFECTIVE = 256
 
 
 def orders_are_permutations(subject: Subject) -> None:
@@ -90,6 +96,197 @@ def likelihood_averages_probabilities(subject: Subject) -> None:
     )
 
 
+def cached_draws_are_the_naive_ones(subject: Subject) -> None:
+    model = subject.precise
+    assert isinstance(model, Autoregressive)
+    evaluations = 3 * subject.event.size  # of the whole network, for each row
+    n = subject.rows(16, least=2, budget=2.0**33 / evaluations)
+    if n * evaluations * subject.cost > 2.0**36:
+        raise Skipped(f"{subject.event.size} evaluations of {subject.cost:.0e} operations for a row are too many")
+    context, seed = subject.contexts(n, torch.float64), subject.generator().initial_seed()
+
+    def same() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    for temperature in (1.0, 0.6):
+        cached, naive = (
+            model.sample(n, context=context, generator=same(), temperature=temperature, naively=naively)
+            for naively in (False, True)
+        )
+        _require_same(subject, cached, naive, f"sample at temperature {temperature}")
+    given = model._to_core(subject.observations(n, torch.float64))
+    known, context = _known(subject, n), None if context is None else model._cast_context(context)
+    with model._public(same()):
+        cached = model._draw(n, context, given=given, known=known)
+    with model._public(same()):
+        naive = model._draw(n, context, given=given, known=known, naively=True)
+    _require_same(subject, cached, naive, "complete")
+
+
+def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
+    model, n = subject.model, subject.rows(8)
+    assert isinstance(model, AutoregressiveModel)
+    context = subject.contexts(n)
+    x = model._to_core(model.sample(n, context=context, generator=subject.generator()))
+    context = None if context is None else model._cast_context(context)
+    for order, path in enumerate(model.orders.tolist()):
+        expected = model._conditionals(x, context, order).flatten(2)
+        steps = model._stepwise(n, context, order)
+        for step, dimension in enumerate(path):
+            found = steps.parameters(step)
+            # Sums of other lengths and in another order round differently.
+            require(
+                torch.allclose(found, expected[:, :, dimension], rtol=1e-4, atol=1e-4),
+                f"step {step} of order {order}, {_where(subject.event, dimension)}: the cached parameters are"
+                f" {_show(found)}, those of one pass over the same values {_show(expected[:, :, dimension])}: rounding"
+                " that grows from step to step, or a feature that is cached wrongly",
+            )
+            steps.write(step, x.flatten(1)[:, dimension])
+
+
+def completions_keep_what_is_known(subject: Subject) -> None:
+    model, n = subject.precise, subject.rows(4096)
+    assert isinstance(model, Completer)
+    context, known = subject.contexts(n, torch.float64), _known(subject, n)
+    filled, seed = [], subject.generator().initial_seed()
+    for _ in range(2):
+        x, same = subject.observations(n, torch.float64), torch.Generator().manual_seed(seed)
+        filled.append(model.complete(x.where(known, math.nan), known, context=context, generator=same))
+        model.event.check(filled[-1], "a completion")
+        require(torch.equal(filled[-1][known].double(), x[known]), "a completion changes what is known")
+    require(
+        subject.event.size == 1 or bool((filled[0] != filled[1])[~known].any()),
+        "a completion is the same whatever is known: it is drawn without regard to what is given",
+    )
+
+
+def draws_follow_their_conditionals(subject: Subject) -> None:
+    """What is drawn less what its conditional expects has no correlation with anything that came before it."""
+    model = subject.precise
+    assert isinstance(model, AutoregressiveModel)
+    n = subject.rows(min(4096, 2**18 // subject.event.size), budget=2.0**34)
+    if n < 64:
+        raise Skipped(f"{subject.cost:.0e} operations for a row are too many for a statistical test")
+    context = subject.contexts(n, torch.float64)
+    given, known = model._to_core(subject.observations(n, torch.float64)), _known(subject, n)
+    x = model._to_core(model.sample(n, context=context, generator=subject.generator()))
+    context = None if context is None else model._cast_context(context)
+    with model._public(subject.generator()):
+        completed = model._draw(n, context, given=given, known=known)
+    for name, values, free in (("sample", x, torch.ones_like(known)), ("complete", completed, ~known)):
+        for order, residuals, spread in _residuals(model, values, free, context):
+            z, step = _largest(subject, residuals, spread, values.flatten(1)[:, model.orders[order]])
+            require(
+                z <= Z_LIMIT,
+                f"what {name} draws differs from the conditionals of order {order}, from"
+                f" {_where(subject.event, int(model.orders[order, step]))} on, by {z:.1f} standard errors: another"
+                " temperature, orders that are not drawn alike, a value written to a wrong place, or a past other than"
+                " that of the density",
+            )
+
+
+def cold_draws_are_the_likeliest(subject: Subject) -> None:
+    model, values, n = subject.precise, number_of_values(subject.event), 2
+    assert isinstance(model, Autoregressive)
+    assert values is not None
+    context = subject.contexts(1, torch.float64)
+    shared = None if context is None else context[0]
+    cold = model.sample(n, context=shared, generator=subject.generator(), temperature=1e-6).flatten(1)
+    tried = _tried(subject, n * values)
+    # Row (k, i, v) is cold sample k with dimension tried[i] set to v.
+    rows = cold[:, None, None].repeat(1, len(tried), values, 1)
+    rows[:, torch.arange(len(tried)), :, tried] = torch.arange(values).to(cold)
+    found = model.conditional_log_probs(rows.reshape(-1, *subject.event.shape), context=shared).flatten(2)
+    found = found.unflatten(1, (n, len(tried), values))[:, :, torch.arange(len(tried)), :, tried]
+    own = found.gather(3, cold[:, tried].T.long()[:, None, :, None].expand(-1, found.shape[1], -1, 1))[..., 0]
+    # Each sample comes from one of the orders.
+    lacks = (found.amax(3) - own).amax(0).amin(0)
+    require(
+        float(lacks.max()) < 1e-3,
+        "at a temperature of 1e-6 every value must be the likeliest of its conditional; one is"
+        f" {float(lacks.max()):.3f} nats below it: the temperature is not, or not rightly, used",
+    )
+
+
+def _residuals(
+    model: AutoregressiveModel, x: Tensor, free: Tensor, context: Tensor | None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """For each order: quantities (kinds, n, size), in that order, of mean 0 given what came before each dimension, and
+    the numbers that they may be multiplied with besides functions of the past.
+
+    Of discrete data the indicator of a value less its probability, of continuous ones the score and Stein's identity.
+    A sample does not tell its order: each is weighted by its posterior probability, which keeps the means at 0.
+    """
+    each = [model._conditionals(x, context, order) for order in range(len(model.orders))]
+    log_probs = torch.stack([model.observation.log_prob(parameters, x) for parameters in each])
+    weights = torch.where(free, log_probs, 0.0).flatten(2).sum(2).softmax(0)
+    for order, parameters in enumerate(each):
+        if model.event.values is None:
+            point = x.clone().requires_grad_()
+            (score,) = torch.autograd.grad(model.observation.log_prob(parameters, point).sum(), point)
+            centred = x - model.observation.mean(parameters)
+            kinds = [score, score * centred + 1]
+            log_other = torch.zeros_like(x)
+        else:
+            other = x.roll(1, 0)  # independent of this row, and a likely value
+            log_other = model.observation.log_prob(parameters, other)
+            difference = (x == other).to(log_other) - log_other.exp()
+            kinds = [difference, difference * (2 * other / (model.event.values - 1) - 1)]
+        path = model.orders[order]
+        residuals = torch.stack(kinds) * free * weights[order].view(-1, *[1] * (x.dim() - 1))
+        yield order, residuals.flatten(2)[:, :, path], log_other.flatten(1)[:, path].clamp(min=-8)
+
+
+def _largest(subject: Subject, residuals: Tensor, other: Tensor, past: Tensor) -> tuple[float, int]:
+    """The largest z-score of residuals (kinds, n, size) times features of the past, of one step or of all together, and
+    the step where it is."""
+    y = past.to(residuals)
+    y = (y - y.mean()) / y.std().clamp(min=1e-6)
+    lags = {1, 2, 3, subject.event.shape[0] * subject.event.shape[-1] if len(subject.event.shape) == 3 else 4}
+    features = [torch.ones_like(y), other - other.mean()]
+    features += [torch.cat([torch.zeros_like(y[:, :lag]), y[:, :-lag]], 1) for lag in lags if lag < y.shape[1]]
+    for _ in range(2):
+        projected = y * torch.randn(y.shape[1]).to(y)
+        features.append(torch.cos(projected.cumsum(1) - projected + torch.rand(()).to(y)))
+    worst = (0.0, 0)
+    for products in (kind * feature for kind in residuals for feature in features):
+        totals, squares = products.sum(0), products.square().sum(0)
+        # Of how many terms it effectively consists: a sum of a few rare ones is not normal.
+        effective = squares.square() / products.pow(4).sum(0).clamp(min=1e-300)
+        z = torch.where(effective > EFFECTIVE, totals.abs() / squares.clamp(min=1e-300).sqrt(), 0.0)
+        worst = max(worst, (float(z.max()), int(z.argmax())))
+        # Terms that follow one another are uncorrelated, unless their weights see what comes later.
+        variance = torch.max(squares.sum(), products.sum(1).square().sum())
+        if float(squares.sum().square() / products.pow(4).sum()) > EFFECTIVE:
+            worst = max(worst, (float(totals.sum().abs() / variance.sqrt()), 0))
+    return worst
+
+
+def _known(subject: Subject, n: int) -> Tensor:
+    """A mask of about half the dimensions of `n` observations."""
+    shape, device = (n, *subject.event.shape), subject.original.device
+    return (torch.rand(shape, generator=subject.generator()) < 0.5).to(device)
+
+
+def _require_same(subject: Subject, cached: Tensor, naive: Tensor, what: str) -> None:
+    model = subject.precise
+    assert isinstance(model, Autoregressive)
+    # The values of a continuous event differ by rounding.
+    wrong = ((cached - naive).abs() > 1e-7 * (1 + naive.abs())).flatten(1)
+    first = wrong.any(0).nonzero()[:1]
+    where = "" if len(first) == 0 else _where(subject.event, int(first))
+    if len(model.orders) == 1 and len(first):
+        path = model.orders[0]
+        where = (
+            f"{_where(subject.event, int(path[wrong[:, path].any(0).nonzero()[0]]))}, the first that is generated so"
+        )
+    require(
+        not bool(wrong.any()),
+        f"{what} from cached features is not what the whole network gives for the same uniform numbers, at {where}: a"
+        " feature written to a wrong place, kept when it should be computed anew, or without the context",
+    )
+
+
 def _tried(subject: Subject, rows: int) -> Tensor:
     """The dimensions to change, at `rows` rows each: all of them, or as many as are affordable, spread evenly."""
     count = min(subject.event.size, max(1, subject.rows(MOST_ROWS, least=16, budget=BUDGET) // rows))
@@ -117,6 +314,10 @@ def _cause(event: Event, wrong: Tensor, tried: Tensor) -> str:
     return "a mask is off by one, or an output is shifted against its input"
 
 
+def _show(parameters: Tensor) -> str:
+    return str([round(float(value), 4) for value in parameters[0, :4]])
+
+
 def _discrete(subject: Subject) -> str | None:
     values = number_of_values(subject.event)
     return needs(Autoregressive)(subject) or ("its data are continuous" if values is None else None)
@@ -127,4 +328,11 @@ PROPERTIES = (
     Property("a conditional sees earlier dimensions alone", needs(Autoregressive), conditionals_see_the_past_alone),
     Property("each conditional is normalised", _discrete, conditionals_are_normalised),
     Property("orders average probabilities", needs(Autoregressive), likelihood_averages_probabilities),
+    Property("cached draws are the naive ones", needs(Autoregressive), cached_draws_are_the_naive_ones),
+    Property(
+        "cached parameters are those of one pass", needs(AutoregressiveModel), cached_parameters_are_those_of_one_pass
+    ),
+    Property("draws follow their conditionals", needs(AutoregressiveModel), draws_follow_their_conditionals),
+    Property("cold draws are the likeliest values", _discrete, cold_draws_are_the_likeliest),
+    Property("a completion keeps what is known", needs(Completer), completions_keep_what_is_known),
 )

@@ -24,5 +24,5 @@ class Bernoulli(Observation):
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters[:, 0].sigmoid()
 
-    def from_uniform(self, parameters: Tensor, u: Tensor) -> Tensor:
-        return (u < self.mean(parameters)).to(u.dtype)
+    def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        return (u < self.mean(parameters / temperature)).to(u.dtype)

@@ -23,7 +23,7 @@ class Categorical(Observation):
         values = torch.arange(self.levels, dtype=parameters.dtype, device=parameters.device)
         return torch.einsum("bk...,k->b...", parameters.softmax(1), values)
 
-    def from_uniform(self, parameters: Tensor, u: Tensor) -> Tensor:
-        cumulative = parameters.softmax(1).cumsum(1)
+    def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        cumulative = (parameters / temperature).softmax(1).cumsum(1)
         # The last entry is 1 up to rounding: dropping it keeps the count below `levels`.
         return (cumulative[:, :-1] <= u.unsqueeze(1)).sum(1).to(u.dtype)

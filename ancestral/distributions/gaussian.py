@@ -20,10 +20,11 @@ class Gaussian(Observation):
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters[:, 0]
 
-    def from_uniform(self, parameters: Tensor, u: Tensor) -> Tensor:
+    def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
         mean, log_variance = self._split(parameters)
         tiny = torch.finfo(u.dtype).tiny
-        return mean + torch.exp(0.5 * log_variance) * torch.special.ndtri(u.clamp(min=tiny))
+        # N(m, s^2)^(1/T) is N(m, T s^2) up to its normaliser.
+        return mean + torch.exp(0.5 * (log_variance + math.log(temperature))) * torch.special.ndtri(u.clamp(min=tiny))
 
     @staticmethod
     def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,9 +36,15 @@ class Observation(ABC):
 
     @abstractmethod
     def from_uniform(
-        self, parameters: Float[Tensor, "batch size *event"], u: Float[Tensor, "batch *event"]
+        self,
+        parameters: Float[Tensor, "batch size *event"],
+        u: Float[Tensor, "batch *event"],
+        temperature: float = 1.0,
     ) -> Float[Tensor, "batch *event"]:
-        """The inverse of the distribution function at u in [0, 1): a sample, where u is uniform."""
+        """The inverse of the distribution function at u in [0, 1): a sample, where u is uniform.
+
+        At another `temperature` T than 1 the distribution is p^(1/T), normalised.
+        """
 
     def sample(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch *event"]:
         """One draw of each dimension, in data space."""

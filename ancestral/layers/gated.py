@@ -6,6 +6,11 @@ vertical stack, all rows above: together every earlier pixel, without a blind sp
 its stack may see; the masks remain for colours, at the centre tap.
 
 A feature map of the vertical stack at row i depends on rows before i: the image enters it shifted down by one row.
+
+The weights of the tanh half of each gate are those of the paper times -2: the gate is tanh(-a/2) sigmoid(b), which one
+pass of sigmoids computes. Against tanh(a) sigmoid(b) with a backward as careful, a training step of 5 blocks of 32
+channels gains 11 % where tanh is computed as such, and 2 % where as 1 - 2 sigmoid(-2a); of 10 blocks of 128 channels 4
+and 1 % (`benchmarks.gated_pixelcnn`).
 """
 
 import math
@@ -43,7 +48,7 @@ class _Gate(torch.autograd.Function):
 
 
 def gate(x: Float[Tensor, "batch channels2 ..."]) -> Float[Tensor, "batch channels ..."]:
-    """tanh(-a/2) * sigmoid(b) for the halves a, b of the channels: equation 2, with the weights of a scaled by -1/2.
+    """tanh(-a/2) * sigmoid(b) for the halves a, b of the channels: equation 2, with the weights of a times -2.
 
     tanh(-a/2) = 1 - 2 sigmoid(a): one pass of sigmoids does both halves.
     """

@@ -1,4 +1,4 @@
-"""The cached features of gated two-stack layers: what `sample_in_raster_order` drives.
+"""The cached features of gated two-stack layers: the conditionals of an image one value at a time.
 
 Every feature is computed once. The vertical stack advances a row at a time, for all columns at once. The horizontal
 stack advances a pixel and a colour at a time: two small matrix products and the gate for each layer, written into
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ancestral.layers.autoregressive import Stepwise, threads
 from ancestral.layers.gated import GatedLayer, gate
 from ancestral.layers.masked import MaskedConv2d, channel_groups
-from ancestral.layers.raster import RasterNetwork
 
 
 class _Step(NamedTuple):
@@ -106,8 +106,8 @@ class _Layer:
         )
 
 
-class GatedRaster(RasterNetwork):
-    """Gated layers and a head of two masked 1x1 convolutions with rectifiers before each, on n images.
+class GatedRaster(Stepwise):
+    """Gated layers and a head of two masked 1x1 convolutions with rectifiers before each, on n images in raster order.
 
     The network sees a value v as v * `scale` - 1; `added` is what the context adds in each layer.
     """
@@ -124,7 +124,7 @@ class GatedRaster(RasterNetwork):
         added: Sequence[tuple[Tensor, Tensor] | None],
     ) -> None:
         colours, _, width = shape
-        self.scale = scale
+        self.scale, self.colours, self.threads = scale, colours, torch.get_num_threads()
         self.layers = [
             _Layer(layer, n, width, colours, shift)
             for layer, shift in zip(layers, added)
@@ -135,35 +135,38 @@ class GatedRaster(RasterNetwork):
         self.work = n * 4 * channels**2
         top = weight.new_empty(n, width, channels)
         slots = [layer.slot for layer in self.layers[1:]] + [lambda column, start, end: top[:, column, start:end]]
-        self.steps = [
-            [[layer.step(column, colour, out) for layer, out in zip(self.layers, slots)] for colour in range(colours)]
-            for column in range(width)
-        ]
+        places = [(column, colour) for column in range(width) for colour in range(colours)]
+        self.steps = [[layer.step(*place, out) for layer, out in zip(self.layers, slots)] for place in places]
         # The first layer's input is the image itself: its row serves the vertical stack of the next row too.
         self.image = self.layers[0].left.unflatten(1, (-1, colours))[:, self.layers[0].layer.reach :]
-        self.places = [[self.image[:, column, colour] for colour in range(colours)] for column in range(width)]
+        self.pixels = [self.image[:, column, colour] for column, colour in places]
         self.offset = weight.new_full((n,), -1.0)
         self.head = _Head(hidden, output, weight.new_empty(n, channels), weight.new_empty(n, head), colours)
 
-    def begin_row(self, row: int) -> None:
+    def parameters(self, step: int) -> Tensor:
+        row, place = divmod(step, len(self.steps))
+        if place == 0:
+            # The products of a whole row are worth all threads, those of a pixel may be not.
+            with threads(self.threads):
+                self._begin(row)
+        for part in self.steps[place]:
+            torch.addmm(part.above, part.taps, part.weight, out=part.gates)
+            part.gates.sigmoid_()
+            torch.addcmul(part.b, part.a, part.b, value=-2, out=part.gated)
+            if part.residual is None:
+                torch.mm(part.upto, part.output_weight, out=part.out)
+            else:
+                torch.addmm(part.residual, part.upto, part.output_weight, out=part.out)
+        return self.head(part.out, place % self.colours)
+
+    def _begin(self, row: int) -> None:
         # At first the image above is the zero padding.
         vertical = self.image
         for layer in self.layers:
             vertical = layer.advance(vertical, row)
 
-    def parameters(self, column: int, colour: int) -> Tensor:
-        for step in self.steps[column][colour]:
-            torch.addmm(step.above, step.taps, step.weight, out=step.gates)
-            step.gates.sigmoid_()
-            torch.addcmul(step.b, step.a, step.b, value=-2, out=step.gated)
-            if step.residual is None:
-                torch.mm(step.upto, step.output_weight, out=step.out)
-            else:
-                torch.addmm(step.residual, step.upto, step.output_weight, out=step.out)
-        return self.head(self.steps[column][colour][-1].out, colour)
-
-    def write(self, column: int, colour: int, values: Tensor) -> None:
-        torch.add(self.offset, values, alpha=self.scale, out=self.places[column][colour])
+    def write(self, step: int, values: Tensor) -> None:
+        torch.add(self.offset, values, alpha=self.scale, out=self.pixels[step % len(self.pixels)])
 
 
 class _Head:

@@ -5,21 +5,23 @@ D - 1 (section 4.2); an input's degree is its place in the order, 1 to D. Masks 
 below a unit's own (equations 8 and 13), and strictly below for the outputs (equation 9).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ancestral.layers.autoregressive import Stepwise
 from ancestral.layers.masked import MaskedLinear
 
 
 class MaskedNetwork(nn.Module):
-    """(batch, dimensions) -> (batch, size, dimensions): `size` numbers for each dimension, from those before it.
+    """(batch, dimensions * width) -> (batch, size, dimensions): `size` numbers for each dimension from those before it.
 
-    There is a list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters
-    the first hidden layer and the outputs through linear maps without masks.
+    A dimension enters as `width` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a
+    list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters the first
+    hidden layer and the outputs through linear maps without masks.
     """
 
     positions: Tensor
@@ -30,6 +32,7 @@ class MaskedNetwork(nn.Module):
         size: int,
         hidden: Sequence[int],
         *,
+        width: int = 1,
         masks: int = 1,
         random_order: bool = False,
         direct: bool = False,
@@ -37,15 +40,15 @@ class MaskedNetwork(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.size, self.masks = size, masks
-        degrees = _degrees(dimensions, hidden, masks, random_order, seed)
-        outputs = degrees[0].repeat(1, size)
-        self.hidden = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise(degrees))
-        self.output = MaskedLinear(degrees[-1], outputs, strict=True)
-        self.direct = MaskedLinear(degrees[0], outputs, strict=True, bias=False) if direct else None
+        self.size, self.width, self.masks = size, width, masks
+        dimension, *units = _degrees(dimensions, hidden, masks, random_order, seed)
+        inputs, outputs = dimension.repeat_interleave(width, dim=1), dimension.repeat(1, size)
+        self.hidden = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise([inputs, *units]))
+        self.output = MaskedLinear(units[-1], outputs, strict=True)
+        self.direct = MaskedLinear(inputs, outputs, strict=True, bias=False) if direct else None
         self.context_hidden = nn.Linear(context, hidden[0], bias=False) if context else None
         self.context_output = nn.Linear(context, size * dimensions, bias=False) if context else None
-        self.register_buffer("positions", degrees[0] - 1, persistent=False)
+        self.register_buffer("positions", dimension - 1, persistent=False)
 
     @property
     def orders(self) -> Int64[Tensor, "masks dimensions"]:
@@ -58,7 +61,7 @@ class MaskedNetwork(nn.Module):
         return [layer for layer in self.hidden if isinstance(layer, MaskedLinear)]
 
     def forward(
-        self, x: Float[Tensor, "batch dimensions"], mask: int = 0, context: Float[Tensor, "batch _"] | None = None
+        self, x: Float[Tensor, "batch inputs"], mask: int = 0, context: Float[Tensor, "batch _"] | None = None
     ) -> Float[Tensor, "batch size dimensions"]:
         h = x
         for i, layer in enumerate(self.layers):
@@ -74,18 +77,29 @@ class MaskedNetwork(nn.Module):
         return out.unflatten(1, (self.size, -1))
 
 
-class StepwiseMaskedNetwork:
+class StepwiseMaskedNetwork(Stepwise):
     """The network under one mask, one dimension at a time for n rows, each unit computed once.
 
     With the units of each layer sorted by degree, what a degree may see is a prefix of the layer below: a unit is
     computed as soon as the dimensions that it sees are written, and all steps together cost about one forward pass.
+    `encode` lays the values of dimensions, (n, dimensions), out as the network's inputs, (n, dimensions * width).
     """
 
-    def __init__(self, network: MaskedNetwork, n: int, mask: int = 0, context: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        network: MaskedNetwork,
+        n: int,
+        mask: int = 0,
+        context: Tensor | None = None,
+        *,
+        encode: Callable[[Tensor], Tensor],
+    ) -> None:
         order, layers = network.orders[mask], network.layers
-        sorting = [order, *(layer.outputs[mask].argsort(stable=True) for layer in layers)]
+        self.encode, self.width = encode, network.width
+        columns = (order[:, None] * network.width + torch.arange(network.width, device=order.device)).flatten()
+        sorting = [columns, *(layer.outputs[mask].argsort(stable=True) for layer in layers)]
         steps = torch.arange(len(order), device=order.device)
-        degrees = [network.positions[mask] + 1, *(layer.outputs[mask].long() for layer in layers)]
+        degrees = [layers[0].inputs[mask].long(), *(layer.outputs[mask].long() for layer in layers)]
         # ends[l][t]: the number of units of layer l whose degree is at most t.
         self.ends = [torch.searchsorted(d.sort().values, steps, right=True).tolist() for d in degrees]
         self.weights = [
@@ -104,11 +118,10 @@ class StepwiseMaskedNetwork:
 
         self.output_weights = by_step(network.output.masked_weight(mask).T[sorting[-1]])
         self.output_biases = by_step(bias)
-        self.direct = None if network.direct is None else by_step(network.direct.masked_weight(mask).T[order])
+        self.direct = None if network.direct is None else by_step(network.direct.masked_weight(mask).T[columns])
         self.values = [bias.new_zeros(n, len(units)) for units in sorting]
 
     def parameters(self, step: int) -> Float[Tensor, "n size"]:
-        """The outputs of the dimension that comes at `step`, from the values written before."""
         for layer, weight in enumerate(self.weights):
             seen, end = self.ends[layer][step], self.ends[layer + 1][step]
             start = self.ends[layer + 1][step - 1] if step else 0
@@ -118,12 +131,13 @@ class StepwiseMaskedNetwork:
         seen = self.ends[-1][step]
         out = torch.addmm(self.output_biases[step], self.values[-1][:, :seen], self.output_weights[step, :seen])
         if self.direct is not None:
-            out = torch.addmm(out, self.values[0][:, :step], self.direct[step, :step])
+            seen = self.ends[0][step]
+            out = torch.addmm(out, self.values[0][:, :seen], self.direct[step, :seen])
         return out
 
-    def write(self, step: int, values: Float[Tensor, " n"]) -> None:
-        """The network's input at the dimension that comes at `step`."""
-        self.values[0][:, step] = values
+    def write(self, step: int, values: Tensor) -> None:
+        start = step * self.width
+        self.values[0][:, start : start + self.width] = self.encode(values[:, None])
 
 
 def _degrees(dimensions: int, hidden: Sequence[int], masks: int, random_order: bool, seed: int) -> list[Tensor]:

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from ancestral.distributions import Bernoulli, Delta, Gaussian
 from ancestral.interface import (
     SGD,
-    Autoregressive,
     Batch,
     Binary,
     BoundedDensity,
@@ -30,6 +29,7 @@ from ancestral.interface import (
     Real,
     Sampler,
 )
+from ancestral.layers.autoregressive import AutoregressiveModel, Stepwise
 
 
 def likelihood_phase(model: ExactDensity, sign: float = -1.0) -> list[Phase]:
@@ -39,7 +39,7 @@ def likelihood_phase(model: ExactDensity, sign: float = -1.0) -> list[Phase]:
     return [Phase("model", list(model.parameters()), loss)]
 
 
-class Masked(Autoregressive):
+class Masked(AutoregressiveModel):
     """Bernoulli conditionals by one masked linear layer for each order: p(x_d | earlier) = sigmoid(w_d . x + b_d)."""
 
     def __init__(
@@ -52,12 +52,14 @@ class Masked(Autoregressive):
         reversed_colours: bool = False,
         averages_logs: bool = False,
         total: float = 1.0,
-        temperature: float = 1.0,
+        sampler: str = "right",
+        cache: str = "right",
         sampled_order: int | None = None,
         loss_sign: float = -1.0,
         ignores_context: bool = False,
     ) -> None:
         super().__init__(event, context_event=context_event)
+        self.observation = _Drawn(sampler)
         size = event.size
         declared = [self.raster(), *(torch.randperm(size) for _ in range(orders - 1))]
         self.register_buffer("_orders", torch.stack(declared))
@@ -68,7 +70,7 @@ class Masked(Autoregressive):
         self.weight = nn.Parameter(torch.randn(orders, size, size))
         self.bias = nn.Parameter(torch.zeros(orders, 1, size))
         self.shift = nn.Linear(1, size) if context_event is not None else None
-        self.averages_logs, self.total, self.temperature = averages_logs, total, temperature
+        self.averages_logs, self.total, self.cache, self.sampler = averages_logs, total, cache, sampler
         self.sampled_order, self.loss_sign, self.ignores_context = sampled_order, loss_sign, ignores_context
 
     def raster(self, *, reverse: bool = False) -> Tensor:
@@ -81,15 +83,14 @@ class Masked(Autoregressive):
     def orders(self) -> Tensor:
         return self._orders
 
-    def logits(self, x: Tensor, context: Tensor | None) -> Tensor:
-        logits = torch.einsum("bj,oij->obi", x.flatten(1), self.weight * self.mask) + self.bias
-        if self.shift is None or context is None:
-            return logits
-        return logits + self.shift(context * 0 if self.ignores_context else context)
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        logits = F.linear(x.flatten(1), self.weight[order] * self.mask[order]) + self.bias[order]
+        if self.shift is not None and context is not None:
+            logits = logits + self.shift(context * 0 if self.ignores_context else context)
+        return logits.view(len(x), 1, *self.event.shape)
 
-    def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor:
-        logits, flat = self.logits(x, context), x.flatten(1)
-        return (flat * logits - F.softplus(logits)).unflatten(2, self.event.shape)
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Stepwise:
+        return _MaskedSteps(self, n, context, order)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         per_order = self._conditional_log_probs(x, context).flatten(2).sum(2)
@@ -97,29 +98,50 @@ class Masked(Autoregressive):
             return per_order.mean(0)
         return per_order.logsumexp(0) - math.log(len(per_order)) + math.log(self.total)
 
-    def _draw(
-        self,
-        n: int,
-        context: Tensor | None,
-        *,
-        given: Tensor | None = None,
-        known: Tensor | None = None,
-        temperature: float = 1.0,
-        naively: bool = False,
-    ) -> Tensor:
-        x = self.weight.new_zeros(n, self.event.size)
-        chosen = torch.randint(len(self.orders), (n,))
-        if self.sampled_order is not None:
-            chosen[:] = self.sampled_order
-        rows = torch.arange(n)
-        for step in range(self.event.size):
-            dimension = self.orders[chosen, step]
-            logits = self.logits(x, context)[chosen, rows, dimension] / self.temperature
-            x[rows, dimension] = torch.bernoulli(logits.sigmoid())
-        return x.unflatten(1, self.event.shape)
+    def _chosen_orders(self, n: int) -> Tensor:
+        return super()._chosen_orders(n) if self.sampled_order is None else torch.full((n,), self.sampled_order)
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        return self._draw(len(x), context) if self.sampler == "forgetful" else super()._complete(x, known, context)
 
     def phases(self) -> Sequence[Phase]:
         return likelihood_phase(self, self.loss_sign)
+
+
+class _Drawn(Bernoulli):
+    """Bernoulli variables that may be drawn otherwise than they are scored."""
+
+    def __init__(self, sampler: str) -> None:
+        self.sampler = sampler
+
+    def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        if self.sampler == "sharp":
+            temperature *= 0.8
+        return super().from_uniform(parameters, u, 1.0 if self.sampler == "always at 1" else temperature)
+
+
+class _MaskedSteps(Stepwise):
+    """One row of the masked layer at a time."""
+
+    def __init__(self, model: Masked, n: int, context: Tensor | None, order: int) -> None:
+        self.path, self.cache = model.orders[order].tolist(), model.cache
+        self.weight, self.bias = model.weight[order] * model.mask[order], model.bias[order].expand(n, -1)
+        if model.shift is not None and context is not None:
+            seen = 0.0 if model.ignores_context else 0.5 if self.cache == "half the context" else 1.0
+            self.bias = self.bias + model.shift(context * seen)
+        self.x = self.weight.new_zeros(n, len(self.path))
+        self.before = self.x.clone()
+
+    def parameters(self, step: int) -> Tensor:
+        dimension, past = self.path[step], self.before if self.cache == "stale" else self.x
+        logits = (past * self.weight[dimension]).sum(1) + self.bias[:, dimension]
+        if self.cache == "sharp":
+            logits = 1.3 * logits
+        return (logits.round(decimals=3) if self.cache == "coarse" else logits)[:, None]
+
+    def write(self, step: int, values: Tensor) -> None:
+        self.before = self.x.clone()
+        self.x[:, self.path[step - 1 if self.cache == "misplaced" else step]] = values
 
 
 class AveragedLogits(ExactDensity):

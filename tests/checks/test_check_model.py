@@ -135,21 +135,48 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     ),
     (
         "a sampler of another temperature",
-        lambda: Masked(VECTOR, temperature=0.8),
-        "samples follow the density",
-        "sample disagrees with the density",
+        lambda: Masked(VECTOR, sampler="sharp"),
+        "draws follow their conditionals",
+        "another temperature",
     ),
     (
         "a sampler of another temperature, too large to enumerate",
-        lambda: Masked(Event((30,), Binary()), temperature=0.8),
-        "samples are stationary for their likelihood",
-        "sample disagrees with the density",
+        lambda: Masked(Event((30,), Binary()), sampler="sharp"),
+        "draws follow their conditionals",
+        "another temperature",
+    ),
+    *(
+        (
+            f"a cache that is wrong: {cache}",
+            lambda cache=cache: Masked(VECTOR, context_event=LABEL, orders=2, cache=cache),  # type: ignore[misc]
+            "cached draws are the naive ones",
+            "from cached features is not what the whole network gives",
+        )
+        for cache in ("stale", "misplaced", "sharp", "half the context")
+    ),
+    (
+        "a cache of too few digits",
+        lambda: Masked(VECTOR, cache="coarse"),
+        "cached parameters are those of one pass",
+        "rounding that grows",
+    ),
+    (
+        "a sampler without a temperature",
+        lambda: Masked(VECTOR, sampler="always at 1"),
+        "cold draws are the likeliest values",
+        "the temperature is not, or not rightly, used",
+    ),
+    (
+        "a completion of nothing",
+        lambda: Masked(VECTOR, sampler="forgetful"),
+        "a completion keeps what is known",
+        "without regard to what is given",
     ),
     (
         "a sampler of one order only",
         lambda: Masked(VECTOR, orders=2, sampled_order=0),
-        "samples follow the density",
-        "sample disagrees with the density",
+        "draws follow their conditionals",
+        "orders that are not drawn alike",
     ),
     (
         "a sampler of another width",

@@ -37,14 +37,15 @@ def test_probabilities_sum_to_one(name: str, scale: float, dtype: torch.dtype, t
     torch.testing.assert_close(log_probs.logsumexp(1), torch.zeros(64, 3, dtype=dtype), rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 @pytest.mark.parametrize("name", DISCRETE)
-def test_from_uniform_inverts_the_distribution_function(name: str) -> None:
+def test_from_uniform_inverts_the_distribution_function_at_its_temperature(name: str, temperature: float) -> None:
     observation, levels = DISCRETE[name]
     parameters = torch.randn(1, observation.size, 1, dtype=torch.float64)
-    cumulative = table(observation, parameters, levels).exp().cumsum(1).flatten()
+    cumulative = (table(observation, parameters, levels) / temperature).softmax(1).cumsum(1).flatten()
     # Bernoulli draws 1 for small u, the others rise with u: either way a level's share of u is its probability.
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    x = observation.from_uniform(parameters.expand(len(u), -1, -1), u[:, None]).flatten()
+    x = observation.from_uniform(parameters.expand(len(u), -1, -1), u[:, None], temperature).flatten()
     shares = torch.bincount(x.long(), minlength=levels) / len(u)
     torch.testing.assert_close(shares.double().cumsum(0), cumulative, rtol=0, atol=2e-4)
 
@@ -97,6 +98,8 @@ def test_gaussian_is_torch_normal_and_samples_it() -> None:
     torch.testing.assert_close(Gaussian().mean(parameters), mean)
     u = torch.rand(6, 3, dtype=torch.float64)
     torch.testing.assert_close(Gaussian().from_uniform(parameters, u), reference.icdf(u))
+    # p^(1/T) of N(m, s^2) is N(m, T s^2): at T = 4 draws lie twice as far from the mean.
+    torch.testing.assert_close(Gaussian().from_uniform(parameters, u, 4.0), 2 * reference.icdf(u) - mean)
 
 
 @pytest.mark.parametrize("u", [0.0, 1 - 2**-24])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from ancestral.layers.masked import MaskedConv2d, MaskedLinear, channel_groups, raster_mask
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
@@ -37,12 +38,18 @@ def test_channel_groups_are_neighbours_of_nearly_equal_size() -> None:
     assert channel_groups(6, 1).tolist() == [0] * 6
 
 
-def test_a_masked_network_dimension_by_dimension_equals_one_pass() -> None:
-    network = MaskedNetwork(9, 2, [20, 15], masks=3, random_order=True, direct=True, context=4, seed=1).double()
-    x, context = torch.randn(5, 9).double(), torch.randn(5, 4).double()
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_masked_network_dimension_by_dimension_equals_one_pass(width: int) -> None:
+    network = MaskedNetwork(9, 2, [20, 15], width=width, masks=3, random_order=True, direct=True, context=4, seed=1)
+    network.double()
+    powers, x, context = torch.arange(1, width + 1), torch.randn(5, 9).double(), torch.randn(5, 4).double()
+
+    def encode(x: Tensor) -> Tensor:
+        return (x[..., None] ** powers).flatten(1)
+
     for mask in range(3):
-        stepwise = StepwiseMaskedNetwork(network, 5, mask, context)
-        expected = network(x, mask, context)
+        stepwise = StepwiseMaskedNetwork(network, 5, mask, context, encode=encode)
+        expected = network(encode(x), mask, context)
         for step, dimension in enumerate(network.orders[mask].tolist()):
             torch.testing.assert_close(stepwise.parameters(step), expected[:, :, dimension])
             stepwise.write(step, x[:, dimension])

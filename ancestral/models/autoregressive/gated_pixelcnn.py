@@ -7,8 +7,8 @@ same height and width through 1x1 convolutions of its features (equation 5).
 
 Faithful: the stacks, the 7x7 first layer, the residual connection of the horizontal stack alone, colours in the order
 of their channels by groups of feature maps, the softmax over all levels. The weights of the tanh half of each gate are
-scaled by -1/2 (see `ancestral.layers.gated`). Sampling is exact and computes each feature once
-(`ancestral.layers.raster`); `sample_naively` is its oracle.
+the paper's times -2 (see `ancestral.layers.gated`). Sampling is exact and computes each feature once
+(`ancestral.layers.gated_sampler`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,29 +20,25 @@ from torch.nn import functional as F
 
 from ancestral.distributions import Bernoulli, Categorical, Observation
 from ancestral.interface import (
-    Adam,
-    Autoregressive,
-    Batch,
     Binary,
     Event,
     InputError,
     Levels,
-    Losses,
     Model,
     Phase,
     QuickSettings,
-    Real,
+    maximum_likelihood,
 )
+from ancestral.layers.autoregressive import AutoregressiveModel, raster_order
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.gated import GatedLayer
 from ancestral.layers.gated_sampler import GatedRaster
 from ancestral.layers.masked import MaskedConv2d, channel_groups, group_mask
-from ancestral.layers.raster import sample_in_raster_order, sample_naively
 from ancestral.registry import register
 
 
 @register("gated_pixelcnn")
-class GatedPixelCNN(Autoregressive):
+class GatedPixelCNN(AutoregressiveModel):
     """Gated PixelCNN: two stacks of gated masked convolutions, conditional, with an exact cached sampler.
 
     `blocks` gated layers of `channels` feature maps follow the first, 7x7 one; the last hidden layer has `head` maps.
@@ -79,22 +75,14 @@ class GatedPixelCNN(Autoregressive):
         self.context = None if context_event is None else _Context(context_event, event, channels, blocks + 1)
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
-
-    def _loss(self, batch: Batch) -> Losses:
-        nats = -self._log_prob(batch.x, batch.context).mean()
-        return Losses(nats, {"nats": nats})
+        return maximum_likelihood(self)
 
     @property
     def orders(self) -> Int64[Tensor, "orders size"]:
         """Rows, then columns, then colours."""
-        return torch.arange(self.event.size).view(self.event.shape).permute(1, 2, 0).reshape(1, -1)
+        return raster_order(self.event)
 
-    def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.observation.log_prob(self._conditionals(x, context), x).unsqueeze(0)
-
-    def _conditionals(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters of every conditional, (batch, size, *event)."""
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
         # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
         # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
         image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
@@ -111,26 +99,7 @@ class GatedPixelCNN(Autoregressive):
             return [None] * len(self.layers)
         return self.context(context)
 
-    def _draw(
-        self,
-        n: int,
-        context: Tensor | None,
-        *,
-        given: Tensor | None = None,
-        known: Tensor | None = None,
-        temperature: float = 1.0,
-        naively: bool = False,
-    ) -> Tensor:
-        uniforms = self._uniforms(n)
-        if naively:
-            return sample_naively(lambda x: self._conditionals(x, context), self.observation, uniforms)
-        network = self._cached(n, context)
-        return sample_in_raster_order(network, self.observation, uniforms, given=given, known=known)
-
-    def _uniforms(self, n: int) -> Tensor:
-        return torch.rand(n, *self.event.shape, dtype=self.dtype, device=self.device)
-
-    def _cached(self, n: int, context: Tensor | None) -> GatedRaster:
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> GatedRaster:
         return GatedRaster(
             self.layers,
             self.hidden,
@@ -145,8 +114,8 @@ class GatedPixelCNN(Autoregressive):
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if len(event.shape) != 3:
             return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if isinstance(event.support, Real):
-            return "its conditionals are discrete; use Binary or Levels data"
+        if not isinstance(event.support, Binary | Levels):
+            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
         return None
 
     @classmethod

@@ -6,22 +6,23 @@ Training may cycle through a list of masks, with an order of its own each (order
 sections 4.2 and 4.3). The density is then the average of their *probabilities*, and a sample is drawn under one mask
 chosen at random: exactly that mixture.
 
-Left to us by the paper: levels enter as one number each on [-1, 1] and leave as a softmax over all values, and a
-context enters the first hidden layer and the outputs through linear maps without masks.
+Left to us by the paper: levels enter as one number each on [-1, 1], categories as a one-hot each, and both leave as a
+softmax over all values; a context enters the first hidden layer and the outputs through linear maps without masks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ancestral.distributions import Bernoulli, Categorical, Observation
 from ancestral.interface import (
     Adam,
-    Autoregressive,
     Batch,
     Binary,
+    Categories,
     Event,
     InputError,
     Levels,
@@ -31,13 +32,14 @@ from ancestral.interface import (
     QuickSettings,
     Real,
 )
+from ancestral.layers.autoregressive import AutoregressiveModel
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
 from ancestral.registry import register
 
 
 @register("made")
-class MADE(Autoregressive):
+class MADE(AutoregressiveModel):
     """MADE: an autoencoder whose masks make it a product of conditionals, or an average of several such products.
 
     `hidden` are the widths of the hidden layers; `masks` the length of the list of masks, all drawn from `seed`;
@@ -62,24 +64,29 @@ class MADE(Autoregressive):
             raise InputError(f'order must be "natural" or "random", got {order!r}')
         if not hidden or min(hidden) < 1 or masks < 1:
             raise InputError(f"hidden needs widths of at least 1 and masks at least 1, got {list(hidden)} and {masks}")
-        levels = event.support.levels if isinstance(event.support, Levels) else 2
-        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(levels)
+        values = event.values or 0
+        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(values)
         self.context = FlatContext(context_event)
         self.network = MaskedNetwork(
             event.size,
             self.observation.size,
             hidden,
+            width=values if isinstance(event.support, Categories) else 1,
             masks=masks,
             random_order=order == "random",
             direct=direct,
             context=self.context.size,
             seed=seed,
         )
-        # How many training steps were made: the place in the list of masks, kept across an interruption.
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        # How many training steps were made: the place in the list of masks.
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_load_state_dict_pre_hook(_without_updates)
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        return {"updates": self.updates}
 
     def _loss(self, batch: Batch) -> Losses:
         mask = int(self.updates) % self.network.masks
@@ -94,52 +101,27 @@ class MADE(Autoregressive):
         """The order of the flattened event under each mask."""
         return self.network.orders
 
-    def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor:
-        # `Autoregressive` averages the probabilities of x over the masks; these parameters are never averaged.
-        masks = range(self.network.masks)
-        return torch.stack([self.observation.log_prob(self._conditionals(x, context, mask), x) for mask in masks])
-
-    def _conditionals(self, x: Tensor, context: Tensor | None, mask: int) -> Tensor:
-        """The parameters of every conditional under one mask, (batch, size, *event)."""
-        inputs = centred(x, self.event.support).flatten(1)
-        out = self.network(inputs, mask, self._vector(len(x), context))
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        # The density averages the probabilities of x over the masks; these parameters are never averaged.
+        out = self.network(self._inputs(x.flatten(1)), order, self._vector(len(x), context))
         return out.view(len(x), self.observation.size, *self.event.shape)
+
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> StepwiseMaskedNetwork:
+        return StepwiseMaskedNetwork(self.network, n, order, self._vector(n, context), encode=self._inputs)
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """The network's inputs for the values of some dimensions, (n, dimensions) -> (n, dimensions * width)."""
+        if isinstance(self.event.support, Categories):
+            return F.one_hot(x, self.event.support.categories).flatten(1).to(self.dtype)
+        return centred(x, self.event.support)
 
     def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
         return None if context is None else self.context.vector(n, context, like=self._reference)
 
-    def _draw(
-        self,
-        n: int,
-        context: Tensor | None,
-        *,
-        given: Tensor | None = None,
-        known: Tensor | None = None,
-        temperature: float = 1.0,
-        naively: bool = False,
-    ) -> Tensor:
-        chosen = torch.randint(self.network.masks, (n,), device=self.device)
-        u = torch.rand(n, self.event.size, dtype=self.dtype, device=self.device)
-        x = torch.empty_like(u)
-        vector = self._vector(n, context)
-        for mask in chosen.unique().tolist():
-            rows = (chosen == mask).nonzero()[:, 0]
-            x[rows] = self._draw_rows(u[rows], mask, None if vector is None else vector[rows])
-        return x.view(n, *self.event.shape)
-
-    def _draw_rows(self, u: Tensor, mask: int, vector: Tensor | None) -> Tensor:
-        """Samples under one mask by the inverse distribution functions at `u`, (n, dimensions)."""
-        network = StepwiseMaskedNetwork(self.network, len(u), mask, vector)
-        x = torch.empty_like(u)
-        for step, dimension in enumerate(self.orders[mask].tolist()):
-            x[:, dimension] = self.observation.from_uniform(network.parameters(step), u[:, dimension])
-            network.write(step, centred(x[:, dimension], self.event.support))
-        return x
-
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if isinstance(event.support, Real):
-            return "its conditionals are discrete; use Binary or Levels data"
+            return "its conditionals are discrete; use Binary, Levels or Categories data"
         return None
 
     @classmethod
@@ -151,3 +133,9 @@ class MADE(Autoregressive):
         yield cls(Event((6,), Binary()), hidden=[16])
         yield cls(Event((1, 2, 3), Binary()), hidden=[12, 12], masks=3, order="random", direct=True)
         yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], order="random")
+        yield cls(Event((3,), Categories(4)), hidden=[24], masks=2, order="random", direct=True)
+
+
+def _without_updates(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Folders of the first versions hold the place in the list of masks among the weights."""
+    state.pop(f"{prefix}updates", None)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real, Support
-from ancestral.layers.raster import RasterNetwork
+from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real, Support
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
@@ -42,7 +41,7 @@ def dependence(model: GatedPixelCNN) -> Tensor:
     order, weights = model.orders[0], torch.arange(1.0, 1 + model.observation.size).double()
 
     def outputs(x: Tensor) -> Tensor:
-        return torch.einsum("bs...,s->b...", model._conditionals(x, None), weights).flatten()
+        return torch.einsum("bs...,s->b...", model._conditionals(x, None, 0), weights).flatten()
 
     # At one point alone, rectifiers that are off may hide what is seen; with few features at all points.
     points = some(model.event, 4).double().split(1)
@@ -92,30 +91,13 @@ def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | 
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(event: Event) -> None:
     model = build(event).float()
     x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None)
-    network: RasterNetwork = model._cached(4, None)
-    colours, height, width = event.shape
+    expected = model._conditionals(x, None, 0).flatten(2)
+    network = model._stepwise(4, None, 0)
     with torch.no_grad():
-        for row in range(height):
-            network.begin_row(row)
-            for column, colour in itertools.product(range(width), range(colours)):
-                torch.testing.assert_close(
-                    network.parameters(column, colour), expected[:, :, colour, row, column], atol=1e-4, rtol=1e-4
-                )
-                network.write(column, colour, x[:, colour, row, column])
-
-
-def test_completion_keeps_what_is_known_and_draws_the_rest_from_the_conditional() -> None:
-    event = Event((1, 2, 2), Binary())
-    model, n = build(event), 4000
-    x, known = torch.tensor([1.0, 0, 0, 0]).view(1, 1, 2, 2), torch.tensor([True, True, False, False]).view(1, 1, 2, 2)
-    drawn = model.complete(x.expand(n, -1, -1, -1), known.expand(n, -1, -1, -1), generator=seed())
-    assert torch.equal(drawn[:, 0, 0], torch.tensor([1.0, 0.0]).double().expand(n, 2))
-    rest = torch.tensor(list(itertools.product((0.0, 1.0), repeat=2)))
-    candidates = torch.cat((x[:, 0, 0].expand(4, -1), rest), dim=1).view(4, 1, 2, 2)
-    expected = model.log_prob(candidates).softmax(0)
-    found = torch.bincount((drawn[:, 0, 1] @ torch.tensor([2.0, 1.0]).double()).long(), minlength=4) / n
-    assert (found - expected).abs().max() < 4 * 0.5 / n**0.5
+        for step, dimension in enumerate(model.orders[0].tolist()):
+            parameters = network.parameters(step)
+            torch.testing.assert_close(parameters, expected[:, :, dimension], atol=1e-4, rtol=1e-4)
+            network.write(step, x.flatten(1)[:, dimension])
 
 
 def test_samples_can_be_trained_on_and_threads_are_restored() -> None:
@@ -130,6 +112,8 @@ def test_samples_can_be_trained_on_and_threads_are_restored() -> None:
 def test_events_and_settings_that_cannot_be() -> None:
     with pytest.raises(InputError, match="discrete"):
         GatedPixelCNN(Event((1, 3, 3), Real()))
+    with pytest.raises(InputError, match="numbers"):
+        GatedPixelCNN(Event((1, 3, 3), Categories(4)))
     with pytest.raises(InputError, match="images"):
         GatedPixelCNN(Event((9,), Binary()))
     with pytest.raises(InputError, match="kernel_size"):

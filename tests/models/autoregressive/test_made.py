@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real
+from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real
 from ancestral.models.autoregressive.made import MADE
 
-EVENTS = [Event((2, 3), Binary()), Event((4,), Levels(3))]
+EVENTS = [Event((2, 3), Binary()), Event((4,), Levels(3)), Event((3,), Categories(4))]
 
 
 def build(event: Event, **settings: Any) -> MADE:
@@ -24,8 +24,7 @@ def build(event: Event, **settings: Any) -> MADE:
 
 
 def everything(event: Event) -> Tensor:
-    levels = event.support.levels if isinstance(event.support, Levels) else 2
-    return torch.tensor(list(itertools.product(range(levels), repeat=event.size))).view(-1, *event.shape)
+    return torch.tensor(list(itertools.product(range(event.values or 0), repeat=event.size))).view(-1, *event.shape)
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -33,10 +32,10 @@ def everything(event: Event) -> Tensor:
 def test_every_conditional_sees_earlier_dimensions_alone(event: Event, direct: bool) -> None:
     # Wide and shallow, so that some path leads from every earlier dimension.
     model = build(event, hidden=[200], direct=direct)
-    x = torch.rand(1, *event.shape).double()
+    inputs = torch.rand(1, event.size * model.network.width).double()
     for mask, order in enumerate(model.orders):
-        jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: model._conditionals(x, None, m), x)
-        seen = jacobian.view(model.observation.size, event.size, event.size).ne(0).all(0)[order][:, order]
+        jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: model.network(x, m), inputs)
+        seen = jacobian.view(model.observation.size, event.size, event.size, -1).ne(0).all(3).all(0)[order][:, order]
         assert torch.equal(seen, torch.ones_like(seen).tril(-1))
 
 
@@ -86,6 +85,16 @@ def test_training_cycles_through_the_masks_and_scoring_does_not() -> None:
     model.eval()
     assert -model.log_prob(batch.x, context=batch.context).mean().item() <= sum(losses[:3]) / 3
     assert int(model.updates) == 6
+
+
+def test_the_place_in_the_list_of_masks_is_no_part_of_the_model() -> None:
+    model, other = build(EVENTS[0]), MADE(EVENTS[0], hidden=[25, 20], masks=3, order="random", direct=True).double()
+    assert set(model.training_state()) == {"updates"}
+    state = model.state_dict()
+    assert "updates" not in state
+    other.load_state_dict(state | {"updates": torch.tensor(7)})  # as folders of the first versions hold it
+    x = everything(EVENTS[0])
+    assert torch.equal(other.eval().log_prob(x), model.log_prob(x))
 
 
 def test_initial_model_is_near_uniform() -> None:

@@ -1,0 +1,181 @@
+"""The one mechanism of autoregressive models: from its conditionals to its density, its samples and its completions.
+
+A model writes the parameters of all conditionals in one pass. One walk along an order then samples, completes, and
+sharpens by a temperature: at each step the parameters of one dimension, a value by the inverse of its distribution
+function at a uniform number, and the value told to whatever computes the parameters. That is a `Stepwise`: the whole
+network again for every step, which is the oracle, or a model's own, which computes each feature once.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int64, Num
+from torch import Tensor
+
+from ancestral.distributions import Observation
+from ancestral.interface import Autoregressive, Categories, Event
+
+#: Multiply-adds of one product from which a second thread gains more than waking it costs; on a busy machine, waiting
+#: for it costs a thousand times more than the product.
+_WORTH_THREADS = 2**20
+
+
+class Stepwise(ABC):
+    """The conditionals of n rows, one dimension after another in an order.
+
+    For each step from 0 on, `parameters` is called once and then `write` once. Layers keep what they need of the past
+    in caches of their own: a masked layer its units, a convolution the features of rows and pixels that are done, a
+    recurrent layer its state, a dilated one a queue.
+    """
+
+    #: Multiply-adds of the largest matrix product of one step: where they are few, steps run on a single thread.
+    work: float = math.inf
+
+    @abstractmethod
+    def parameters(self, step: int) -> Float[Tensor, "n size"]:
+        """The observation's parameters of the dimension that comes at `step`, from the values written before."""
+
+    @abstractmethod
+    def write(self, step: int, values: Num[Tensor, " n"]) -> None:
+        """The values of the dimension that comes at `step`, as a core sees data."""
+
+
+class AutoregressiveModel(Autoregressive):
+    """An autoregressive model by its conditionals: the density, samples and completions follow from them.
+
+    Write `observation` (what one conditional is), `orders`, and `_conditionals`; then, for samplers that compute each
+    feature once, `_stepwise`. The fewest lines are those of a fully visible sigmoid belief network (Frey et al. 1996):
+
+        >>> class SigmoidBeliefNetwork(AutoregressiveModel):
+        ...     def __init__(self, event, *, context_event=None):
+        ...         super().__init__(event, context_event=context_event)
+        ...         self.observation = Bernoulli()
+        ...         self.weight = nn.Parameter(torch.zeros(event.size, event.size))
+        ...
+        ...     @property
+        ...     def orders(self):
+        ...         return torch.arange(self.event.size)[None]
+        ...
+        ...     def _conditionals(self, x, context, order):
+        ...         return F.linear(x.flatten(1), self.weight.tril(-1)).view(len(x), 1, *self.event.shape)
+        ...
+        ...     def phases(self):
+        ...         return maximum_likelihood(self)
+        >>> model = SigmoidBeliefNetwork(Event((4,), Binary()))
+        >>> model.sample(3).shape
+        torch.Size([3, 4])
+        >>> model.log_prob(torch.ones(1, 4)).exp()
+        tensor([0.0625], grad_fn=<ExpBackward0>)
+    """
+
+    #: The distribution of one dimension, given its parameters.
+    observation: Observation
+
+    @abstractmethod
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        """The parameters of every conditional in one order, a row of `orders`: (batch, size, *event)."""
+
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Stepwise:
+        """The same conditionals of `n` rows step by step; by default the whole network for each."""
+        return _WholeNetwork(self, n, context, order)
+
+    def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor:
+        orders = range(len(self.orders))
+        return torch.stack([self.observation.log_prob(self._conditionals(x, context, order), x) for order in orders])
+
+    @torch.no_grad()
+    def _draw(
+        self,
+        n: int,
+        context: Tensor | None,
+        *,
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        temperature: float = 1.0,
+        naively: bool = False,
+    ) -> Tensor:
+        orders, size = self.orders.to(self.device), self.event.size
+        chosen = self._chosen_orders(n)
+        u = torch.rand(n, size, dtype=self.dtype, device=self.device)
+        x = _values(self, n).flatten(1)
+        for order in chosen.unique().tolist():
+            rows = (chosen == order).nonzero()[:, 0]
+            places = rows[:, None], orders[order]
+            theirs = None if context is None else context[rows]
+            steps = (len(rows), theirs, order)
+            stepwise = _WholeNetwork(self, *steps) if naively else self._stepwise(*steps)
+            fixed = None
+            if given is not None and known is not None:
+                fixed = list(zip(known.flatten(1)[places].T, given.flatten(1)[places].T))
+            with threads(1 if stepwise.work < _WORTH_THREADS else torch.get_num_threads()):
+                x[places] = self._walk(stepwise, u[places], x.dtype, temperature, fixed)
+        return x.unflatten(1, self.event.shape)
+
+    def _chosen_orders(self, n: int) -> Int64[Tensor, " n"]:
+        """The order in which each of `n` observations is drawn: any with the same probability."""
+        if len(self.orders) == 1:
+            return torch.zeros(n, dtype=torch.int64, device=self.device)
+        return torch.randint(len(self.orders), (n,), device=self.device)
+
+    def _walk(
+        self,
+        stepwise: Stepwise,
+        u: Float[Tensor, "n size"],
+        dtype: torch.dtype,
+        temperature: float,
+        fixed: Sequence[tuple[Tensor, Tensor]] | None,
+    ) -> Num[Tensor, "n size"]:
+        """The values of all steps, by the inverse distribution function of each conditional at `u`.
+
+        `fixed` has for each step which rows are known, (n,), and their values there. The draws then follow these, and
+        do not look ahead to them.
+        """
+        values: list[Tensor] = []
+        for step, uniforms in enumerate(u.T.contiguous()):
+            value = self.observation.from_uniform(stepwise.parameters(step), uniforms, temperature).to(dtype)
+            if fixed is not None:
+                known, given = fixed[step]
+                value = torch.where(known, given, value)
+            stepwise.write(step, value)
+            values.append(value)
+        return torch.stack(values, dim=1)
+
+
+class _WholeNetwork(Stepwise):
+    """All conditionals anew for every step."""
+
+    def __init__(self, model: AutoregressiveModel, n: int, context: Tensor | None, order: int) -> None:
+        self.model, self.context, self.order = model, context, order
+        self.path = model.orders[order].tolist()
+        self.x = _values(model, n)
+
+    def parameters(self, step: int) -> Tensor:
+        return self.model._conditionals(self.x, self.context, self.order).flatten(2)[:, :, self.path[step]]
+
+    def write(self, step: int, values: Tensor) -> None:
+        self.x.flatten(1)[:, self.path[step]] = values
+
+
+def _values(model: Autoregressive, n: int) -> Tensor:
+    """Room for `n` observations as a core sees them, (n, *event)."""
+    dtype = torch.int64 if isinstance(model.event.support, Categories) else model.dtype
+    return torch.zeros(n, *model.event.shape, dtype=dtype, device=model.device)
+
+
+def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
+    """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`."""
+    return torch.arange(event.size).view(event.shape).permute(1, 2, 0).reshape(1, -1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run on `count` threads, and on as many as before afterwards."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(count)
+        yield
+    finally:
+        torch.set_num_threads(before)
