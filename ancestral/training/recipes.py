@@ -7,9 +7,9 @@ A recipe file, with its optional keys marked by (o):
     model_settings: {latent_dim: 50}    # (o) its constructor's arguments
     data: binarized-mnist-dynamic       # a built-in data set
     data_options: {}                    # (o) further arguments of load_data
-    training:                           # (o) arguments of fit, with these two as mappings:
+    training:                           # (o) arguments of fit, with these two spelled by name:
       epochs: 100
-      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd
+      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd; or {generator: {name: adam}, ...} by phase
       schedule: {name: cosine, warmup_steps: 500}   # constant, cosine or step
     evaluation: {importance_samples: 5000}          # (o) arguments of evaluate, or of what measures the metric
     budget: cpu                         # cpu (30 minutes on 2 cores), cpu-long (90 minutes) or gpu
@@ -21,26 +21,21 @@ A recipe file, with its optional keys marked by (o):
     notes: "..."                        # (o)
 """
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp
+from ancestral.interface import InputError
 from ancestral.registry import did_you_mean
-from ancestral.training.fit import fit
-from ancestral.training.schedules import Constant, Cosine, Schedule, Step
+from ancestral.training.specs import check_keys, training_arguments
 
 BUDGETS = ("cpu", "cpu-long", "gpu")
-_OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
-_SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "step": Step}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,18 +88,6 @@ def load_recipe(name: str | Path) -> Recipe:
     return shipped[str(name)]
 
 
-def training_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of `fit` for the `training` part of a recipe."""
-    known = [p.name for p in inspect.signature(fit).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    _check_keys(training, known, "the recipe's training settings")
-    arguments = dict(training)
-    if training.get("optimizer") is not None:
-        arguments["optimizer"] = _build(training["optimizer"], _OPTIMIZERS, "optimizer")
-    if training.get("schedule") is not None:
-        arguments["schedule"] = _build(training["schedule"], _SCHEDULES, "schedule")
-    return arguments
-
-
 @cache
 def _shipped() -> dict[str, Recipe]:
     folder = resources.files("ancestral") / "recipes"
@@ -136,7 +119,7 @@ def _parse(text: str, where: str) -> Recipe:
     if not isinstance(content, dict):
         raise InputError(f"the recipe {where} must be a mapping of settings, got {type(content).__name__}")
     known = [f.name for f in fields(Recipe)]
-    _check_keys(content, known, f"the recipe {where}")
+    check_keys(content, known, f"the recipe {where}")
     needed = [f.name for f in fields(Recipe) if f.default is MISSING and f.default_factory is MISSING]
     if missing := [key for key in needed if content.get(key) is None]:
         raise InputError(f"the recipe {where} lacks {', '.join(missing)}")
@@ -156,20 +139,3 @@ def _parse(text: str, where: str) -> Recipe:
         content["published"] = Published(float(published["value"]), str(published["source"]))
     training_arguments(content.get("training", {}))
     return Recipe(**content)
-
-
-def _build(given: Any, kinds: Mapping[str, type[T]], what: str) -> T:
-    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-        raise InputError(f"{what} must be a mapping with a name, such as {{name: {next(iter(kinds))}}}, got {given!r}")
-    name = given["name"]
-    if name not in kinds:
-        raise InputError(f"there is no {what} {name!r}{did_you_mean(name, kinds)}; there are {', '.join(kinds)}")
-    arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items() if key != "name"}
-    _check_keys(arguments, list(inspect.signature(kinds[name]).parameters), f"the {what} {name!r}")
-    return kinds[name](**arguments)
-
-
-def _check_keys(given: Mapping[Any, Any], known: list[str], what: str) -> None:
-    for key in given:
-        if key not in known:
-            raise InputError(f"{what} has no setting {key!r}{did_you_mean(str(key), known)}; it has {', '.join(known)}")
