@@ -10,7 +10,8 @@ from ancestral.interface import Model
 
 
 class MovingAverage:
-    """Exponential moving average of all parameters and of a model's own floating buffers (Polyak & Juditsky 1992, in its common form).
+    """Exponential moving average of all parameters and floating buffers (Polyak & Juditsky 1992, in its common form);
+    not of a `training_state`, which is no part of the model.
 
     average <- d average + (1 - d) weights after each step, with d = min(decay, (1 + step) / (10 + step)): a short run
     does not stay with the weights that it started from.

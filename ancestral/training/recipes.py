@@ -22,7 +22,6 @@ A recipe file, with its optional keys marked by (o):
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources

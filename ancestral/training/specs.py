@@ -70,4 +70,4 @@ def _read(value: Any, kind: Any, what: str) -> Any:
     wanted = (int, float) if kind is float else kind
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise InputError(f"{what} must be a {'whole ' if kind is int else ''}number, got {value!r}")
-    return value
+    return kind(value)

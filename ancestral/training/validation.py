@@ -17,6 +17,7 @@ from ancestral.interface import (
     Monitor,
     Phase,
     Shuffled,
+    abilities,
     seeded,
 )
 from ancestral.registry import did_you_mean
@@ -24,16 +25,16 @@ from ancestral.training.loader import Loader
 from ancestral.training.sources import Source
 
 #: What a model must be to be monitored by each quantity but its loss.
-_NEEDS: dict[str, type[Model]] = {
-    "log_prob": ExactDensity,
-    "elbo": BoundedDensity,
-    "log_prob_lower_bound": BoundedDensity,
-    "accuracy": Classifier,
+_NEEDS = {
+    "log_prob": "ExactDensity",
+    "elbo": "BoundedDensity",
+    "log_prob_lower_bound": "BoundedDensity",
+    "accuracy": "Classifier",
 }
 
 
 class Validation:
-    """The mean of the model's monitor over the validation rows, in evaluation mode; of accuracy over those with a label.
+    """The mean of the model's monitor over the validation rows, in evaluation mode; accuracy over those with a label.
 
     Noise comes from a generator of its own, seeded alike each time: two epochs are compared under the same draws, and
     training goes on as if there had been no validation.
@@ -47,8 +48,8 @@ class Validation:
             raise InputError(
                 f"{name} monitors {monitor!r}{did_you_mean(monitor, known)}; monitors are {', '.join(known)} and None"
             )
-        if monitor in _NEEDS and not isinstance(model, _NEEDS[monitor]):
-            raise InputError(f"{name} monitors {monitor} but is no {_NEEDS[monitor].__name__}")
+        if monitor in _NEEDS and _NEEDS[monitor] not in abilities(model):
+            raise InputError(f"{name} monitors {monitor} but is no {_NEEDS[monitor]}")
         if monitor == "log_prob_lower_bound" and model.monitor_samples < 1:
             raise InputError(f"monitor_samples of {name} must be at least 1, got {model.monitor_samples}")
         if monitor == "accuracy" and (source.labels is None or bool((source.labels < 0).all())):
