@@ -3,9 +3,9 @@
 import math
 import shlex
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser
 from rich import box
 from rich.console import Console
 from rich.table import Table

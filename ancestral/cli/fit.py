@@ -2,18 +2,17 @@
 
 import os
 import shlex
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from ancestral.cli.output import console, describe
-from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
+from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
 from ancestral.cli.run_folder import check_run_dir, replacing, resuming
 from ancestral.cli.runs import count_parameters, rows_to_judge_samples
 from ancestral.data import Data, load_data
@@ -28,7 +27,8 @@ _OWN = ("model", "data", "run_dir", "resume", "recipe")
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    words, options = _data_options(arguments)
+    words, dotted = split_dotted(arguments, ("data", "optimizer", "schedule", "lr"))
+    options = dotted.pop("data", {})
     model_name = _model_among(words)
     _add_flags(parser, model_name)
     args = parse(parser, words)
@@ -36,10 +36,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if recipe and model_name != recipe.model:
         raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
     settings = dict(recipe.model_settings) if recipe else {}
-    how = training_arguments(recipe.training) if recipe else {}
     if model_name is not None:
         settings |= keywords(parser, words, find_model(model_name), nested="model")
-    how |= keywords(parser, words, fit, skip=_OWN)
+    training = (recipe.training if recipe else {}) | keywords(parser, words, fit, skip=_OWN)
+    how = training_arguments(merged(training, dotted))
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
     check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     source = _source(args, options)
@@ -102,27 +102,11 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """The command line without its `--data.NAME VALUE`, and these; `load_data` knows which there are."""
-    rest, options = [], {}
-    words = iter(arguments)
-    for word in words:
-        if not word.startswith("--data."):
-            rest.append(word)
-            continue
-        name, equals, value = word.removeprefix("--data.").partition("=")
-        given = value if equals else next(words, None)
-        if given is None:
-            raise UsageError(f"{word} needs a value")
-        options[name.replace("-", "_")] = yaml.safe_load(given)
-    return rest, options
-
-
 def _source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `load_data` is given, and what the run remembers."""
     path = Path(args.data)
     given = {"name": str(path.absolute()) if path.exists() else args.data, **options}
-    return given | {key: args[key] for key in ("data_root", "support") if args[key] is not None}
+    return given | {key: value for key in ("data_root", "support") if (value := getattr(args, key)) is not None}
 
 
 def _introduce(screen: Console, model: Model, data: Data) -> None:

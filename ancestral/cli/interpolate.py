@@ -1,9 +1,9 @@
 """`ancestral interpolate`: a walk between observations, straight in latent space."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.latents import decoded, draw_latents, walks
 from ancestral.cli.output import check_output
