@@ -9,6 +9,7 @@ from gallery import (
     GAN,
     VAE,
     AveragedLogits,
+    Chain,
     Flow,
     Masked,
     Mixture,
@@ -31,6 +32,7 @@ RIGHT: dict[str, Callable[[], Model]] = {
     "masked, colours": lambda: Masked(COLOURS),
     "masked, conditional": lambda: Masked(VECTOR, context_event=LABEL),
     "averaged orders": AveragedLogits,
+    "autoregressive, continuous": Chain,
     "flow": Flow,
     "vae": VAE,
     "gan": GAN,
@@ -142,6 +144,12 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     (
         "a sampler of another temperature, too large to enumerate",
         lambda: Masked(Event((30,), Binary()), sampler="sharp"),
+        "draws follow their conditionals",
+        "another temperature",
+    ),
+    (
+        "a sampler of another temperature, continuous",
+        lambda: Chain(sharp=True),
         "draws follow their conditionals",
         "another temperature",
     ),
