@@ -4,7 +4,7 @@ from types import TracebackType
 
 import torch
 
-from ancestral.checks import autoregressive, density, latents, stored, structure, training
+from ancestral.checks import autoregressive, density, latents, rows, stored, structure, training
 from ancestral.checks.report import Broken, CheckFailure, CheckReport, Property, Skipped
 from ancestral.checks.subject import Subject
 from ancestral.interface import InputError, Model
@@ -12,6 +12,7 @@ from ancestral.interface import InputError, Model
 #: In the order in which they run: the fault that explains the others comes first.
 PROPERTIES: tuple[Property, ...] = (
     *structure.PROPERTIES,
+    *rows.PROPERTIES,
     *training.PHASES,
     *autoregressive.PROPERTIES,
     *latents.PROPERTIES,

@@ -7,10 +7,21 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ancestral.checks import losses
+from ancestral.checks.losses import LIKELIHOODS, learns_by_gradients, monitored
 from ancestral.checks.report import Property, always, needs, require
-from ancestral.checks.statistics import log_density
 from ancestral.checks.subject import Subject
-from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Phase, seeded
+from ancestral.interface import (
+    Batch,
+    BoundedDensity,
+    Classifier,
+    ClosedFormFit,
+    ExactDensity,
+    InputError,
+    Model,
+    Phase,
+    seeded,
+)
 
 
 def phases_share_out_the_parameters(subject: Subject) -> None:
@@ -40,7 +51,12 @@ def phases_share_out_the_parameters(subject: Subject) -> None:
 
 def monitor_exists(subject: Subject) -> None:
     model = subject.original
-    wanted = {"log_prob": ExactDensity, "elbo": BoundedDensity}.get(model.monitor or "")
+    wanted: type[Model] | None = {
+        "log_prob": ExactDensity,
+        "elbo": BoundedDensity,
+        "log_prob_lower_bound": BoundedDensity,
+        "accuracy": Classifier,
+    }.get(model.monitor or "")
     require(
         wanted is None or isinstance(model, wanted),
         f"monitor is {model.monitor!r} but {subject.name} is no {wanted.__name__ if wanted else ''}",
@@ -90,31 +106,30 @@ def phases_change_only_their_own(subject: Subject) -> None:
 
 
 def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:
-    model = copy.deepcopy(subject.perturbed).train()
-    (phase,) = model.phases()
-    batch = model.prepare(subject.batch(subject.rows(32)))
-    with seeded(subject.generator(), model.device):
-        # Settles batch statistics, and starts that depend on data.
-        first = [buffer.clone() for buffer in model.buffers()]
-        for step in range(50):
-            phase.loss(batch)
-            if step == 2 and all(map(torch.equal, first, model.buffers())):
-                break
-        before = _likelihood(subject, model, batch.x, batch.context)
-        optimizer = phase.optimizer.build(list(phase.parameters))
-        for _ in range(steps):
-            optimizer.zero_grad()
-            phase.loss(batch).total.backward()
-            optimizer.step()
-            if phase.after_step is not None:
-                phase.after_step()
-        after = _likelihood(subject, model, batch.x, batch.context)
+    model, batch = _on_one_batch(subject)
+    before = _mean_monitored(subject, model, batch)
+    _train(subject, model, batch, steps)
+    after = _mean_monitored(subject, model, batch)
     # The bound is estimated with the same noise before and after; batch statistics may lag a little.
     require(
-        float((after - before).mean()) > -1e-3 * (1 + float(before.mean().abs())),
-        f"{steps} training steps on one batch lowered its {model.monitor} from {float(before.mean()):.4f} to"
-        f" {float(after.mean()):.4f} nats: the loss has the wrong sign, or is not a bound of the likelihood that"
-        f" {model.monitor} reports",
+        after - before > -1e-3 * (1 + abs(before)),
+        f"{steps} training steps on one batch lowered its {model.monitor} from {before:.4f} to {after:.4f} nats: the"
+        f" loss has the wrong sign, or is not a bound of the likelihood that {model.monitor} reports",
+    )
+
+
+def training_raises_the_labels(subject: Subject, steps: int = 25) -> None:
+    model, batch = _on_one_batch(subject)
+    assert isinstance(model, Classifier)
+    assert batch.y is not None
+    labelled = batch.y >= 0
+    before = _mean_of_labels(model, batch, labelled)
+    _train(subject, model, batch, steps)
+    after = _mean_of_labels(model, batch, labelled)
+    require(
+        after - before > -1e-3 * (1 + abs(before)),
+        f"{steps} training steps on one batch lowered the mean ln p(y | x) of its labels from {before:.4f} to {after:.4f}"
+        " nats: the loss of the labels has the wrong sign, or class_log_probs numbers the classes differently",
     )
 
 
@@ -194,39 +209,76 @@ def _mean_log_prob(model: Model, x: Tensor) -> float | None:
     return float(model.log_prob(x).mean()) if isinstance(model, ExactDensity) else None
 
 
-def _likelihood(subject: Subject, model: Model, x: Tensor, context: Tensor | None) -> Tensor:
-    generator = torch.Generator().manual_seed(subject.seed)
-    if isinstance(model, ExactDensity):
-        return log_density(model, x, context, generator)
-    assert isinstance(model, BoundedDensity)
-    with torch.no_grad():
-        return model.elbo(x, samples=16, context=context, generator=generator)
+def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
+    """A model to train, its batch statistics settled on one batch, and the batch in data space."""
+    model = copy.deepcopy(subject.perturbed).train()
+    batch = subject.batch(subject.rows(32))
+    with seeded(subject.generator(), model.device):
+        first = [buffer.clone() for buffer in model.buffers()]
+        for step in range(50):
+            for phase in model.phases():
+                phase.loss(model.prepare(batch))
+            if step == 2 and all(map(torch.equal, first, model.buffers())):
+                break
+    return model, batch
+
+
+def _train(subject: Subject, model: Model, batch: Batch, steps: int) -> None:
+    """Steps on one batch as the engine makes them, every phase with its own optimizer and at its own time."""
+    phases, batch = model.phases(), model.prepare(batch)
+    optimizers = [phase.optimizer.build(list(phase.parameters)) for phase in phases]
+    with seeded(subject.generator(), model.device):
+        for step, (phase, optimizer) in itertools.product(range(steps), zip(phases, optimizers, strict=True)):
+            if step % phase.every or not phase.starts <= step / steps < phase.ends:
+                continue
+            optimizer.zero_grad()
+            phase.loss(batch).total.backward(inputs=list(phase.parameters))
+            optimizer.step()
+            if phase.after_step is not None:
+                phase.after_step()
+
+
+@torch.no_grad()
+def _mean_monitored(subject: Subject, model: Model, batch: Batch) -> float:
+    context = None if batch.context is None else batch.context.repeat_interleave(16, 0)
+    rows = Batch(batch.x.repeat_interleave(16, 0), None, context)
+    return float(monitored(model, rows, torch.Generator().manual_seed(subject.seed)).mean())
+
+
+@torch.no_grad()
+def _mean_of_labels(model: Classifier, batch: Batch, labelled: Tensor) -> float:
+    assert batch.y is not None
+    log_probs = model.class_log_probs(batch.x[labelled])
+    return float(log_probs.gather(1, batch.y[labelled, None].to(log_probs.device)).mean())
 
 
 def _names(model: Model) -> dict[nn.Parameter, str]:
     return {parameter: name for name, parameter in model.named_parameters()}
 
 
-def _learns_by_gradients(subject: Subject) -> str | None:
-    return "it has no phases" if not subject.perturbed.phases() else None
-
-
 def _one_likelihood_phase(subject: Subject) -> str | None:
-    if subject.original.monitor not in ("log_prob", "elbo"):
+    if subject.original.monitor not in LIKELIHOODS:
         return "it monitors no likelihood"
     count = len(subject.perturbed.phases())
     return None if count == 1 else f"it has {count} phases"
 
 
+def _learns_labels(subject: Subject) -> str | None:
+    return needs(Classifier)(subject) or learns_by_gradients(subject)
+
+
 PHASES = (
     Property("each parameter belongs to one phase", always, phases_share_out_the_parameters),
     Property("the monitored quantity exists", always, monitor_exists),
-    Property("every parameter gets a gradient", _learns_by_gradients, every_parameter_gets_a_gradient),
-    Property("a phase changes only its own parameters", _learns_by_gradients, phases_change_only_their_own),
+    Property("every parameter gets a gradient", learns_by_gradients, every_parameter_gets_a_gradient),
+    Property("a phase changes only its own parameters", learns_by_gradients, phases_change_only_their_own),
+    *losses.GRADIENTS,
 )
 
 LEARNING = (
+    *losses.VALUES,
     Property("training raises the likelihood", _one_likelihood_phase, training_raises_the_likelihood),
+    Property("training raises the probability of the labels", _learns_labels, training_raises_the_labels),
     Property("a fit's objective never falls", needs(ClosedFormFit), fits_never_fall),
     Property("a fit starts from its seed", needs(ClosedFormFit), fit_starts_from_its_seed),
     Property("missing values are declared", needs(ClosedFormFit), missing_values_are_declared),
