@@ -141,7 +141,7 @@ def samples_are_stationary(subject: Subject) -> None:
     One half of the samples gives the direction in which the likelihood would rise; the slope along it, on the other
     half, must be 0.
     """
-    model = copy.deepcopy(subject.precise)
+    model = copy.deepcopy(subject.far)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
     n, context = subject.rows(1024, least=64), subject.single_contexts[0]

@@ -25,7 +25,8 @@ Z_SEARCH = 6.0
 
 def rows_stand_alone(subject: Subject) -> None:
     model, n = _in_parts(subject.far, 2), subject.rows(9, least=5)
-    given, other = subject.inputs(model, n), subject.inputs(model, n)
+    given = subject.inputs(model, n)
+    other = subject.other_inputs(model, given)
     expected = outputs(model, given, subject.seed)
     first = torch.arange(n, device=given.x.device) == 0
     for changed in (first, ~first):
@@ -36,7 +37,7 @@ def rows_stand_alone(subject: Subject) -> None:
             moved = [row for row in (~changed).nonzero()[:, 0].tolist() if not _close(value[row], found[name][row])]
             require(
                 not moved,
-                f"{name} of a row depends on the other rows of its batch: {_row(moved)} moved when"
+                f"{name} of a row depends on the other rows of its batch: {_rows(moved)} moved when"
                 f" {'row 0' if changed is first else 'all rows but row 0'} alone changed;"
                 f" {_diagnosis(model, given, other, changed, name, subject.seed) if moved else ''}",
             )
@@ -84,8 +85,12 @@ def draws_are_independent(subject: Subject) -> None:
         if name == "sample" and continuous_density:
             distinct = len(draws.unique(dim=0))
             require(distinct == n, f"of {n} samples of a density only {distinct} are different: noise is repeated")
-        seed = subject.generator().initial_seed()
-        scores = _correlations(draws, _draw(subject, call), seed)
+        others, seed = _draw(subject, call), subject.generator().initial_seed()
+        require(
+            torch.equal(draws, others) or bool((draws != draws[:1]).any()),
+            f"{name} draws the same for all of {n} rows with the same input: the rows share one noise",
+        )
+        scores = _correlations(draws, others, seed)
         worst = int(scores.abs().argmax())
         found = float(scores.flatten()[worst])
         if abs(found) <= Z_SEARCH:
@@ -234,8 +239,8 @@ def _correlations(first: Tensor, second: Tensor, seed: int, features: int = 32) 
     return scores * (known[0] & known[1])
 
 
-def _row(moved: list[int]) -> str:
-    return "row " + ", ".join(map(str, moved[:5])) if moved else ""
+def _rows(moved: list[int]) -> str:
+    return f"row{'s' if len(moved) > 1 else ''} {', '.join(map(str, moved[:5]))}"
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

@@ -219,6 +219,14 @@ class Subject:
         known = torch.rand(n, *self.event.shape, generator=self.generator()) < 0.5
         return Rows(self.observations(n), self.contexts(n), z, known.to(self.original.device))
 
+    def other_inputs(self, model: Model, rows: Rows) -> Rows:
+        """As many other rows: what is discrete differs from `rows` everywhere."""
+        new = self.inputs(model, len(rows.x))
+        x, context, event = _unlike(self.event, rows.x, new.x), new.context, self.original.context_event
+        if event is not None and context is not None and rows.context is not None:
+            context = _unlike(event, rows.context, context)
+        return Rows(x, context, new.z, ~rows.known)
+
     def latents(self, model: Decoder, n: int) -> Tensor:
         """`n` latents of the prior; without a prior, the codes of random observations, or normal ones."""
         if model.has_prior:
@@ -236,6 +244,12 @@ class Subject:
         else:
             x = torch.randint(levels, shape, generator=generator).double()
         return x.to(self.original.device, dtype or self.original.dtype)
+
+
+def _unlike(event: Event, old: Tensor, new: Tensor) -> Tensor:
+    """Values of the event that are nowhere those of `old`: `new` ones where it is continuous."""
+    values = number_of_values(event)
+    return new if values is None else (old + 1 + new % (values - 1)) % values
 
 
 class _Operations(TorchDispatchMode):

@@ -128,8 +128,8 @@ def training_raises_the_labels(subject: Subject, steps: int = 25) -> None:
     after = _mean_of_labels(model, batch, labelled)
     require(
         after - before > -1e-3 * (1 + abs(before)),
-        f"{steps} training steps on one batch lowered the mean ln p(y | x) of its labels from {before:.4f} to {after:.4f}"
-        " nats: the loss of the labels has the wrong sign, or class_log_probs numbers the classes differently",
+        f"{steps} training steps on one batch lowered the mean ln p(y | x) of its labels from {before:.4f} to"
+        f" {after:.4f} nats: the loss of the labels has the wrong sign, or class_log_probs numbers them differently",
     )
 
 

@@ -200,7 +200,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     (
         "a loss of the wrong sign",
         lambda: Masked(VECTOR, loss_sign=1.0),
-        "training raises the likelihood",
+        "the loss is minus the monitored likelihood",
         "the loss has the wrong sign",
     ),
     (
