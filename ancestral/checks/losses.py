@@ -64,15 +64,15 @@ def _slopes(subject: Subject, start: Model, index: int, batch: Batch, step: floa
 def loss_is_the_monitor(subject: Subject, repeats: int = 32) -> None:
     """The first phase's loss is minus the mean of what is monitored, in the units that the cores see: to the last digit
     where both use their noise in the same way, otherwise in expectation."""
-    model = copy.deepcopy(subject.far)
-    plain = subject.batch(subject.rows(16))
+    model, plain = copy.deepcopy(subject.far), subject.batch(subject.rows(16))
+    phase = model.phases()[0]
     batch = model.prepare(plain)
     orders = len(model.orders) if isinstance(model, Autoregressive) else 1
 
     def both() -> tuple[float, float]:
         seed = subject.generator().initial_seed()
         with seeded(torch.Generator().manual_seed(seed), model.device):
-            loss = float(model.phases()[0].loss(batch).total.detach())
+            loss = float(phase.loss(batch).total.detach())
         with torch.no_grad():
             return loss, -float(monitored(model, plain, torch.Generator().manual_seed(seed)).mean() + model.log_volume)
 
@@ -93,7 +93,7 @@ def loss_is_the_monitor(subject: Subject, repeats: int = 32) -> None:
             return
     require(
         False,
-        f"the loss of phase {model.phases()[0].name!r} is {loss:.4f} where minus the mean {model.monitor} is"
+        f"the loss of phase {phase.name!r} is {loss:.4f} where minus the mean {model.monitor} is"
         f" {target:.4f} ± {stderr:.4f} nats: {_diagnosis(subject, loss, target)}. A loss that differs by design says so"
         " in `loss_differs`",
     )

@@ -166,7 +166,7 @@ class Subject:
     def cost(self) -> float:
         """Multiplications and additions that one observation takes, forward."""
         model, n = copy.deepcopy(self.original), 2
-        with _Operations() as counter, seeded(self.generator(), model.device):
+        with Operations() as counter, seeded(self.generator(), model.device):
             for phase in model.phases():
                 phase.loss(model.prepare(self.batch(n)))
         return max(counter.total / n, 2.0**17 * math.sqrt(self.event.size))
@@ -252,7 +252,7 @@ def _unlike(event: Event, old: Tensor, new: Tensor) -> Tensor:
     return new if values is None else (old + 1 + new % (values - 1)) % values
 
 
-class _Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):
     """Counts multiplications and additions. Unlike torch's own counter it hooks no module, so that a loss may
     differentiate twice."""
 

@@ -212,11 +212,11 @@ def _mean_log_prob(model: Model, x: Tensor) -> float | None:
 def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
     """A model to train, its batch statistics settled on one batch, and the batch in data space."""
     model = copy.deepcopy(subject.perturbed).train()
-    batch = subject.batch(subject.rows(32))
+    batch, phases = subject.batch(subject.rows(32)), model.phases()
     with seeded(subject.generator(), model.device):
         first = [buffer.clone() for buffer in model.buffers()]
         for step in range(50):
-            for phase in model.phases():
+            for phase in phases:
                 phase.loss(model.prepare(batch))
             if step == 2 and all(map(torch.equal, first, model.buffers())):
                 break
@@ -232,7 +232,7 @@ def _train(subject: Subject, model: Model, batch: Batch, steps: int) -> None:
             if step % phase.every or not phase.starts <= step / steps < phase.ends:
                 continue
             optimizer.zero_grad()
-            phase.loss(batch).total.backward(inputs=list(phase.parameters))
+            phase.loss(batch).total.backward(inputs=[p for p in phase.parameters if p.requires_grad])
             optimizer.step()
             if phase.after_step is not None:
                 phase.after_step()
