@@ -1,5 +1,6 @@
 """Expectations under a model's density, by enumeration or importance sampling, with their standard errors."""
 
+import copy
 import itertools
 import math
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Chi2
 
-from ancestral.checks.report import Skipped
+from ancestral.checks.report import Undecided
 from ancestral.checks.subject import Subject, number_of_values
+from ancestral.dequantization import DequantizedDensity
 from ancestral.interface import BoundedDensity, Event, ExactDensity, InputError, Model, Sampler, seeded
 
 #: Standard errors by which two estimates may differ: exceeded by chance about once in 10^5 tests.
 Z_LIMIT = 5.5
 #: States that are enumerated, dimensions that are integrated, and rows that are scored, at most.
 MOST_STATES, MOST_DIMENSIONS, MOST_ROWS = 4096, 6, 2**16
-#: A total mass known to this standard error or better is worth testing.
-INFORMATIVE = 0.02
+#: A total mass known to this share of it or better is worth testing.
+INFORMATIVE = 0.01
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,29 @@ class Weighted:
         return float(mean), float(stderr)
 
 
-_KNOWN: WeakKeyDictionary[Subject, dict[int, Weighted]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Subject, dict[tuple[int, int], Weighted]] = WeakKeyDictionary()
 
 
-def undecidable(subject: Subject) -> str | None:
-    """Why sums over all observations are out of reach, or None."""
+def redraw(subject: Subject) -> None:
+    """Forget the points that were drawn: the next test is to be independent of the one before."""
+    _KNOWN.pop(subject, None)
+
+
+def has_total(subject: Subject) -> str | None:
+    """Why a model has no total probability, or None."""
     if not isinstance(subject.original, ExactDensity | BoundedDensity):
         return "it is neither ExactDensity nor BoundedDensity"
-    size, values = subject.event.size, number_of_values(subject.event)
+    return None
+
+
+def is_whole(model: Model) -> bool:
+    """Whether the density, or the expected importance weights, must sum to 1: not to less."""
+    return isinstance(model, ExactDensity) or (isinstance(model, BoundedDensity) and model.total_weight == "one")
+
+
+def too_large(event: Event) -> str | None:
+    """Why sums over all observations are out of reach, or None."""
+    size, values = event.size, number_of_values(event)
     if values is None:
         if size > MOST_DIMENSIONS:
             return f"{size} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
@@ -62,38 +79,58 @@ def undecidable(subject: Subject) -> str | None:
     return None
 
 
-def weighted(subject: Subject, which: int) -> Weighted:
+def weighted(subject: Subject, which: int, samples: int = 1) -> Weighted:
     """The density given one of the subject's single contexts as weighted points, of the first of the tame copies whose
-    estimates can be trusted. Raises `Skipped` if there is none."""
+    estimates can be trusted, or are surely wrong. The weights of a bound are means of `samples` importance weights, of
+    the copy that serves for 1. Raises `Undecided` if there is none."""
+    if reason := too_large(subject.event):
+        raise Undecided(reason)
     known = _KNOWN.setdefault(subject, {})
-    if which not in known:
-        known[which] = _first_trusted(subject, which)
-    return known[which]
+    if (which, samples) not in known:
+        if samples == 1:
+            known[which, 1] = _first_trusted(subject, which)
+        else:
+            # In chunks of unequal lengths, as a caller's many samples may be.
+            model = copy.deepcopy(weighted(subject, which).model)
+            assert isinstance(model, BoundedDensity)
+            model.rows_at_once = MOST_ROWS // 4 * (samples - 1)
+            known[which, samples] = _points(subject, model, which, samples, 1)
+    return known[which, samples]
 
 
 def _first_trusted(subject: Subject, which: int) -> Weighted:
-    context = subject.single_contexts[which]
     for model in subject.tame:
         for effort in (1, 4):
-            if number_of_values(subject.event) is None:
-                found = _importance_weighted(subject, model, context, effort)
-            else:
-                found = _enumerated(subject, model, context, effort)
+            found = _points(subject, model, which, 1, effort)
+            mass, stderr = found.mass()
+            # Weights are positive: however uneven they are, a mean far above 1 in standard errors is no accident.
+            if not math.isfinite(mass) or mass - Z_LIMIT * stderr > 1:
+                return found
             if found.heavy:
                 break
-            if not found.mass()[1] > INFORMATIVE / 2:
+            if stderr <= INFORMATIVE * mass:
                 return found
-    raise Skipped("its density, or its importance weights, are too uneven for an estimate of the total")
+            if mass + Z_LIMIT * stderr < 1 and is_whole(model) and not isinstance(model, DequantizedDensity):
+                return found
+    raise Undecided("its density, or its importance weights, are too uneven for an estimate of the total")
+
+
+def _points(subject: Subject, model: Model, which: int, samples: int, effort: int) -> Weighted:
+    context = subject.single_contexts[which]
+    if number_of_values(subject.event) is None:
+        return _importance_weighted(subject, model, context, samples, effort)
+    return _enumerated(subject, model, context, samples, effort)
 
 
 @torch.no_grad()
-def _enumerated(subject: Subject, model: Model, context: Tensor | None, effort: int) -> Weighted:
+def _enumerated(subject: Subject, model: Model, context: Tensor | None, samples: int, effort: int) -> Weighted:
     points = states(subject.event).to(model.device)
     if isinstance(model, ExactDensity):
         return Weighted(model, points[None], log_density(model, points, context, subject.generator()).exp()[None])
-    blocks = max(16, effort * MOST_ROWS // len(points))
+    blocks = max(16, effort * MOST_ROWS // samples // len(points))
     rows = points.repeat(blocks, *[1] * len(subject.event.shape))
-    weights = log_density(model, rows, context, subject.generator()).exp().unflatten(0, (blocks, len(points)))
+    found = log_density(model, rows, context, subject.generator(), samples).exp()
+    weights = found.unflatten(0, (blocks, len(points)))
     return Weighted(model, points[None], weights, _heavy_tailed(weights / weights.mean(0)))
 
 
@@ -117,17 +154,19 @@ def states(event: Event) -> Tensor:
 
 
 @torch.no_grad()
-def log_density(model: Model, x: Tensor, context: Tensor | None, generator: torch.Generator) -> Tensor:
-    """ln p(x), or the logarithm of an unbiased estimate of p(x), (batch,)."""
+def log_density(
+    model: Model, x: Tensor, context: Tensor | None, generator: torch.Generator, samples: int = 1
+) -> Tensor:
+    """ln p(x), or the logarithm of an unbiased estimate of p(x) by `samples` importance weights, (batch,)."""
     if isinstance(model, ExactDensity):
         return torch.cat([model.log_prob(part, context=context) for part in x.split(MOST_ROWS // 4)])
     if isinstance(model, BoundedDensity):
-        return model.log_prob_lower_bound(x, importance_samples=1, context=context, generator=generator)
+        return model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
     raise InputError(f"{type(model).__name__} has no density")
 
 
 def _importance_weighted(
-    subject: Subject, model: Model, context: Tensor | None, effort: int, blocks: int = 32
+    subject: Subject, model: Model, context: Tensor | None, samples: int, effort: int, blocks: int = 32
 ) -> Weighted:
     if isinstance(model, Sampler):
         centres = model.sample(128, context=context, generator=subject.generator())
@@ -137,7 +176,8 @@ def _importance_weighted(
     with seeded(subject.generator(), model.device):
         flat = proposal.sample(blocks * points)
     x = flat.reshape(-1, *subject.event.shape)
-    weights = (log_density(model, x, context, subject.generator()) - proposal.log_prob(flat)).exp() / points
+    log_weights = log_density(model, x, context, subject.generator(), samples) - proposal.log_prob(flat)
+    weights = log_weights.exp() / points
     return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), _heavy_tailed(weights))
 
 
@@ -149,7 +189,7 @@ class _Proposal:
     def __init__(self, centres: Tensor) -> None:
         size = centres.shape[1]
         if not bool(torch.isfinite(centres).all()):
-            raise Skipped("its samples are not finite")
+            raise Undecided("its samples are not finite")
         self.wide = centres.mean(0)
         covariance = centres.T.cov().reshape(size, size)
         self.root = torch.linalg.cholesky(covariance + 1e-6 * covariance.trace() / size * torch.eye(size).to(centres))

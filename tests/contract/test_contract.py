@@ -43,6 +43,19 @@ def _cases() -> dict[str, Callable[[], Model]]:
 CASES = _cases()
 
 
+#: Every property that an example must have and that cannot be decided for it, with words of the reason. A model's other
+#: examples decide it: see `test_examples_are_enough_for_the_mathematics`.
+_TOO_LARGE = {"the total probability is 1": "are too many to", "samples follow the density": "are too many to"}
+UNDECIDED: dict[str, dict[str, str]] = {
+    "gated_pixelcnn-1": _TOO_LARGE,
+    "gated_pixelcnn-2": _TOO_LARGE,
+    "realnvp-2": _TOO_LARGE,
+    "realnvp-2-dequantized": _TOO_LARGE,
+    "realnvp-3": _TOO_LARGE,
+    "realnvp-3-dequantized": _TOO_LARGE,
+}
+
+
 @functools.cache
 def report(case: str) -> CheckReport:
     return check_model(CASES[case](), verbose=False)
@@ -50,7 +63,14 @@ def report(case: str) -> CheckReport:
 
 @pytest.mark.parametrize("case", CASES)
 def test_model_keeps_the_contract(case: str) -> None:
-    report(case)
+    found, allowed = report(case).undecided, UNDECIDED.get(case, {})
+    assert found.keys() == allowed.keys()
+    for name, words in allowed.items():
+        assert words in found[name]
+
+
+def test_every_exception_is_of_a_case() -> None:
+    assert CASES.keys() >= UNDECIDED.keys()
 
 
 @pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
