@@ -5,7 +5,18 @@ from types import TracebackType
 
 import torch
 
-from ancestral.checks import autoregressive, density, latents, rows, stored, structure, training
+from ancestral.checks import (
+    autoregressive,
+    density,
+    fitting,
+    joint,
+    latents,
+    learned,
+    rows,
+    stored,
+    structure,
+    training,
+)
 from ancestral.checks.report import Broken, CheckFailure, CheckReport, Property, Undecided
 from ancestral.checks.statistics import redraw
 from ancestral.checks.subject import Subject
@@ -20,7 +31,10 @@ PROPERTIES: tuple[Property, ...] = (
     *latents.PROPERTIES,
     *density.LIKELIHOODS,
     *density.SAMPLING,
+    *joint.PROPERTIES,
     *training.LEARNING,
+    *fitting.PROPERTIES,
+    *learned.PROPERTIES,
     *stored.PROPERTIES,
 )
 

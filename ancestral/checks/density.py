@@ -15,6 +15,7 @@ from ancestral.checks.statistics import (
     has_total,
     is_whole,
     log_density,
+    paired,
     weighted,
 )
 from ancestral.checks.subject import Subject, number_of_values
@@ -119,20 +120,20 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
             for k in (1, 4, 16)
         }
     require(
-        float(_paired(elbo, bounds[1]).abs().max()) <= Z_LIMIT,
+        float(paired(elbo, bounds[1]).abs().max()) <= Z_LIMIT,
         lambda: (
             f"elbo is not the mean logarithm of the importance weights: {float(elbo.mean()):.4f} instead of"
             f" {float(bounds[1].mean()):.4f} nats on average; {_diagnosis(subject, x, context, elbo, bounds[1])}"
         ),
     )
     require(
-        float(_paired(elbo, elbo_of_4).abs().max()) <= Z_LIMIT,
+        float(paired(elbo, elbo_of_4).abs().max()) <= Z_LIMIT,
         f"elbo changes with its number of samples, from {float(elbo.mean()):.4f} (1) to {float(elbo_of_4.mean()):.4f}"
         " (4) nats: average over samples, do not sum",
     )
     for low, high in ((1, 4), (4, 16)):
         require(
-            float(_paired(bounds[high], bounds[low]).min()) >= -Z_LIMIT,
+            float(paired(bounds[high], bounds[low]).min()) >= -Z_LIMIT,
             f"the importance bound falls from {float(bounds[low].mean()):.4f} ({low} samples) to"
             f" {float(bounds[high].mean()):.4f} ({high}): it is the logarithm of the mean weight",
         )
@@ -140,7 +141,7 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
         exact = model.log_prob(x, context=context)[:, None]
         for name, values in {"elbo": elbo, **{f"the bound of {k} samples": v for k, v in bounds.items()}}.items():
             require(
-                float(_paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
+                float(paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
                 f"{name} is above the exact log_prob: {float(values.mean()):.4f} > {float(exact.mean()):.4f} nats",
             )
 
@@ -273,16 +274,6 @@ def _mean_kl(model: Encoder, x: Tensor, context: Tensor | None, subject: Subject
 
 def _mean(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) / math.sqrt(len(values))
-
-
-def _paired(a: Tensor, b: Tensor) -> Tensor:
-    """z-scores of mean(a) - mean(b): of each row, and of all rows together; (rows, repeats) -> (rows + 1,)."""
-    difference = a.mean(1) - b.mean(1)
-    variance = (a.var(1) + b.var(1)) / a.shape[1]
-    difference = torch.cat([difference, difference.sum()[None]])
-    variance = torch.cat([variance, variance.sum()[None]])
-    # Below 1e-7 nats a difference is rounding.
-    return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))
 
 
 def _discrete_density(subject: Subject) -> str | None:

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -117,24 +118,50 @@ def _first_trusted(subject: Subject, which: int) -> Weighted:
 
 def _points(subject: Subject, model: Model, which: int, samples: int, effort: int) -> Weighted:
     context = subject.single_contexts[which]
-    if number_of_values(subject.event) is None:
-        return _importance_weighted(subject, model, context, samples, effort)
-    return _enumerated(subject, model, context, samples, effort)
+
+    def log_weights(x: Tensor) -> Tensor:
+        return log_density(model, x, context, subject.generator(), samples)
+
+    if number_of_values(subject.event) is not None:
+        if isinstance(model, ExactDensity):
+            return enumerated(model, log_weights)
+        return enumerated(model, log_weights, max(16, effort * MOST_ROWS // samples // len(states(subject.event))))
+    if isinstance(model, Sampler):
+        centres = model.sample(128, context=context, generator=subject.generator())
+    else:
+        centres = 2 * subject.observations(128, torch.float64)
+    return integrated(model, log_weights, centres, subject.generator(), 512 * effort)
 
 
 @torch.no_grad()
-def _enumerated(subject: Subject, model: Model, context: Tensor | None, samples: int, effort: int) -> Weighted:
-    points = states(subject.event).to(model.device)
-    if isinstance(model, ExactDensity):
-        return Weighted(model, points[None], log_density(model, points, context, subject.generator()).exp()[None])
-    blocks = max(16, effort * MOST_ROWS // samples // len(points))
-    rows = points.repeat(blocks, *[1] * len(subject.event.shape))
-    found = log_density(model, rows, context, subject.generator(), samples).exp()
+def enumerated(model: Model, log_weights: Callable[[Tensor], Tensor], blocks: int = 1) -> Weighted:
+    """All values of a discrete event, weighted by exact probabilities or by `blocks` estimates of them: logarithms,
+    (batch, *event) -> (batch,)."""
+    points = states(model.event).to(model.device)
+    found = log_weights(points.repeat(blocks, *[1] * len(model.event.shape))).exp()
     weights = found.unflatten(0, (blocks, len(points)))
-    return Weighted(model, points[None], weights, _heavy_tailed(weights / weights.mean(0)))
+    return Weighted(model, points[None], weights, blocks > 1 and heavy_tailed(weights / weights.mean(0)))
 
 
-def _heavy_tailed(weights: Tensor) -> bool:
+@torch.no_grad()
+def integrated(
+    model: Model,
+    log_density: Callable[[Tensor], Tensor],
+    centres: Tensor,
+    generator: torch.Generator,
+    points: int = 512,
+    blocks: int = 32,
+) -> Weighted:
+    """Points drawn about `centres`, weighted by a density on a continuous event over that of their proposal."""
+    proposal = _Proposal(centres.double().flatten(1))
+    with seeded(generator, model.device):
+        flat = proposal.sample(blocks * points)
+    x = flat.reshape(-1, *model.event.shape)
+    weights = (log_density(x) - proposal.log_prob(flat)).exp() / points
+    return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), heavy_tailed(weights))
+
+
+def heavy_tailed(weights: Tensor) -> bool:
     """Whether the variance of positive weights may be infinite: Hill's (1975) estimate of their tail index below 2.5.
 
     The mean of such weights lies below its expectation most of the time, and its standard error does not tell.
@@ -163,22 +190,6 @@ def log_density(
     if isinstance(model, BoundedDensity):
         return model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
     raise InputError(f"{type(model).__name__} has no density")
-
-
-def _importance_weighted(
-    subject: Subject, model: Model, context: Tensor | None, samples: int, effort: int, blocks: int = 32
-) -> Weighted:
-    if isinstance(model, Sampler):
-        centres = model.sample(128, context=context, generator=subject.generator())
-    else:
-        centres = 2 * subject.observations(128, torch.float64)
-    proposal, points = _Proposal(centres.double().flatten(1)), 512 * effort
-    with seeded(subject.generator(), model.device):
-        flat = proposal.sample(blocks * points)
-    x = flat.reshape(-1, *subject.event.shape)
-    log_weights = log_density(model, x, context, subject.generator(), samples) - proposal.log_prob(flat)
-    weights = log_weights.exp() / points
-    return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), _heavy_tailed(weights))
 
 
 class _Proposal:
@@ -238,3 +249,13 @@ def fourier_features(x: Tensor, spread: Tensor, generator: torch.Generator, feat
     frequencies = frequencies * scale * (ranks < dimensions)
     phases = 2 * math.pi * torch.rand(features, generator=generator, dtype=torch.float64)
     return torch.cos((x / spread) @ frequencies.T.to(x) + phases.to(x))
+
+
+def paired(a: Tensor, b: Tensor) -> Tensor:
+    """z-scores of mean(a) - mean(b): of each row, and of all rows together; (rows, repeats) -> (rows + 1,)."""
+    difference = a.mean(1) - b.mean(1)
+    variance = (a.var(1) + b.var(1)) / a.shape[1]
+    difference = torch.cat([difference, difference.sum()[None]])
+    variance = torch.cat([variance, variance.sum()[None]])
+    # Below 1e-7 nats a difference is rounding.
+    return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))

@@ -1,8 +1,7 @@
-"""What training promises: phases that own their parameters, gradients, likelihoods that rise, EM that never falls."""
+"""What training promises: phases that own their parameters, gradients, likelihoods that rise."""
 
 import copy
 import itertools
-import math
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +14,7 @@ from ancestral.interface import (
     Batch,
     BoundedDensity,
     Classifier,
-    ClosedFormFit,
     ExactDensity,
-    InputError,
     Model,
     Phase,
     seeded,
@@ -133,63 +130,6 @@ def training_raises_the_labels(subject: Subject, steps: int = 25) -> None:
     )
 
 
-def fits_never_fall(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original).double()
-    assert isinstance(model, ClosedFormFit)
-    x = subject.clustered(256, torch.float64)
-    model.fit_start(x, generator=torch.Generator().manual_seed(subject.seed))
-    values: list[tuple[str, float]] = []
-    for step in range(10):
-        before = _mean_log_prob(model, x)
-        result = model.fit_step(x)
-        values += [(f"{name} of step {step + 1}", value) for name, value in result.trace]
-        values.append((f"step {step + 1}", result.objective))
-        # ln p before <= F(theta, q) after the M step <= ln p after it (Neal & Hinton 1998).
-        after, slack = _mean_log_prob(model, x), 1e-5 * (1 + abs(result.objective))
-        if before is not None and after is not None:
-            require(
-                before - slack <= result.objective <= after + slack,
-                f"fit_step reports the objective {result.objective:.6f}, outside of the mean log_prob before and after"
-                f" it, [{before:.6f}, {after:.6f}]",
-            )
-    for (_, low), (name, high) in itertools.pairwise(values):
-        require(math.isfinite(high), f"the objective of {name} is {high}")
-        require(
-            high >= low - 1e-5 * (1 + abs(low)),
-            f"the objective fell from {low:.6f} to {high:.6f} at {name}: EM never falls; a responsibility, a mean or a"
-            " covariance is wrong, or the objective is not the one that the steps climb",
-        )
-
-
-def fit_starts_from_its_seed(subject: Subject) -> None:
-    x = subject.clustered(64)
-    copies = [copy.deepcopy(subject.original) for _ in range(2)]
-    for model in copies:
-        assert isinstance(model, ClosedFormFit)
-        model.fit_start(x, generator=torch.Generator().manual_seed(subject.seed))
-        model.fit_step(x)
-    first, second = (model.state_dict() for model in copies)
-    changed = [name for name, value in first.items() if not torch.equal(value, second[name])]
-    require(not changed, f"the same seed gave two different fits: {', '.join(changed)}")
-
-
-def missing_values_are_declared(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original)
-    assert isinstance(model, ClosedFormFit)
-    x = subject.clustered(64)
-    x.view(-1)[:: 2 * subject.event.size + 1] = math.nan
-    if model.accepts_missing:
-        model.fit_start(x, generator=subject.generator())
-        objective = model.fit_step(x).objective
-        require(math.isfinite(objective), f"accepts_missing is declared but NaNs in data give objective {objective}")
-        return
-    try:
-        model.fit_start(x, generator=subject.generator())
-    except InputError:
-        return
-    require(False, "fit_start accepts NaN without declaring accepts_missing")
-
-
 def _gradients(subject: Subject, model: Model, phase: Phase) -> dict[nn.Parameter, Tensor]:
     """One backward pass of a phase as the engine runs it: every other parameter frozen."""
     own = set(phase.parameters)
@@ -203,10 +143,6 @@ def _gradients(subject: Subject, model: Model, phase: Phase) -> dict[nn.Paramete
     require(losses.total.requires_grad, f"{title} does not depend on the parameters that the phase lists")
     losses.total.backward()
     return {parameter: parameter.grad for parameter in phase.parameters if parameter.grad is not None}
-
-
-def _mean_log_prob(model: Model, x: Tensor) -> float | None:
-    return float(model.log_prob(x).mean()) if isinstance(model, ExactDensity) else None
 
 
 def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
@@ -279,7 +215,4 @@ LEARNING = (
     *losses.VALUES,
     Property("training raises the likelihood", _one_likelihood_phase, training_raises_the_likelihood),
     Property("training raises the probability of the labels", _learns_labels, training_raises_the_labels),
-    Property("a fit's objective never falls", needs(ClosedFormFit), fits_never_fall),
-    Property("a fit starts from its seed", needs(ClosedFormFit), fit_starts_from_its_seed),
-    Property("missing values are declared", needs(ClosedFormFit), missing_values_are_declared),
 )
