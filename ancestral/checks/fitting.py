@@ -9,17 +9,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ancestral.checks.joint import quantizer
+from ancestral.checks.joint import mixture, quantizer
 from ancestral.checks.report import Property, Undecided, needs, require
 from ancestral.checks.subject import Subject, number_of_values
-from ancestral.interface import ClosedFormFit, Encoder, ExactDensity, InputError, MeanDecoder, Model
+from ancestral.interface import (
+    Classifier,
+    ClosedFormFit,
+    Decoder,
+    Encoder,
+    ExactDensity,
+    InputError,
+    MeanDecoder,
+    Model,
+)
 
 #: Steps after which a fit must have settled, and the gain of a step that counts as none.
 MOST_STEPS, SETTLED = 500, 1e-10
 #: Nats per example and unit of a change of the data by which a fit may miss its maximum.
 FLAT = 1e-3
 #: Points on which a missing value is integrated out.
-GRID = 512
+GRID = 2048
 
 
 class Change(NamedTuple):
@@ -123,14 +132,16 @@ def missing_values_are_declared(subject: Subject) -> None:
 def fits_are_maxima(subject: Subject) -> None:
     rows = _correlated(subject, 192)
     model, _ = _settled(subject, rows)
+    if mixture(subject) is None:
+        _require_balanced(model, rows)
     changes = CHANGES if subject.event.size == 1 else {**CHANGES, **MIXING}
     _require_flat(subject, model, rows, changes, _complete_likelihood)
 
 
 def fits_of_missing_values_are_maxima(subject: Subject) -> None:
     rows, size = _correlated(subject, 128), subject.event.size
-    for row in range(0, len(rows), 3):
-        rows[row, row // 3 % size] = math.nan
+    for row in range(0, len(rows), 5):
+        rows[row, row // 5 % size] = math.nan
     model, objective = _settled(subject, rows)
     likelihood = _observed_likelihood(model, rows)
     require(
@@ -158,6 +169,20 @@ def centres_are_means(subject: Subject) -> None:
             f"at the end of the fit the code {int(label)} decodes {error:.2g} away from the mean of its"
             f" {int((labels == label).sum())} rows: the inertia is least at the mean of each cluster",
         )
+
+
+def _require_balanced(model: Model, rows: Tensor) -> None:
+    """At a maximum over its weights a mixture expects of each component the share of the data that it explains."""
+    assert isinstance(model, Classifier)
+    assert isinstance(model, Decoder)
+    expected = model.log_prior(torch.eye(model.classes, dtype=rows.dtype, device=rows.device)).exp()
+    shares = model.class_log_probs(rows.reshape(-1, *model.event.shape)).exp().mean(0)
+    worst = int((shares - expected).abs().argmax())
+    require(
+        float((shares - expected).abs().max()) <= FLAT,
+        f"the fit ends beside the maximum: component {worst} has the prior probability {float(expected[worst]):.4f},"
+        f" but on average {float(shares[worst]):.4f} of the data: the M step sets the weights wrongly",
+    )
 
 
 def _require_flat(
@@ -214,8 +239,9 @@ def _correlated(subject: Subject, n: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     directions = torch.linalg.qr(normal(max(size, 3), max(size, 3))).Q[:3, :size]
-    mixing = torch.eye(size, dtype=torch.float64) + normal(3, size, size) / math.sqrt(size)
-    which = torch.arange(n) % 3
+    # Well conditioned: where a variance is tiny, a floor under it shows.
+    mixing = torch.linalg.qr(normal(3, size, size)).Q * torch.linspace(0.5, 1.5, size, dtype=torch.float64)
+    which = (torch.arange(n) % 4).clamp(max=2)
     rows = torch.einsum("nij,nj->ni", mixing[which], normal(n, size)) + 10 * directions[which]
     return rows.to(subject.original.device)
 
@@ -232,8 +258,8 @@ def _observed_likelihood(model: Model, rows: Tensor) -> float:
     whole = ~missing.any(1)
     columns = missing[~whole].double().argmax(1)
     low, high = rows.nan_to_num(math.inf).amin(0)[columns], rows.nan_to_num(-math.inf).amax(0)[columns]
-    width = 3 * (high - low)
-    offsets = torch.linspace(-1 / 3, 2 / 3, GRID, dtype=rows.dtype, device=rows.device)
+    width = 5 * (high - low)
+    offsets = torch.linspace(-0.4, 0.6, GRID, dtype=rows.dtype, device=rows.device)
     filled = rows[~whole].repeat_interleave(GRID, 0)
     filled[torch.arange(len(filled)), columns.repeat_interleave(GRID)] = (
         low[:, None] + width[:, None] * offsets

@@ -21,6 +21,7 @@ def translations_reach_their_domain(subject: Subject) -> None:
     sides = [batch.x[batch.y == side] for side in (0, 1)]
     centres = [side.double().flatten(1).mean(0) for side in sides]
 
+    @torch.no_grad()
     def places() -> list[list[float]]:
         """Where a side goes when it is translated to each domain: 0 is the centre of the first, 1 of the second."""
         axis = centres[1] - centres[0]
