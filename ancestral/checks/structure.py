@@ -34,7 +34,8 @@ DENSITIES = (ExactDensity, BoundedDensity)
 
 def shapes_and_supports(subject: Subject) -> None:
     model, n = subject.model, 3
-    found = outputs(model, subject.inputs(model, n), subject.seed)
+    given = subject.inputs(model, n)
+    found = outputs(model, given, subject.seed)
     event = (n, *model.event.shape)
     shapes = dict.fromkeys(("sample", "complete", "decode", "decode_mean"), event)
     shapes |= dict.fromkeys(("log_prob", "elbo", "log_prob_lower_bound", "criticise", "log_prior", "log_joint"), (n,))
@@ -54,7 +55,7 @@ def shapes_and_supports(subject: Subject) -> None:
         )
         dtypes = {model.dtype}
         if want == event and isinstance(model.event.support, Categories):
-            dtypes = {torch.int64}
+            dtypes = {torch.int64, given.x.dtype} if name == "complete" else {torch.int64}
         elif want == event and model.standardization is not None:
             dtypes.add(torch.float64)  # where the model's own could not tell the data apart
         require(
@@ -68,6 +69,7 @@ def shapes_and_supports(subject: Subject) -> None:
 def dtypes_follow_the_model(subject: Subject) -> None:
     model = subject.precise
     given = subject.inputs(model, 3)
+    given = given._replace(x=given.x.double())
     try:
         found = outputs(model, given, subject.seed)
     except RuntimeError as error:
