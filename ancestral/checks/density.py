@@ -149,7 +149,7 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
 def samples_follow_the_density(subject: Subject) -> None:
     reference = weighted(subject, 0)
     samples, inside = _samples_within(subject, reference.model, 0)
-    flat = samples.flatten(1)
+    flat = samples.flatten(1).double()
     least = 1e-6 if number_of_values(subject.event) is None else 0.25
     spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).clamp(min=least)
     seed = subject.generator().initial_seed()
