@@ -30,6 +30,7 @@ PROPERTIES: tuple[Property, ...] = (
     *autoregressive.PROPERTIES,
     *latents.PROPERTIES,
     *density.LIKELIHOODS,
+    *rows.WEIGHTS,
     *density.SAMPLING,
     *joint.PROPERTIES,
     *training.LEARNING,

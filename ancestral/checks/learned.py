@@ -1,20 +1,20 @@
 """What a short fit must bring: a translator that moves to the domain it names, an autoencoder that reconstructs."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 
 from ancestral.checks.report import Property, needs, require
 from ancestral.checks.subject import Subject, number_of_values
-from ancestral.interface import Batch, Decoder, Encoder, MeanDecoder, Model, Translator, seeded
+from ancestral.checks.training import train
+from ancestral.interface import Batch, Decoder, Encoder, MeanDecoder, Translator, seeded
 
-#: Training steps, and how many of them pass between two looks at what is learned.
-MOST_STEPS, PAUSE = 600, 20
+#: Training steps after which it must be learned.
+MOST_STEPS = 600
 
 
 def translations_reach_their_domain(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original)
+    model = copy.deepcopy(subject.original).train()
     assert isinstance(model, Translator)
     batch = _two_clusters(subject, subject.rows(64))
     assert batch.y is not None
@@ -36,8 +36,7 @@ def translations_reach_their_domain(subject: Subject) -> None:
     def arrived() -> bool:
         return all(first < 0.5 < second for first, second in places())
 
-    if _train(subject, model, batch, arrived):
-        return
+    train(subject, model, batch, MOST_STEPS, until=arrived)
     found = places()
     for side, source in enumerate(model.domains):
         for target in (1 - side, side):
@@ -51,7 +50,7 @@ def translations_reach_their_domain(subject: Subject) -> None:
 
 
 def autoencoders_reconstruct(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original)
+    model = copy.deepcopy(subject.original).train()
     batch = _two_clusters(subject, subject.rows(64))
     assert isinstance(model, Encoder)
     assert isinstance(model, Decoder)
@@ -67,13 +66,14 @@ def autoencoders_reconstruct(subject: Subject) -> None:
 
     flat = batch.x.double().flatten(1)
     of_the_mean = float((flat - flat.mean(0)).square().sum(1).mean())
-    if not _train(subject, model, batch, lambda: error() < 0.75 * of_the_mean):
-        require(
-            False,
-            f"after {MOST_STEPS} training steps on two clusters the squared error of decode(encode(x).mean) is"
-            f" {error():.4f}, where that of the mean of the data is {of_the_mean:.4f}: the decoder ignores the code, or"
-            " no gradient reaches the encoder",
-        )
+    train(subject, model, batch, MOST_STEPS, until=lambda: error() < 0.75 * of_the_mean)
+    reached = error()
+    require(
+        reached < 0.75 * of_the_mean,
+        f"after {MOST_STEPS} training steps on two clusters the squared error of decode(encode(x).mean) is"
+        f" {reached:.4f}, where that of the mean of the data is {of_the_mean:.4f}: the decoder ignores the code, or no"
+        " gradient reaches the encoder",
+    )
 
 
 def _two_clusters(subject: Subject, n: int) -> Batch:
@@ -86,30 +86,6 @@ def _two_clusters(subject: Subject, n: int) -> Batch:
     with seeded(subject.generator(), noise.device):
         strays = torch.rand_like(noise) < 0.15
     return Batch(torch.where(strays, noise, ((values - 1) * side).to(noise.dtype)), y, subject.contexts(n))
-
-
-def _train(subject: Subject, model: Model, data: Batch, holds: Callable[[], bool]) -> bool:
-    """Take training steps on all of `data` at once until `holds`, or `MOST_STEPS` are taken."""
-    batch, phases = model.prepare(data), model.phases()
-    optimizers = [phase.optimizer.build(list(phase.parameters)) for phase in phases]
-    with seeded(subject.generator(), model.device):
-        for step in range(MOST_STEPS):
-            if step % PAUSE == 0 and step > 0 and holds():
-                return True
-            model.train()
-            for phase, optimizer in zip(phases, optimizers, strict=True):
-                if step % phase.every or not phase.starts <= step / MOST_STEPS < phase.ends:
-                    continue
-                own = set(phase.parameters)
-                for parameter in model.parameters():
-                    parameter.requires_grad_(parameter in own)
-                optimizer.zero_grad()
-                phase.loss(batch).total.backward()
-                optimizer.step()
-                if phase.after_step is not None:
-                    phase.after_step()
-            model.eval()
-    return holds()
 
 
 def _autoencoder(subject: Subject) -> str | None:

@@ -255,5 +255,7 @@ PROPERTIES = (
     Property("a row's results depend on that row alone", always, rows_stand_alone),
     Property("the context is used", _conditional, contexts_are_used),
     Property("draws are independent", always, draws_are_independent),
-    Property("importance weights are independent", needs(BoundedDensity), weights_are_independent),
 )
+
+#: A bound that is no mean of weights is named by its total, which comes before.
+WEIGHTS = (Property("importance weights are independent", needs(BoundedDensity), weights_are_independent),)

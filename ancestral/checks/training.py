@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,7 @@ def phases_change_only_their_own(subject: Subject) -> None:
 def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:
     model, batch = _on_one_batch(subject)
     before = _mean_monitored(subject, model, batch)
-    _train(subject, model, batch, steps)
+    train(subject, model, batch, steps)
     after = _mean_monitored(subject, model, batch)
     # The bound is estimated with the same noise before and after; batch statistics may lag a little.
     require(
@@ -121,7 +122,7 @@ def training_raises_the_labels(subject: Subject, steps: int = 25) -> None:
     assert batch.y is not None
     labelled = batch.y >= 0
     before = _mean_of_labels(model, batch, labelled)
-    _train(subject, model, batch, steps)
+    train(subject, model, batch, steps)
     after = _mean_of_labels(model, batch, labelled)
     require(
         after - before > -1e-3 * (1 + abs(before)),
@@ -159,19 +160,23 @@ def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
     return model, batch
 
 
-def _train(subject: Subject, model: Model, batch: Batch, steps: int) -> None:
-    """Steps on one batch as the engine makes them, every phase with its own optimizer and at its own time."""
+def train(subject: Subject, model: Model, batch: Batch, steps: int, until: Callable[[], bool] | None = None) -> None:
+    """Steps on one batch as the engine makes them, every phase with its own optimizer and at its own time; no more of
+    them once `until` holds, which is asked now and then."""
     phases, batch = model.phases(), model.prepare(batch)
     optimizers = [phase.optimizer.build(list(phase.parameters)) for phase in phases]
     with seeded(subject.generator(), model.device):
-        for step, (phase, optimizer) in itertools.product(range(steps), zip(phases, optimizers, strict=True)):
-            if step % phase.every or not phase.starts <= step / steps < phase.ends:
-                continue
-            optimizer.zero_grad()
-            phase.loss(batch).total.backward(inputs=[p for p in phase.parameters if p.requires_grad])
-            optimizer.step()
-            if phase.after_step is not None:
-                phase.after_step()
+        for step in range(steps):
+            if until is not None and step % 20 == 19 and until():
+                return
+            for phase, optimizer in zip(phases, optimizers, strict=True):
+                if step % phase.every or not phase.starts <= step / steps < phase.ends:
+                    continue
+                optimizer.zero_grad()
+                phase.loss(batch).total.backward(inputs=[p for p in phase.parameters if p.requires_grad])
+                optimizer.step()
+                if phase.after_step is not None:
+                    phase.after_step()
 
 
 @torch.no_grad()

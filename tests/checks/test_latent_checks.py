@@ -20,8 +20,8 @@ from gallery_latents import (
 )
 
 from ancestral.checks import PROPERTIES, CheckFailure, check_model
-from ancestral.checks.check import _decide
-from ancestral.checks.report import Broken, Property, always, require
+from ancestral.checks.check import _decide, _run
+from ancestral.checks.report import Broken, CheckReport, Property, always, require
 from ancestral.checks.subject import Subject
 from ancestral.interface import Binary, Event, Model
 
@@ -123,7 +123,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         "samples follow the density",
         "the sampler is likelier to be wrong",
     ),
-    ("constants of a fixed dtype", lambda: Latents(fixed_dtype=True), "", "mixes dtypes"),
+    ("constants of a fixed dtype", lambda: Latents(fixed_dtype=True), "outputs follow", "must have the same dtype"),
     (
         "children that ignore their parents",
         lambda: Hierarchy(orphans=True),
@@ -144,7 +144,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     ),
     (
         "a decoder of another temperature",
-        lambda: DrawingDecoder(temperature=0.6),
+        lambda: DrawingDecoder(temperature=0.3),
         "the decoded prior follows the samples",
         "does not follow the law of sample",
     ),
@@ -264,3 +264,9 @@ def test_what_may_fail_by_chance_is_broken_only_if_it_fails_again(failures: int,
     else:
         _decide(by_chance, subject)
     assert len(set(draws)) == len(draws) == min(failures, 1) + 1
+
+
+def test_mixed_dtypes_are_a_diagnosis() -> None:
+    mixed = Property("products exist", always, lambda subject: torch.zeros(2, 2) @ torch.zeros(2, 2).double())
+    with pytest.raises(CheckFailure, match="products exist: Blob mixes dtypes"):
+        _run(mixed, Subject(Blob(), 0), CheckReport("blob"))
