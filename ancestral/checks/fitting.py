@@ -130,7 +130,7 @@ def missing_values_are_declared(subject: Subject) -> None:
 
 
 def fits_are_maxima(subject: Subject) -> None:
-    rows = _correlated(subject, 192)
+    rows = subject.clustered(192, torch.float64).flatten(1)
     model, _ = _settled(subject, rows)
     if mixture(subject) is None:
         _require_balanced(model, rows)
@@ -139,7 +139,7 @@ def fits_are_maxima(subject: Subject) -> None:
 
 
 def fits_of_missing_values_are_maxima(subject: Subject) -> None:
-    rows, size = _correlated(subject, 128), subject.event.size
+    rows, size = subject.clustered(128, torch.float64).flatten(1), subject.event.size
     for row in range(0, len(rows), 5):
         rows[row, row // 5 % size] = math.nan
     model, objective = _settled(subject, rows)
@@ -153,9 +153,7 @@ def fits_of_missing_values_are_maxima(subject: Subject) -> None:
 
 
 def centres_are_means(subject: Subject) -> None:
-    x = _correlated(subject, 192).reshape(-1, *subject.event.shape)
-    if number_of_values(subject.event) is not None:
-        x = subject.observations(192, torch.float64)
+    x = subject.clustered(192, torch.float64)
     model, _ = _settled(subject, x.flatten(1))
     assert isinstance(model, Encoder)
     assert isinstance(model, MeanDecoder)
@@ -229,21 +227,6 @@ def _settled(subject: Subject, rows: Tensor) -> tuple[ClosedFormFit, float]:
             return model, objective
         last = objective
     raise Undecided(f"its fit has not settled after {MOST_STEPS} steps")
-
-
-def _correlated(subject: Subject, n: int) -> Tensor:
-    """`n` rows of three clusters apart, each with correlations of its own, (n, size)."""
-    size, generator = subject.event.size, subject.generator()
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    directions = torch.linalg.qr(normal(max(size, 3), max(size, 3))).Q[:3, :size]
-    # Well conditioned: where a variance is tiny, a floor under it shows.
-    mixing = torch.linalg.qr(normal(3, size, size)).Q * torch.linspace(0.5, 1.5, size, dtype=torch.float64)
-    which = (torch.arange(n) % 4).clamp(max=2)
-    rows = torch.einsum("nij,nj->ni", mixing[which], normal(n, size)) + 10 * directions[which]
-    return rows.to(subject.original.device)
 
 
 def _complete_likelihood(model: Model, rows: Tensor) -> float:

@@ -185,11 +185,21 @@ class Subject:
         return self._random(self.event, n, dtype)
 
     def clustered(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
-        """`n` observations with structure to fit: on the real numbers, a quarter of them lies in a cluster aside."""
-        x = self.observations(n, dtype)
-        if number_of_values(self.event) is None:
-            x[: n // 4] = 4 + 0.5 * x[: n // 4]
-        return x
+        """`n` observations with structure to fit: on the real numbers three clusters of unequal size, each with
+        correlations of its own."""
+        size, generator = self.event.size, self.generator()
+        if number_of_values(self.event) is not None:
+            return self.observations(n, dtype)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        directions = torch.linalg.qr(normal(max(size, 3), max(size, 3))).Q[:3, :size]
+        # Well conditioned: where a variance is tiny, a floor under it shows.
+        mixing = torch.linalg.qr(normal(3, size, size)).Q * torch.linspace(0.5, 1.5, size, dtype=torch.float64)
+        which = torch.randint(4, (n,), generator=generator).clamp(max=2)
+        rows = torch.einsum("nij,nj->ni", mixing[which], normal(n, size)) + 3 * directions[which]
+        return rows.reshape(n, *self.event.shape).to(self.original.device, dtype or self.original.dtype)
 
     def contexts(self, n: int, dtype: torch.dtype | None = None) -> Tensor | None:
         """`n` random contexts, None for an unconditional model."""
