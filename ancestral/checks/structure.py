@@ -33,54 +33,41 @@ DENSITIES = (ExactDensity, BoundedDensity)
 
 
 def shapes_and_supports(subject: Subject) -> None:
-    model, n = subject.model, 3
-    given = subject.inputs(model, n)
-    found = outputs(model, given, subject.seed)
-    event = (n, *model.event.shape)
+    for model in (subject.model, subject.precise):
+        given = subject.inputs(model, 3)
+        given = given._replace(x=given.x.to(model.dtype))
+        for name, value in outputs(model, given, subject.seed).items():
+            _has_shape_and_support(model, name, value, given.x)
+
+
+def _has_shape_and_support(model: Model, name: str, value: Tensor, x: Tensor) -> None:
+    n, event = len(x), tuple(x.shape)
     shapes = dict.fromkeys(("sample", "complete", "decode", "decode_mean"), event)
     shapes |= dict.fromkeys(("log_prob", "elbo", "log_prob_lower_bound", "criticise", "log_prior", "log_joint"), (n,))
     if isinstance(model, Classifier):
         shapes["class_log_probs"] = (n, model.classes)
     if isinstance(model, Autoregressive):
         shapes["conditional_log_probs"] = (n, len(model.orders), *model.event.shape)
-    for name, value in found.items():
-        want = event if name.startswith("translate") else shapes.get(name)
-        if want is None:
-            require(value.dim() == 2 and len(value) == n, f"{name} must return ({n}, n), got {tuple(value.shape)}")
-        else:
-            require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
-        require(
-            bool(torch.isfinite(value).all()),
-            f"{name} returned a value that is not finite for ordinary data: an overflow, or the logarithm of 0",
-        )
-        dtypes = {model.dtype}
-        if want == event and isinstance(model.event.support, Categories):
-            dtypes = {torch.int64, given.x.dtype} if name == "complete" else {torch.int64}
-        elif want == event and model.standardization is not None:
-            dtypes.add(torch.float64)  # where the model's own could not tell the data apart
-        require(
-            value.dtype in dtypes,
-            f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
-        )
-        if want == event and name != "decode_mean":
-            _in_support(model, value, name)
-
-
-def dtypes_follow_the_model(subject: Subject) -> None:
-    model = subject.precise
-    given = subject.inputs(model, 3)
-    given = given._replace(x=given.x.double())
-    try:
-        found = outputs(model, given, subject.seed)
-    except RuntimeError as error:
-        raise Broken(
-            f"after model.double() a public method fails: {error}; make constants and noise in the model's own dtype"
-        ) from error
-    for name, value in found.items():
-        require(
-            value.dtype in (torch.float64, torch.int64),
-            f"{name} returned {value.dtype} after model.double(): make constants and noise in the model's own dtype",
-        )
+    want = event if name.startswith("translate") else shapes.get(name)
+    if want is None:
+        require(value.dim() == 2 and len(value) == n, f"{name} must return ({n}, n), got {tuple(value.shape)}")
+    else:
+        require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
+    require(
+        bool(torch.isfinite(value).all()),
+        f"{name} returned a value that is not finite for ordinary data: an overflow, or the logarithm of 0",
+    )
+    dtypes = {model.dtype}
+    if want == event and isinstance(model.event.support, Categories):
+        dtypes = {torch.int64, x.dtype} if name == "complete" else {torch.int64}
+    elif want == event and model.standardization is not None:
+        dtypes.add(torch.float64)  # where the model's own could not tell the data apart
+    require(
+        value.dtype in dtypes,
+        f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
+    )
+    if want == event and name != "decode_mean":
+        _in_support(model, value, name)
 
 
 def latents_have_their_shapes(subject: Subject) -> None:
@@ -250,7 +237,6 @@ _SCORED = (ExactDensity, BoundedDensity, Encoder, Translator, Classifier, Critic
 
 PROPERTIES = (
     Property("outputs have their shapes, dtypes and supports", always, shapes_and_supports),
-    Property("outputs follow the model's dtype", always, dtypes_follow_the_model),
     Property("the seed decides, and nothing else moves", always, seeds_decide),
     Property("latents have their shapes and decode into the support", needs(Decoder), latents_have_their_shapes),
     Property("encodings have their shapes", needs(Encoder), encodings_have_their_shapes),

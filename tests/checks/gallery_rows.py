@@ -226,16 +226,13 @@ class _Exp(torch.autograd.Function):
         return ctx.factor * y * gradients[0], None
 
 
-class OwnBackward(Sampler, ExactDensity, Completer):
+class OwnBackward(Sampler, ExactDensity):
     """A Gaussian whose precision is the exponential of a parameter, with a backward of its own."""
 
-    def __init__(
-        self, *, factor: float = 1.0, pool: int = 0, loss_is_summed: bool = False, completes_row_0: bool = False
-    ) -> None:
+    def __init__(self, *, factor: float = 1.0, pool: int = 0, loss_is_summed: bool = False) -> None:
         super().__init__(Event((2,), Real()))
         self.mean, self.log_precision = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
-        self.factor, self.pool = factor, pool
-        self.loss_is_summed, self.completes_row_0 = loss_is_summed, completes_row_0
+        self.factor, self.pool, self.loss_is_summed = factor, pool, loss_is_summed
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         precision = _Exp.apply(self.log_precision, self.factor)
@@ -247,9 +244,6 @@ class OwnBackward(Sampler, ExactDensity, Completer):
         if self.pool and n > 1:
             noise = torch.randn(self.pool, 2, dtype=self.dtype)[torch.randint(self.pool, (n,))]
         return self.mean + (-0.5 * self.log_precision).exp() * noise
-
-    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
-        return torch.where(known[:1] if self.completes_row_0 else known, x, self._sample(len(x), context))
 
     def phases(self) -> Sequence[Phase]:
         def loss(batch: Batch) -> Losses:
@@ -302,5 +296,25 @@ class Labelled(Classifier, Features):
         def loss(batch: Batch) -> Losses:
             assert batch.y is not None
             return Losses(F.nll_loss(self._class_log_probs(batch.x), (batch.y + self.label_shift) % 3))
+
+        return [Phase("model", list(self.parameters()), loss)]
+
+
+class Filler(Completer):
+    """Predicts what is unknown from what is known, by a linear map of both the values and the mask."""
+
+    def __init__(self, *, mask_of_row_0: bool = False) -> None:
+        super().__init__(Event((3,), Real()))
+        self.net, self.mask_of_row_0 = nn.Linear(6, 3), mask_of_row_0
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        if self.mask_of_row_0:
+            known = known[:1].expand_as(known)
+        return self.net(torch.cat([x * known, known.to(x)], 1))
+
+    def phases(self) -> Sequence[Phase]:
+        def loss(batch: Batch) -> Losses:
+            known = torch.rand_like(batch.x) < 0.5
+            return Losses((self._complete(batch.x, known, None) - batch.x).square().mean())
 
         return [Phase("model", list(self.parameters()), loss)]

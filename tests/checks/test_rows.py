@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from gallery_rows import ConditionalVAE, Labelled, OwnBackward, Penalised
+from gallery_rows import ConditionalVAE, Filler, Labelled, OwnBackward, Penalised
 from torch import Tensor
 
 from ancestral.checks import CheckFailure, check_model
@@ -18,6 +18,7 @@ RIGHT: dict[str, Callable[[], Model]] = {
     "numbers as context": lambda: ConditionalVAE(NUMBERS),
     "a gradient penalty": Penalised,
     "a classifier": Labelled,
+    "a completer": Filler,
 }
 
 # The fault, a model that has it, the property that it breaks, and words of the message that names it.
@@ -38,7 +39,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         )
     ),
     ("the first part's contexts in later ones", lambda: ConditionalVAE(parts=3), ALONE, "another row's context leaks"),
-    ("row 0's mask", lambda: OwnBackward(completes_row_0=True), ALONE, "complete of a row"),
+    ("row 0's mask", lambda: Filler(mask_of_row_0=True), ALONE, "complete of a row"),
     ("a critic of the whole batch", lambda: Penalised(compares_with_the_batch=True), ALONE, "criticise of a row"),
     ("features by place", lambda: Labelled(by_place=True), ALONE, "features of a row depends on its place"),
     ("two labels that are one", lambda: ConditionalVAE(merged=1), CONTEXT, "the same for label 1 and label 2"),
@@ -64,8 +65,8 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     (
         "noise in float32",
         lambda: Penalised(single=True),
-        "outputs follow the model's dtype",
-        "make constants and noise in the model's own dtype",
+        "outputs have their shapes, dtypes and supports",
+        "mixes dtypes",
     ),
 ]
 
