@@ -123,7 +123,12 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         "samples follow the density",
         "the sampler is likelier to be wrong",
     ),
-    ("constants of a fixed dtype", lambda: Latents(fixed_dtype=True), "outputs follow", "must have the same dtype"),
+    (
+        "constants of a fixed dtype",
+        lambda: Latents(fixed_dtype=True),
+        "outputs have their shapes, dtypes",
+        "mixes dtypes",
+    ),
     (
         "children that ignore their parents",
         lambda: Hierarchy(orphans=True),
