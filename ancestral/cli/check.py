@@ -6,10 +6,10 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from ancestral.checks import check_model
-from ancestral.cli.output import describe
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import open_run
 from ancestral.interface import Model
+from ancestral.output import describe
 from ancestral.registry import find_model
 
 

@@ -1,96 +1,17 @@
-"""Recipes: the settings that reach a stated result, as YAML files inside the package.
-
-A recipe file, with its optional keys marked by (o):
-
-    name: vae-mnist-dyn                 # the file's own name
-    model: vae                          # a registered model
-    model_settings: {latent_dim: 50}    # (o) its constructor's arguments
-    data: binarized-mnist-dynamic       # a built-in data set
-    data_options: {}                    # (o) further arguments of load_data
-    training:                           # (o) arguments of fit, with these two as mappings:
-      epochs: 100
-      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd
-      schedule: {name: cosine, warmup_steps: 500}   # constant, cosine or step
-    evaluation: {importance_samples: 5000}          # (o) arguments of evaluate, or of what measures the metric
-    budget: cpu                         # cpu (30 minutes on 2 cores), cpu-long (90 minutes) or gpu
-    metric: negative log-likelihood     # what `ancestral reproduce` measures, lower is better ...
-    unit: nats                          # ... and in which unit
-    published: {value: 86.76, source: "Burda et al. 2016, table 1"}    # (o)
-    baseline: gaussian                  # (o) a simple model whose figure stands beside it
-    source: "Burda et al. 2016"         # (o) where the settings are from
-    notes: "..."                        # (o)
-"""
+"""The training settings of a recipe as the keyword arguments of `fit`."""
 
 import inspect
-import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp
 from ancestral.registry import did_you_mean
 from ancestral.training.fit import fit
 from ancestral.training.schedules import Constant, Cosine, Schedule, Step
 
-BUDGETS = ("cpu", "cpu-long", "gpu")
 _OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 _SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "step": Step}
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a paper reports, in the recipe's unit."""
-
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A model, its data and all settings of a stated result."""
-
-    name: str
-    model: str
-    data: str
-    budget: str
-    metric: str
-    unit: str
-    model_settings: dict[str, Any] = field(default_factory=dict)
-    data_options: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    published: Published | None = None
-    baseline: str | None = None
-    source: str | None = None
-    notes: str = ""
-
-
-def list_recipes() -> list[str]:
-    """The names of the recipes inside the package."""
-    return sorted(_shipped())
-
-
-def load_recipe(name: str | Path) -> Recipe:
-    """A recipe of the package by its name, or one from a YAML file by its path."""
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            return _parse(path.read_text(encoding="utf-8"), str(path))
-        except OSError as error:
-            raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    shipped = _shipped()
-    if str(name) not in shipped:
-        raise InputError(
-            f"there is no recipe {str(name)!r}{did_you_mean(str(name), shipped)};"
-            f" the recipes are {', '.join(sorted(shipped)) or '(none)'}; a path must end in .yaml"
-        )
-    return shipped[str(name)]
 
 
 def training_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,59 +24,6 @@ def training_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     if training.get("schedule") is not None:
         arguments["schedule"] = _build(training["schedule"], _SCHEDULES, "schedule")
     return arguments
-
-
-@cache
-def _shipped() -> dict[str, Recipe]:
-    folder = resources.files("ancestral") / "recipes"
-    recipes = {}
-    if folder.is_dir():
-        for file in folder.iterdir():
-            if file.name.endswith(".yaml"):
-                recipe = _parse(file.read_text(encoding="utf-8"), file.name)
-                if file.name != f"{recipe.name}.yaml":
-                    raise InputError(f"the recipe {file.name} is named {recipe.name!r}; name it after its file")
-                recipes[recipe.name] = recipe
-    return recipes
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML alone takes 1e-3 for a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _parse(text: str, where: str) -> Recipe:
-    try:
-        content = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"the recipe {where} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"the recipe {where} must be a mapping of settings, got {type(content).__name__}")
-    known = [f.name for f in fields(Recipe)]
-    _check_keys(content, known, f"the recipe {where}")
-    needed = [f.name for f in fields(Recipe) if f.default is MISSING and f.default_factory is MISSING]
-    if missing := [key for key in needed if content.get(key) is None]:
-        raise InputError(f"the recipe {where} lacks {', '.join(missing)}")
-    content = {key: value for key, value in content.items() if value is not None}
-    for key in ("model_settings", "data_options", "training", "evaluation", "published"):
-        if not isinstance(content.get(key, {}), dict):
-            raise InputError(f"{key} of the recipe {where} must be a mapping, got {content[key]!r}")
-    for key in set(known) - {"model_settings", "data_options", "training", "evaluation", "published"}:
-        if not isinstance(content.get(key, ""), str):
-            raise InputError(f"{key} of the recipe {where} must be text, got {content[key]!r}")
-    if content["budget"] not in BUDGETS:
-        raise InputError(f"budget of the recipe {where} must be one of {', '.join(BUDGETS)}, got {content['budget']!r}")
-    if "published" in content:
-        published = content["published"]
-        if set(published) != {"value", "source"} or not isinstance(published["value"], int | float):
-            raise InputError(f"published of the recipe {where} must be {{value: number, source: text}}")
-        content["published"] = Published(float(published["value"]), str(published["source"]))
-    training_arguments(content.get("training", {}))
-    return Recipe(**content)
 
 
 def _build(given: Any, kinds: Mapping[str, type[T]], what: str) -> T:

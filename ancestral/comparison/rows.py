@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ancestral.cli.comparison import Comparison, Entry
+from ancestral.comparison.result import Comparison, Entry
 
 #: Of the report; and, with its numbers short, of a terminal of 80 columns.
 LIKELIHOOD = ("model", "family", "parameters", "test nats", "bits/dim", "kind", "training s", "s per 1,000 samples")
@@ -64,7 +64,7 @@ def samples_only_row(entry: Entry, *, short: bool = False) -> Sequence[str]:
 def spread_of(result: Comparison) -> str:
     """What stands behind ±."""
     if result.seeds == 1:
-        return f"standard error over {result.test_rows:,} test rows"
+        return f"standard error over {len(result.test):,} test rows"
     return f"mean ± standard deviation over {result.seeds} seeds"
 
 
