@@ -17,6 +17,8 @@ from ancestral.persistence import read_config
 from ancestral.registry import did_you_mean
 
 SPLITS = ("train", "valid", "test")
+#: Files whose column of labels has a name, which other files of rows share.
+_TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Run:
         else:
             # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
             support = support_flag(self.model.event.support) if Path(name).exists() else None
-            kept = {key: remembered[key] for key in ("context", "window") if key in remembered}
+            same = ("context", "window", "label") if Path(name).suffix in _TABLES else ("context", "window")
+            kept = {key: remembered[key] for key in same if key in remembered}
             options = {"name": name, "data_root": data_root, "support": support, **kept}
         data = load(options)
         if data.event != self.model.event:
@@ -58,7 +61,8 @@ class Run:
         """All rows of a file in its own order, or the named split of other data."""
         remembered = self.recipe.get("data") or {}
         if name is not None and Path(name).is_file() and self.model.context_event is None:
-            whole = load_rows(Path(name), self.model.event, label=remembered.get("label"))
+            how = {key: remembered[key] for key in ("label", "window") if key in remembered}
+            whole = load_rows(Path(name), self.model.event, **how)
             if whole is not None:
                 return whole
         return chosen_split(self.data(name, data_root), split)
