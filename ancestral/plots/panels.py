@@ -13,7 +13,7 @@ from ancestral.plots.figures import figure_png
 
 _DPI = 100
 #: In inches: of the whole picture, between panels, of one line of a title, and of a letter in it.
-_WIDTH, _GAP, _LINE, _LETTER = 15.0, 0.15, 0.24, 0.105
+_WIDTH, _GAP, _LINE, _LETTER = 15.0, 0.15, 0.24, 0.09
 #: The height that rows of panels come near to.
 _HEIGHT = 4.0
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ancestral import registry
 from ancestral.comparison import Comparison, compare, quick_training
-from ancestral.data import load_data
+from ancestral.data import Split, load_data
 from ancestral.interface import Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
 from ancestral.registry import list_models, quick_settings, representatives
 
@@ -117,6 +117,17 @@ def test_samples_stand_beside_the_real_rows_whose_contexts_they_are_given(monkey
     # Up to the standardisation of the model, which has taken the context for a standardised observation.
     pairs = torch.stack([result.entries[0].trials[0].samples[:rows, 0], result.shown.x[:, 0]])
     assert torch.corrcoef(pairs)[0, 1] > 0.9999
+
+
+def test_real_data_come_in_any_unit() -> None:
+    moons = load_data("two-moons", n=1000)
+    unit, zero = torch.tensor([1e-4, 1e6]).double(), torch.tensor([5.0, -3e6]).double()
+    turned = {
+        name: Split(split.x.double() @ torch.tensor([[1.0, 0.9], [0.0, 0.1]]).double() * unit + zero, moons.event)
+        for name, split in moons.splits.items()
+    }
+    result = compare(moons.with_splits(turned), ["realnvp"], minutes=0.2, progress=False)
+    assert result.ranked[0].name == "realnvp", result
 
 
 def test_the_random_state_of_the_caller_stays() -> None:
