@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from ancestral.data import Split as Split
     from ancestral.data import list_data as list_data
     from ancestral.data import load_data as load_data
+    from ancestral.evaluation import ErrorRate as ErrorRate
     from ancestral.evaluation import SampleQuality as SampleQuality
     from ancestral.evaluation import Score as Score
     from ancestral.evaluation import evaluate as evaluate
+    from ancestral.evaluation import evaluate_classifier as evaluate_classifier
     from ancestral.evaluation import evaluate_samples as evaluate_samples
     from ancestral.interface import SGD as SGD
     from ancestral.interface import Adam as Adam
@@ -79,7 +81,7 @@ _PUBLIC = {
     "checks": "check_model",
     "comparison": "Comparison compare",
     "data": "Data Split list_data load_data",
-    "evaluation": "SampleQuality Score evaluate evaluate_samples",
+    "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
         "Adam Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Completer Critic "
         "Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "

@@ -1,9 +1,8 @@
 """`ancestral check`: the mathematics of a model, tested from outside."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
-
-from jsonargparse import ArgumentParser
 
 from ancestral.checks import check_model
 from ancestral.cli.parsing import parse

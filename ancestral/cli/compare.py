@@ -2,21 +2,23 @@
 
 import shlex
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ancestral.cli.output import console
-from ancestral.cli.parsing import parse
-from ancestral.cli.sources import add_data_flags, data_options, load, source
+from ancestral.cli.parsing import parse, split_dotted
+from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.comparison import Comparison, Entry, compare
 from ancestral.comparison.rows import (
+    CLASSIFIERS,
     LIKELIHOOD_SHORT,
     SAMPLES_ONLY_SHORT,
     TEXT_COLUMNS,
+    classifier_row,
     likelihood_row,
     samples_only_row,
     spread_of,
@@ -25,7 +27,7 @@ from ancestral.output import check_output, describe
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    words, options = data_options(arguments)
+    words, dotted = split_dotted(arguments, ("data",))
     parser.add_argument(
         "data", metavar="DATA", nargs="?", default="digits", help="a name or a path; its options as --data.NAME VALUE"
     )
@@ -36,7 +38,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     parser.add_argument("-o", "--output", default="report.html", help="the report, .html")
     args = parse(parser, words)
     output = check_output(args.output, (".html",))
-    data = load(source(args, options))
+    data = load(source(args, dotted.get("data", {})))
     screen = console()
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
@@ -80,6 +82,11 @@ def _print_tables(screen: Console, result: Comparison) -> None:
         table = _table("without a density: judged by samples, 0 is best", SAMPLES_ONLY_SHORT)
         for entry in result.density_free:
             table.add_row(*samples_only_row(entry, short=True))
+        screen.print(table)
+    if result.classifiers:
+        table = _table("classification of test rows, best first", CLASSIFIERS)
+        for entry in result.classifiers:
+            table.add_row(*classifier_row(entry))
         screen.print(table)
     for entry in result.failed:
         screen.print(f"not in the table: {entry.name}: {entry.failure}", soft_wrap=True)

@@ -1,8 +1,8 @@
 """`ancestral data`: the built-in data sets."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser
 from rich.padding import Padding
 
 from ancestral.cli.output import console

@@ -1,9 +1,9 @@
 """`ancestral encode`: the latent code of every row."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import parse

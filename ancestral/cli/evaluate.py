@@ -1,13 +1,12 @@
-"""`ancestral evaluate`: one line that says how well a run describes held-out data."""
+"""`ancestral evaluate`: a line that says how well a run describes held-out data, and one how well it classifies."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
-
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import chosen_split, open_run
-from ancestral.evaluation import evaluate, evaluate_samples
-from ancestral.interface import BoundedDensity, ExactDensity
+from ancestral.evaluation import evaluate, evaluate_classifier, evaluate_samples, why_no_error_rate
+from ancestral.interface import BoundedDensity, ExactDensity, InputError, Sampler
 
 #: What is not a flag.
 _OWN = ("model", "data")
@@ -25,9 +24,17 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     trained = open_run(args.run, device=args.device)
     data = trained.data(args.data, args.data_root)
     split = chosen_split(data, args.split)
+    results: list[object] = []
+    settings = keywords(parser, arguments, evaluate, skip=_OWN)
     if isinstance(trained.model, ExactDensity | BoundedDensity):
-        settings = keywords(parser, arguments, evaluate, skip=_OWN)
-        result = str(evaluate(trained.model, split, **settings))
-    else:
-        result = str(evaluate_samples(trained.model, split, samples=args.samples, seed=args.seed))
-    print(f"{trained.model.registered_name} on {data.name} {args.split}: {result}")
+        results.append(evaluate(trained.model, split, **settings))
+    elif isinstance(trained.model, Sampler):
+        results.append(evaluate_samples(trained.model, split, samples=args.samples, seed=args.seed))
+    reason = why_no_error_rate(trained.model, split)
+    if reason is None:
+        alike = {name: settings[name] for name in ("batch_size", "limit", "progress") if name in settings}
+        results.append(evaluate_classifier(trained.model, split, **alike))
+    if not results:
+        raise InputError(f"{args.run} has no likelihood, no samples and no error rate to measure: {reason}")
+    for result in results:
+        print(f"{trained.model.registered_name} on {data.name} {args.split}: {result}")

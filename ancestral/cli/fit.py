@@ -2,21 +2,28 @@
 
 import os
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from ancestral.cli.output import console, resuming
-from ancestral.cli.parsing import add_signature, keywords, parse
-from ancestral.cli.sources import add_data_flags, data_options, load, source
+from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
+from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
-from ancestral.evaluation import count_parameters, evaluate, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation import (
+    count_parameters,
+    evaluate,
+    evaluate_classifier,
+    evaluate_samples,
+    rows_to_judge_samples,
+    why_no_error_rate,
+)
 from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
 from ancestral.output import describe
 from ancestral.persistence import save
@@ -32,7 +39,8 @@ compare` trains it, for 20 epochs; flags override them one by one."""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    words, options = data_options(arguments)
+    words, dotted = split_dotted(arguments, ("data", "optimizer", "schedule", "lr"))
+    options = dotted.pop("data", {})
     model_name = _model_among(words)
     _add_flags(parser, model_name)
     if {"-h", "--help"} & set(words):
@@ -53,9 +61,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     training = recipe.training if recipe else quick_training(args.name, data.event)
     settings = {**own, **keywords(parser, words, find_model(args.name), nested="model")}
     given = keywords(parser, words, fit, skip=_OWN)
-    if "optimizer" in given:  # it has a rate of its own
+    if {"optimizer", "lr"} & {*given, *dotted}:  # an optimizer that is named has a rate of its own
         training = {key: value for key, value in training.items() if key != "lr"}
-    how = training_arguments(training) | given
+    how = training_arguments(merged({**training, **given}, dotted))
     torch.manual_seed(how.get("seed", args.seed))
     model = build(args.name, data, **settings)
     # With several devices this command runs once for each; the first one speaks and saves.
@@ -109,7 +117,7 @@ def _show_defaults(
     except InputError:
         return
     own = {f"model.{key}": value for key, value in quick_settings(model_name, event).model.items()}
-    parser.set_defaults(own | training_arguments(quick_training(model_name, event)))
+    parser.set_defaults(**own, **quick_training(model_name, event))
 
 
 def _model_among(arguments: Sequence[str]) -> str | None:
@@ -135,12 +143,14 @@ def _introduce(screen: Console, model: Model, data: Data) -> None:
 
 
 def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
-    """Validation and test, by likelihood where there is one, otherwise by samples."""
+    """Validation and test, by likelihood where there is one, otherwise by samples; of a classifier the error, too."""
     scores: dict[str, Any] = {}
     if isinstance(model, ExactDensity | BoundedDensity):
         scores = {name: evaluate(model, split) for name, split in (("valid", data.valid), ("test", data.test))}
     elif isinstance(model, Sampler):
         scores = {"samples": evaluate_samples(model, rows_to_judge_samples(data))}
+    if why_no_error_rate(model, data.test) is None:
+        scores["classes"] = evaluate_classifier(model, data.test)
     for name, score in scores.items():
         screen.print(f"{name + ':':8}{score}", soft_wrap=True)
     return {name: asdict(score) for name, score in scores.items()}

@@ -1,9 +1,9 @@
 """`ancestral interpolate`: a walk between observations, straight in latent space."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import chosen_split, contexts_to_draw_at, first_rows, open_run

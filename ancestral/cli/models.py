@@ -1,9 +1,9 @@
 """`ancestral models`: what there is to train."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from itertools import groupby
 
-from jsonargparse import ArgumentParser
 from rich.padding import Padding
 
 from ancestral.cli.output import console

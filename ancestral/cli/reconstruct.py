@@ -1,9 +1,9 @@
 """`ancestral reconstruct`: originals, and below each what its code decodes to."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import chosen_split, first_rows, open_run

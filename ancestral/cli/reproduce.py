@@ -1,10 +1,10 @@
 """`ancestral reproduce`: a stated result by its recipe, written to the ledger with its picture."""
 
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 

@@ -1,9 +1,9 @@
 """`ancestral score`: the log-likelihood of every row; low ones are anomalies."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import add_signature, keywords, parse

@@ -1,11 +1,9 @@
 """Which data a command line names, and how they are taken: the flags that `fit` and `compare` share."""
 
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
-from jsonargparse import ArgumentParser, Namespace
 
 from ancestral.cli.parsing import UsageError
 from ancestral.data import Data, load_data
@@ -22,29 +20,15 @@ def add_data_flags(parser: ArgumentParser) -> None:
     )
 
 
-def data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """The command line without its `--data.NAME VALUE`, and these; `load_data` knows which there are."""
-    rest, options = [], {}
-    words = iter(arguments)
-    for word in words:
-        if not word.startswith("--data."):
-            rest.append(word)
-            continue
-        name, equals, value = word.removeprefix("--data.").partition("=")
-        given = value if equals else next(words, None)
-        if given is None:
-            raise UsageError(f"{word} needs a value")
-        options[name.replace("-", "_")] = yaml.safe_load(given)
-    return rest, options
-
-
 def source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `load` is given, and what a run remembers: the name and all options."""
     if args.context is not None and "context" in options:
         raise UsageError("--context is short for --data.context; give one of them")
     path = Path(args.data)
     given = {"name": str(path.absolute()) if path.exists() else args.data, **options}
-    return given | {key: args[key] for key in ("data_root", "support", "context") if args[key] is not None}
+    return given | {
+        key: value for key in ("data_root", "support", "context") if (value := getattr(args, key)) is not None
+    }
 
 
 def load(source: Mapping[str, Any]) -> Data:

@@ -9,9 +9,11 @@ from ancestral import environment
 from ancestral.comparison.page import Cell, Html, cards, definitions, figures, fill, joined, section, table
 from ancestral.comparison.result import Comparison, Entry
 from ancestral.comparison.rows import (
+    CLASSIFIERS,
     LIKELIHOOD,
     SAMPLES_ONLY,
     TEXT_COLUMNS,
+    classifier_row,
     likelihood_row,
     samples_only_row,
     spread_of,
@@ -40,6 +42,7 @@ _BOUND = """what is computed is at most the log-likelihood: the model may be bet
 chance"""
 _BASELINE = """every dimension on its own, as if nothing hung together: the ruler's zero. A model that does not beat it
 has learned nothing of how the dimensions hang together"""
+_ERRORS = "The share of labelled test rows whose likeliest class is not their label."
 _CONTEXTS = "Every sample is drawn given the context of the real row in the same place."
 _UNCONDITIONAL = ". It is given no context"
 
@@ -82,6 +85,9 @@ def _tables(result: Comparison) -> list[Html]:
     if result.density_free:
         words = fill("text", words=_FRECHET)
         sections.append(section("Without a density, judged by samples", _samples_only(result), words))
+    if result.classifiers:
+        rates = table(_cells(CLASSIFIERS), [("", _cells(classifier_row(entry))) for entry in result.classifiers])
+        sections.append(section("Classification", rates, fill("text", words=_ERRORS)))
     if result.failed:
         rows = [("", (Cell(e.name, "text"), Cell(e.failure or "", "text wrap"))) for e in result.failed]
         header = (Cell("model", "text"), Cell("why it is not in the table", "text"))

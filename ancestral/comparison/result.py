@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from ancestral.data import Data, Split
-from ancestral.evaluation import SampleQuality, Score, bits_per_dim
+from ancestral.evaluation import ErrorRate, SampleQuality, Score, bits_per_dim
 from ancestral.output import check_output, write_bytes
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Trial:
     train_seconds: float
     score: Score | None = None
     quality: SampleQuality | None = None
+    #: Of a classifier on labelled test rows.
+    error_rate: ErrorRate | None = None
     sample_seconds: float | None = None
     samples: Tensor | None = None
     #: Validation over seconds of training, in bits/dim.
@@ -55,6 +57,18 @@ class Entry:
         """The mean over the seeds of the samples' Fréchet distance; None where it was not measured."""
         values = [trial.quality.frechet for trial in self.trials if trial.quality]
         return sum(values) / len(values) if values else None
+
+    @property
+    def error_rate(self) -> float | None:
+        """The mean over the seeds of a classifier's error, in [0, 1]; None where it was not measured."""
+        values = [trial.error_rate.error for trial in self.trials if trial.error_rate]
+        return sum(values) / len(values) if values else None
+
+    @property
+    def error_rate_spread(self) -> float:
+        """Its standard error over the test rows, or its standard deviation over several seeds."""
+        rates = [trial.error_rate for trial in self.trials if trial.error_rate]
+        return _spread([rate.error for rate in rates], rates[0].stderr if rates else math.nan)
 
     def mean(self, seconds: Literal["train_seconds", "sample_seconds"]) -> float:
         """The mean over the seeds; NaN where it was not measured."""
@@ -102,6 +116,12 @@ class Comparison:
         )
 
     @property
+    def classifiers(self) -> list[Entry]:
+        """The models that classify and were given labels to judge it by, best first."""
+        judged = [entry for entry in self.entries if entry.error_rate is not None]
+        return sorted(judged, key=lambda entry: entry.error_rate or 0.0)
+
+    @property
     def failed(self) -> list[Entry]:
         """The models that could not be trained or measured; `failure` says why."""
         return [entry for entry in self.entries if entry.failure is not None]
@@ -116,8 +136,8 @@ class Comparison:
         (`frechet`, 0 is best, beside that of real against real rows), and those with a `failure`.
 
         `test_nats` is the mean log-likelihood of a test row, larger is better; `error` and `bits_per_dim_error` are
-        the standard errors over test rows, or, with several seeds, the standard deviations over them. NaN where there
-        is nothing.
+        the standard errors over test rows, or, with several seeds, the standard deviations over them. `error_rate` is
+        that of a classifier. NaN where there is nothing.
         """
         import pandas as pd  # costs half a second
 
@@ -162,6 +182,8 @@ class Comparison:
             "kind": score.kind if score else None,
             "frechet": math.nan if entry.frechet is None else entry.frechet,
             "frechet_of_real": quality.reference if quality else math.nan,
+            "error_rate": math.nan if entry.error_rate is None else entry.error_rate,
+            "error_rate_error": entry.error_rate_spread,
             "train_seconds": entry.mean("train_seconds"),
             "seconds_per_1000_samples": entry.mean("sample_seconds"),
             "failure": entry.failure,

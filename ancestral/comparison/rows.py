@@ -26,6 +26,7 @@ SAMPLES_ONLY_SHORT = (
     "train\ns",
     "s per\n1,000",
 )
+CLASSIFIERS = ("model", "family", "test error, %")
 #: The first columns are words, the others numbers.
 TEXT_COLUMNS = 2
 
@@ -59,6 +60,12 @@ def samples_only_row(entry: Entry, *, short: bool = False) -> Sequence[str]:
         f"{quality.reference:.3g}" if quality else "-",
         *_seconds(entry, short=short),
     )
+
+
+def classifier_row(entry: Entry) -> Sequence[str]:
+    """A model that classifies."""
+    error, spread = 100 * (entry.error_rate or 0.0), 100 * entry.error_rate_spread
+    return entry.name, entry.family, f"{error:.2f} ± {spread:.2f}"
 
 
 def spread_of(result: Comparison) -> str:

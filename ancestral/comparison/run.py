@@ -18,9 +18,11 @@ from ancestral.evaluation import (
     contexts_of,
     count_parameters,
     evaluate,
+    evaluate_classifier,
     evaluate_samples,
     independent,
     rows_to_judge_samples,
+    why_no_error_rate,
 )
 from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Sampler
 from ancestral.registry import build, find_model, list_models, quick_settings, representatives
@@ -129,6 +131,8 @@ def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progr
         measured["sample_seconds"], measured["samples"] = _timed_samples(model, shown, seed)
         if not isinstance(model, ExactDensity | BoundedDensity):
             measured["quality"] = evaluate_samples(model, rows_to_judge_samples(data), seed=seed)
+    if why_no_error_rate(model, test) is None:
+        measured["error_rate"] = evaluate_classifier(model, test)
     return Trial(
         seed=seed,
         parameters=count_parameters(model),

@@ -1,5 +1,6 @@
-"""The rulers: likelihood with its kind and error, the quality of samples, and what a latent space has learned."""
+"""The rulers: likelihood with its kind and error, error rate, quality of samples, what a latent space has learned."""
 
+from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
@@ -10,6 +11,7 @@ from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples,
 from ancestral.evaluation.size import count_parameters
 
 __all__ = [
+    "ErrorRate",
     "FactorClassifier",
     "SampleQuality",
     "Score",
@@ -19,6 +21,7 @@ __all__ = [
     "count_parameters",
     "decoded",
     "evaluate",
+    "evaluate_classifier",
     "evaluate_samples",
     "independent",
     "independent_gaussian",
@@ -30,4 +33,5 @@ __all__ = [
     "train_factor_classifier",
     "vector_arithmetic",
     "walks",
+    "why_no_error_rate",
 ]

@@ -7,9 +7,9 @@ A recipe file, with its optional keys marked by (o):
     model_settings: {latent_dim: 50}    # (o) its constructor's arguments
     data: binarized-mnist-dynamic       # a built-in data set
     data_options: {}                    # (o) further arguments of load_data
-    training:                           # (o) arguments of fit, with these two as mappings:
+    training:                           # (o) arguments of fit, with these two spelled by name:
       epochs: 100
-      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd
+      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd; or {generator: {name: adam}, ...} by phase
       schedule: {name: cosine, warmup_steps: 500}   # constant, cosine or step
     evaluation: {importance_samples: 5000}          # (o) arguments of evaluate, or of what measures the metric
     budget: cpu                         # cpu (30 minutes on 2 cores), cpu-long (90 minutes) or gpu
@@ -22,7 +22,6 @@ A recipe file, with its optional keys marked by (o):
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
@@ -33,7 +32,7 @@ import yaml
 
 from ancestral.interface import InputError
 from ancestral.registry import did_you_mean
-from ancestral.training import training_arguments
+from ancestral.training.specs import check_keys, training_arguments
 
 BUDGETS = ("cpu", "cpu-long", "gpu")
 
@@ -119,7 +118,7 @@ def _parse(text: str, where: str) -> Recipe:
     if not isinstance(content, dict):
         raise InputError(f"the recipe {where} must be a mapping of settings, got {type(content).__name__}")
     known = [f.name for f in fields(Recipe)]
-    _check_keys(content, known, f"the recipe {where}")
+    check_keys(content, known, f"the recipe {where}")
     needed = [f.name for f in fields(Recipe) if f.default is MISSING and f.default_factory is MISSING]
     if missing := [key for key in needed if content.get(key) is None]:
         raise InputError(f"the recipe {where} lacks {', '.join(missing)}")
@@ -139,9 +138,3 @@ def _parse(text: str, where: str) -> Recipe:
         content["published"] = Published(float(published["value"]), str(published["source"]))
     training_arguments(content.get("training", {}))
     return Recipe(**content)
-
-
-def _check_keys(given: Mapping[Any, Any], known: list[str], what: str) -> None:
-    for key in given:
-        if key not in known:
-            raise InputError(f"{what} has no setting {key!r}{did_you_mean(str(key), known)}; it has {', '.join(known)}")

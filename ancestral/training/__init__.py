@@ -1,9 +1,9 @@
 """Training: one engine for models with phases, one for closed-form fits."""
 
 from ancestral.training.fit import fit
-from ancestral.training.recipes import training_arguments
 from ancestral.training.report import Report, TrainingDiverged
 from ancestral.training.schedules import Constant, Cosine, Schedule, Step
+from ancestral.training.specs import training_arguments
 
 __all__ = [
     "Constant",

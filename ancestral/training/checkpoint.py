@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ancestral.interface import InputError, Model
 
 CHECKPOINT = "checkpoint.pt"
-_VERSION = 1
+_VERSION = 2
 
 
 def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
@@ -86,10 +87,15 @@ def model_identity(model: Model, rows: int) -> dict[str, str]:
         "model settings": repr(dict(model.settings)) if model.settings is not None else "made by hand",
         "event": repr(model.event),
         "context event": repr(model.context_event),
-        "weights": repr(sorted((name, tuple(value.shape)) for name, value in model.state_dict().items())),
+        "weights": _shapes(model.state_dict()),
+        "training state": _shapes(model.training_state()),
         "training rows": str(rows),
     }
 
 
-def state_bytes(model: Model) -> int:
-    return sum(value.numel() * value.element_size() for value in model.state_dict().values())
+def bytes_of(tensors: Mapping[str, Tensor]) -> int:
+    return sum(value.numel() * value.element_size() for value in tensors.values())
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> str:
+    return repr(sorted((name, tuple(value.shape)) for name, value in tensors.items()))

@@ -97,10 +97,13 @@ def open_display(show: bool) -> Display:
     return Bar(console) if console.is_terminal else Lines(console)
 
 
-def likelihood_text(monitor: str, value: float, event: Event) -> str:
-    """A validation value in the units that people read: nats and, for a likelihood, bits/dim."""
-    if monitor == "loss":
-        return f"validation loss {value:.4g}"
+def monitor_text(monitor: str, value: float, event: Event) -> str:
+    """A validation value in the units that people read: nats and bits/dim for a likelihood, per cent for accuracy."""
+    match monitor:
+        case "loss":
+            return f"validation loss {value:.4g}"
+        case "accuracy":
+            return f"accuracy {100 * value:.2f} %"
     return f"{monitor} {value:.2f} nats ({bits_per_dim(value, event):.3f} bits/dim)"
 
 

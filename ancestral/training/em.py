@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ancestral.interface import ClosedFormFit, InputError
-from ancestral.training.checkpoint import model_identity, open_run_dir, read_checkpoint, state_bytes, write_checkpoint
+from ancestral.training.checkpoint import bytes_of, model_identity, open_run_dir, read_checkpoint, write_checkpoint
 from ancestral.training.devices import Devices
 from ancestral.training.display import open_display
 from ancestral.training.interrupt import Interrupt
@@ -31,7 +31,8 @@ def fit_closed_form(model: ClosedFormFit, source: Source, settings: Settings) ->
         raise InputError(f"{name} is fitted on one device, got devices={settings.devices}")
     Devices(settings).place(model)
     model.eval()
-    x = model.prepare(source.batch(torch.arange(len(source)))).x
+    # In the data's own units: `fit_step` is a public method.
+    x = source.batch(torch.arange(len(source))).x.to(model.device)
     return _Fit(model, x, settings).run()
 
 
@@ -125,7 +126,7 @@ class _Fit:
         folder = self.settings.run_dir
         if folder is None:
             return False
-        open_run_dir(folder, resume=self.settings.resume, bytes_needed=state_bytes(self.model))
+        open_run_dir(folder, resume=self.settings.resume, bytes_needed=bytes_of(self.model.state_dict()))
         state = read_checkpoint(folder, self.identity) if self.settings.resume else None
         if state is None:
             return False

@@ -4,24 +4,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from ancestral.interface import Model
 
 
 class MovingAverage:
-    """Exponential moving average of all parameters and floating buffers (Polyak & Juditsky 1992, in its common form).
+    """Exponential moving average of all parameters and floating buffers (Polyak & Juditsky 1992, in its common form);
+    not of a `training_state`, which is no part of the model.
 
     average <- d average + (1 - d) weights after each step, with d = min(decay, (1 + step) / (10 + step)): a short run
     does not stay with the weights that it started from.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model, decay: float) -> None:
         self.model, self.decay = model, decay
         self._averages = [weight.clone() for weight in self._weights()]
 
     def _weights(self) -> list[Tensor]:
         # Collected anew each time: a model may replace a buffer by assignment.
         parameters = [parameter.detach() for parameter in self.model.parameters()]
-        return parameters + [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        passing = {id(tensor) for tensor in self.model.training_state().values()}
+        buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        return parameters + [buffer for buffer in buffers if id(buffer) not in passing]
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ancestral.interface import Model
-from ancestral.training.checkpoint import model_identity, open_run_dir, read_checkpoint, state_bytes, write_checkpoint
+from ancestral.training.checkpoint import bytes_of, model_identity, open_run_dir, read_checkpoint, write_checkpoint
 from ancestral.training.devices import Devices
-from ancestral.training.display import likelihood_text, losses_text, open_display
+from ancestral.training.display import losses_text, monitor_text, open_display
 from ancestral.training.ema import MovingAverage
 from ancestral.training.game import Game
 from ancestral.training.interrupt import Interrupt
@@ -47,19 +47,19 @@ class Engine:
         self.loader = Loader(train, model.batching, settings.batch_size, settings.seed, **shared)
         self.validation = None
         if valid is not None and model.monitor is not None:
-            self.validation = Validation(model, self.game.phases[0], valid, settings.batch_size, **shared)
+            self.validation = Validation(model, valid, settings.batch_size, **shared)
         self.average = None if settings.ema is None else MovingAverage(model, settings.ema)
         self.preview = None
         if settings.run_dir is not None and settings.preview_every is not None:
             self.preview = Preview(model, train, settings.run_dir, settings.preview_every)
         self.interrupt = Interrupt()
-        self.identity = settings.fingerprint() | model_identity(model, len(train))
+        self.identity = settings.fingerprint(staged=self.game.staged) | model_identity(model, len(train))
 
         self.step = 0
         self.history: list[Row] = []
-        #: The best row of the history, and the weights to fall back on: the best ones or those after the last epoch.
+        #: The best row of this stage, and the weights to fall back on: the best ones, or the last that were good.
         self.best: Row | None = None
-        self.kept = _copied(model)
+        self.kept, self.kept_step = _copied(model), 0
         self.clock = _Clock()
         self.latest_losses = ""
 
@@ -82,13 +82,16 @@ class Engine:
                 weights = self._load_final()
             except TrainingDiverged as error:
                 self.model.load_state_dict(self.kept)
-                where = f"epoch {self.best['epoch']:g}, its best" if self.best else f"epoch {len(self.history)}"
+                epochs = {0: 0, **{row["step"]: row["epoch"] for row in self.history}}
+                kept = self.kept_step
+                where = f"epoch {epochs[kept]}" if kept in epochs else f"step {kept}, when a stage began"
+                where += ", its best" if self.best else ""
                 advice = "a lower lr or clip_gradient often helps"
                 raise TrainingDiverged(f"{error}; the model holds the weights after {where}; {advice}") from None
             finally:
                 self.display.close()
                 self.logs.close()
-                self.game.stage.leave()
+                self.game.freezing.leave()
                 self.model.eval()
         return Report(
             history=self.history,
@@ -131,6 +134,8 @@ class Engine:
             batch = model.prepare(batch)
             if scheduled:
                 game.scale_lr(settings.schedule.factor_at(self.step, self.loader.epoch, self._progress()))
+            if game.staged and game.enter_stage(self._stage_progress()):
+                self._begin_stage()
             self.step += 1
             game.play(self.step, batch, share * self.devices.world)
             if self.average is not None:
@@ -140,6 +145,12 @@ class Engine:
             if (ending := self._after_step()) is not None:
                 return ending
         return None
+
+    def _begin_stage(self) -> None:
+        """What one stage has made is the next one's start: its weights are no rivals of those before it."""
+        self._check()
+        self.best = None
+        self.kept, self.kept_step = _copied(self.model), self.step
 
     def _after_step(self) -> Ending | None:
         now = time.perf_counter()
@@ -179,6 +190,8 @@ class Engine:
 
     def _impatient(self) -> Ending | None:
         patience, best = self.settings.patience, self.best
+        if not self.game.in_last_stage:
+            return None
         return "patience" if patience and best and len(self.history) - best["epoch"] >= patience else None
 
     def _progress(self) -> float:
@@ -193,6 +206,14 @@ class Engine:
             shares.append(self.clock.seconds / (60 * settings.minutes))
         return max(shares)
 
+    def _stage_progress(self) -> float:
+        """`_progress`, on which all processes agree: they must begin a stage at the same step."""
+        if self.devices.world == 1 or self.settings.minutes is None:
+            return self._progress()
+        if self.step % self.settings.log_every:
+            return self.game.progress
+        return float(self.devices.reduced(torch.tensor([self._progress()], dtype=torch.float64), "max"))
+
     # -- Epochs -------------------------------------------------------------------------------------------------------
 
     def _close_epoch(self) -> None:
@@ -206,7 +227,7 @@ class Engine:
         with nullcontext() if self.average is None else self.average.applied():
             better = self._validate(row)
             if better:
-                self.kept = _copied(self.model)
+                self.kept, self.kept_step = _copied(self.model), self.step
             if self.preview is not None and self.devices.leads:
                 self.preview.after_epoch(epoch)
         self.history.append(row)
@@ -218,7 +239,7 @@ class Engine:
         """Add the monitor to the row; whether the weights are to be kept."""
         if self.validation is None:
             return True
-        total, rows = self.devices.reduced(self.validation.sums(), "sum").tolist()
+        total, rows = self.devices.reduced(self.validation.sums(self.game.running[0].phase), "sum").tolist()
         key = f"valid/{self.model.monitor}"
         row[key] = total / rows
         if math.isnan(row[key]) or (self.best and not self.validation.better(row[key], self.best[key])):
@@ -246,7 +267,7 @@ class Engine:
         """The mean losses since the last time; raises `TrainingDiverged` if one was not finite."""
         means, bad = self.game.record.read()
         if self.devices.any(bad is not None):
-            self.game.report_fault(*(bad or (self.game.players[0].name, self.step)))
+            self.game.report_fault(*(bad or (self.game.running[0].phase.name, self.step)))
         return means
 
     def _log(self) -> None:
@@ -265,7 +286,7 @@ class Engine:
 
     def _validation_text(self) -> str:
         value = self.history[-1].get(f"valid/{self.model.monitor}") if self.history else None
-        return "" if value is None else likelihood_text(str(self.model.monitor), value, self.model.event)
+        return "" if value is None else monitor_text(str(self.model.monitor), value, self.model.event)
 
     # -- Checkpoints --------------------------------------------------------------------------------------------------
 
@@ -275,19 +296,22 @@ class Engine:
         if folder is None:
             return False
         if self.devices.leads:
-            needed = _CHECKPOINT_COPIES * state_bytes(self.model)
+            needed = _CHECKPOINT_COPIES * bytes_of(self.model.state_dict()) + bytes_of(self.model.training_state())
             open_run_dir(folder, resume=settings.resume, bytes_needed=needed)
         self.devices.barrier()
         state = read_checkpoint(folder, self.identity) if settings.resume else None
         if state is None:
             return False
         self.model.load_state_dict(state["model"])
+        for name, tensor in self.model.training_state().items():
+            tensor.copy_(state["training_state"][name])
         self.game.load_state_dict(state["game"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.loader.epoch, self.loader.position = state["epoch"], state["position"]
         self.step, self.clock.before = state["step"], state["seconds"]
-        self.history, self.best, self.kept = state["history"], state["best"], state["kept"]
+        self.history, self.best = state["history"], state["best"]
+        self.kept, self.kept_step = state["kept"], state["kept_step"]
         self.devices.set_generator_states(state["generators"])
         return True
 
@@ -305,6 +329,7 @@ class Engine:
         if self.devices.leads:
             state: dict[str, Any] = {
                 "model": self.model.state_dict(),
+                "training_state": dict(self.model.training_state()),
                 "game": self.game.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
                 "epoch": self.loader.epoch,
@@ -314,6 +339,7 @@ class Engine:
                 "history": self.history,
                 "best": self.best,
                 "kept": self.kept,
+                "kept_step": self.kept_step,
                 "generators": generators,
             }
             write_checkpoint(folder, state, self.identity)

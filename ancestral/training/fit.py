@@ -23,8 +23,8 @@ def fit(
     steps: int | None = None,
     batch_size: int = 128,
     seed: int = 0,
-    optimizer: OptimizerSpec | None = None,
-    lr: float | None = None,
+    optimizer: OptimizerSpec | Mapping[str, OptimizerSpec] | None = None,
+    lr: float | Mapping[str, float] | None = None,
     schedule: Schedule | None = None,
     clip_gradient: float | None = None,
     accumulate: int = 1,
@@ -46,8 +46,10 @@ def fit(
     """Train `model` in place and return what happened; the model ends in evaluation mode.
 
     The model holds the weights of the epoch with the best `model.monitor` on the validation split, or the last ones
-    where there is no validation split or no monitor; `Report.weights` says which. The caller's random state is left as
-    it was. Ctrl-C and SIGTERM end the run after the current step.
+    where there is no validation split or no monitor; `Report.weights` says which. Where a model is made in stages
+    (`Phase.starts`, `Phase.ends`), each stage goes on from the last weights of the one before, and only epochs of the
+    same stage are compared: the weights that are kept are the last stage's. A monitored loss is that of the first phase
+    that runs. The caller's random state is left as it was. Ctrl-C and SIGTERM end the run after the current step.
 
     Args:
         model: anything with phases, or a `ClosedFormFit`, which is fitted by its own iterations.
@@ -59,14 +61,18 @@ def fit(
         steps: budget of batches.
         batch_size: observations in a batch, at most; with several devices, in all of them together.
         seed: of the order of the data and of the noise in training.
-        optimizer: in place of every phase's own: `Adam`, `RMSProp` or `SGD`.
-        lr: in place of the learning rate of every phase's optimizer.
-        schedule: `Constant()`, `Cosine(warmup_steps, final)` or `Step(every, factor)`.
+        optimizer: `Adam`, `RMSProp` or `SGD` in place of every phase's own, or a mapping from names of phases to these.
+            Recipes and the command line spell them by name: `--optimizer adam --optimizer.weight_decay 0.1`, or
+            `--optimizer.generator adam` for one phase.
+        lr: in place of the learning rate of every phase's optimizer, or a mapping from names of phases to these:
+            `--lr.generator 1e-4`.
+        schedule: of all learning rates, over the whole budget: `Constant`, `Cosine` or `Step`;
+            `--schedule cosine --schedule.warmup_steps 500`.
         clip_gradient: the largest global norm of a phase's gradient.
         accumulate: each batch goes through the model in this many pieces whose gradients add up: less memory, the
             same step.
         ema: decay of a moving average of the weights, such as 0.999, which is then validated and kept.
-        patience: end after this many epochs without a better validation.
+        patience: end after this many epochs without a better validation (of the last stage).
         run_dir: folder for `checkpoint.pt`, `metrics.csv` and previews; must be empty unless `resume`.
         resume: go on with the run in `run_dir`, to the very weights of a run that was never interrupted.
         precision: "32-true" (the model's own dtype) or "bf16-mixed".

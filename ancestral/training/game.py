@@ -1,19 +1,22 @@
 """A model's phases at work: each with its optimizer, one after another on each batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ancestral.interface import Batch, InputError, Losses, Model, Phase
+from ancestral.registry import did_you_mean
 from ancestral.training.devices import Devices
 from ancestral.training.diagnosis import find_fault, find_spoiled_parameter
 from ancestral.training.losses import LossRecord
 from ancestral.training.report import TrainingDiverged
 from ancestral.training.settings import Settings
+
+T = TypeVar("T")
 
 
 class PhaseLosses(nn.Module):
@@ -35,16 +38,17 @@ class Player:
     """A phase with its optimizer."""
 
     def __init__(self, index: int, phase: Phase, settings: Settings) -> None:
-        self.index, self.name, self.every, self.after_step = index, phase.name, phase.every, phase.after_step
+        self.index, self.phase = index, phase
         # What the caller has frozen before the fit stays as it is.
         self.parameters = [parameter for parameter in phase.parameters if parameter.requires_grad]
         if not self.parameters:
             raise InputError(f"the phase {phase.name!r} has no parameter to train: none has requires_grad=True")
-        spec = settings.optimizer or phase.optimizer
-        if settings.lr is not None:
+        spec = _of_phase(settings.optimizer, phase.name) or phase.optimizer
+        lr = _of_phase(settings.lr, phase.name)
+        if lr is not None:
             if not is_dataclass(spec):
                 raise InputError(f"lr needs an optimizer that is a dataclass with the field lr, got {spec!r}")
-            spec = replace(spec, lr=settings.lr)
+            spec = replace(spec, lr=lr)
         self._lr = spec.lr
         self.optimizer = spec.build(self.parameters)
 
@@ -52,8 +56,12 @@ class Player:
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr * factor
 
+    def runs_at(self, progress: float) -> bool:
+        """Whether its phase is on. The last step of a budget of minutes may lie a little above 1."""
+        return self.phase.starts <= progress and (progress < self.phase.ends or self.phase.ends == 1)
 
-class Stage:
+
+class Freezing:
     """Thaws the parameters of the phase that moves and freezes all others; only what differs is touched."""
 
     def __init__(self, model: nn.Module, players: Sequence[Player]) -> None:
@@ -95,22 +103,42 @@ class Game:
         self.phases = list(model.phases())
         if not self.phases:
             raise InputError(f"{type(model).__name__} has no phases and no closed-form fit: there is nothing to train")
+        for name in ("optimizer", "lr"):
+            self._check_phases_of(getattr(settings, name), name)
         self.players = [Player(index, phase, settings) for index, phase in enumerate(self.phases)]
-        self.stage = Stage(model, self.players)
+        #: Whether there are stages: phases that do not run over the whole budget.
+        self.staged = any(phase.starts > 0 or phase.ends < 1 for phase in self.phases)
+        for share in {0.0, *(phase.ends % 1 for phase in self.phases)}:
+            if not any(player.runs_at(share) for player in self.players):
+                raise InputError(f"no phase of {type(model).__name__} runs when {share:g} of the budget is used")
+        #: The share of the budget that was used at the latest step, and the players of the stage that it lies in.
+        self.progress, self.running = 0.0, [player for player in self.players if player.runs_at(0.0)]
+        self.freezing = Freezing(model, self.players)
         self.forward = devices.wrap(PhaseLosses(model, self.phases))
         self.record = LossRecord()
         # On a CPU a loss is there to be looked at before it does harm; elsewhere looking would stall the device.
         self._looks = devices.device.type == "cpu" and devices.world == 1
 
+    def enter_stage(self, progress: float) -> bool:
+        """Let those phases run that are on where this share of the budget is used; whether these are other ones now."""
+        before, self.progress = self.running, progress
+        self.running = [player for player in self.players if player.runs_at(progress)]
+        return before != self.running
+
+    @property
+    def in_last_stage(self) -> bool:
+        """Whether no phase is still to start, or to end before the others."""
+        return all(max(phase.starts, phase.ends % 1) <= self.progress for phase in self.phases)
+
     def play(self, step: int, batch: Batch, weight: float) -> None:
         """One step. `weight` makes the mean over processes the mean over the whole batch."""
         self._latest = batch
-        for player in self.players:
-            if step % player.every == 0:
+        for player in self.running:
+            if step % player.phase.every == 0:
                 self._move(player, step, batch, weight)
 
     def _move(self, player: Player, step: int, batch: Batch, weight: float) -> None:
-        self.stage.enter(player.index)
+        self.freezing.enter(player.index)
         for parameter in player.parameters:
             parameter.grad = None
         if self.accumulate == 1:
@@ -124,16 +152,16 @@ class Game:
         if self.clip_gradient is not None:
             torch.nn.utils.clip_grad_norm_(player.parameters, self.clip_gradient)
         player.optimizer.step()
-        if player.after_step is not None:
-            player.after_step()
+        if player.phase.after_step is not None:
+            player.phase.after_step()
 
     def _backward(self, player: Player, step: int, batch: Batch, weight: float) -> None:
         with self.devices.autocast():
             total, parts = self.forward(player.index, batch.x, batch.y, batch.context)
         if self._looks and not math.isfinite(total.item()):
-            self.report_fault(player.name, step)
+            self.report_fault(player.phase.name, step)
         self.devices.backward(total if weight == 1 else total * weight)
-        self.record.add(step, player.name, total, parts)
+        self.record.add(step, player.phase.name, total, parts)
 
     def report_fault(self, phase: str, step: int) -> NoReturn:
         """Raise `TrainingDiverged` for the loss of a phase, with what goes bad in the model on the latest batch."""
@@ -154,12 +182,27 @@ class Game:
 
     def state_dict(self) -> dict[str, Any]:
         optimizers = [player.optimizer.state_dict() for player in self.players]
-        return {"optimizers": optimizers, "record": self.record.state_dict()}
+        return {"optimizers": optimizers, "record": self.record.state_dict(), "progress": self.progress}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for player, saved in zip(self.players, state["optimizers"], strict=True):
             player.optimizer.load_state_dict(saved)
         self.record.load_state_dict(state["record"])
+        self.enter_stage(state["progress"])
+
+    def _check_phases_of(self, given: Any, name: str) -> None:
+        phases = [phase.name for phase in self.phases]
+        for phase in given if isinstance(given, Mapping) else ():
+            if phase not in phases:
+                raise InputError(
+                    f"{name} names the phase {phase!r}{did_you_mean(str(phase), phases)};"
+                    f" the phases of {type(self.model).__name__} are {', '.join(phases)}"
+                )
+
+
+def _of_phase(given: T | Mapping[str, T] | None, phase: str) -> T | None:
+    """What is given for all phases, or for this one by its name."""
+    return given.get(phase) if isinstance(given, Mapping) else given
 
 
 def _minus(a: dict[int, nn.Parameter], b: dict[int, nn.Parameter]) -> list[nn.Parameter]:

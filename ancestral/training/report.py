@@ -20,8 +20,9 @@ class Report:
 
     `history` has one row an epoch (an iteration, for a closed-form fit): "epoch", "step", "seconds", the mean training
     losses "train/<phase>" and "train/<phase>/<part>", and the validation "valid/<monitor>", in nats per example where
-    they are likelihoods. `best` is the row whose weights the model holds, or None where the last ones were kept.
-    `trace` is the objective after each half-step of a closed-form fit.
+    they are likelihoods (a share of the labelled rows for accuracy). `best` is the row whose weights the model holds,
+    the best of the last stage that ran, or None where the last ones were kept. `trace` is the objective after each
+    half-step of a closed-form fit.
     """
 
     history: list[Row]
@@ -48,7 +49,8 @@ class Report:
         text = f"{self.epochs} epochs, {self.steps} steps in {self.seconds:.1f} s, ended by {self.ended_by}"
         if self.best is not None and self.monitor is not None:
             value = self.best[f"valid/{self.monitor}"]
-            text += f"; {self.weights} weights, of epoch {self.best['epoch']:g} ({self.monitor} {value:.4g})"
+            shown = f"{100 * value:.2f} %" if self.monitor == "accuracy" else f"{value:.4g}"
+            text += f"; {self.weights} weights, of epoch {self.best['epoch']:g} ({self.monitor} {shown})"
         else:
             text += f"; {self.weights} weights"
         if self.interrupted and self.run_dir is not None:

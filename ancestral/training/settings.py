@@ -37,8 +37,8 @@ class Settings:
     steps: int | None
     batch_size: int
     seed: int
-    optimizer: OptimizerSpec | None
-    lr: float | None
+    optimizer: OptimizerSpec | Mapping[str, OptimizerSpec] | None
+    lr: float | Mapping[str, float] | None
     schedule: Schedule
     clip_gradient: float | None
     accumulate: int
@@ -85,9 +85,10 @@ class Settings:
                     raise InputError(f"{name} needs a folder to work in: pass run_dir=... too")
 
     def _require(self, name: str, expected: str, holds: Any) -> None:
-        value = getattr(self, name)
-        if value is not None and not holds(value):
-            raise InputError(f"{name} must be {expected}, got {value!r}")
+        given = getattr(self, name)
+        for value in given.values() if isinstance(given, Mapping) else (given,):
+            if value is not None and not holds(value):
+                raise InputError(f"{name} must be {expected}, got {value!r}")
 
     @property
     def epoch_limit(self) -> int | None:
@@ -95,7 +96,13 @@ class Settings:
         unlimited = self.epochs is None and self.minutes is None and self.steps is None
         return DEFAULT_EPOCHS if unlimited else self.epochs
 
-    def fingerprint(self) -> dict[str, str]:
-        """What a resumed run must share with the run that it continues."""
-        free = _FREE_TO_CHANGE if self.schedule.stretches else _FREE_TO_CHANGE + _BUDGET
-        return {field.name: repr(getattr(self, field.name)) for field in fields(self) if field.name not in free}
+    def fingerprint(self, *, staged: bool = False) -> dict[str, str]:
+        """What a resumed run must share with the run that it continues: its budget, too, where the schedule or the
+        model's stages stretch over it."""
+        free = _FREE_TO_CHANGE if self.schedule.stretches or staged else _FREE_TO_CHANGE + _BUDGET
+        return {field.name: _stable(getattr(self, field.name)) for field in fields(self) if field.name not in free}
+
+
+def _stable(value: Any) -> str:
+    """What a setting prints as, whatever the order of its keys."""
+    return repr(dict(sorted(value.items())) if isinstance(value, Mapping) else value)

@@ -110,6 +110,12 @@ def test_a_flagless_fit_takes_the_models_own_settings_and_flags_override_them(cl
     how = config["recipe"]["fit"]
     assert (how["lr"], how["batch_size"], how["steps"]) == (0.5, 64, 1)
     assert "warmup_steps=50" in how["schedule"]
+    # An optimizer that is named comes with its own rate, not with that of the model's quick settings.
+    named = ("--optimizer", "sgd", "--optimizer.lr", 0.1, "--steps", 1, "--run-dir", "named")
+    assert cli("fit", "vae", "digits", *named).code == 0
+    how = read_config("named")["recipe"]["fit"]
+    assert how["optimizer"] == "SGD(lr=0.1, momentum=0.0)"
+    assert "lr" not in how
 
 
 def test_a_run_on_a_table(cli, tmp_path: Path) -> None:

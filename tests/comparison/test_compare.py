@@ -12,7 +12,7 @@ from torch import Tensor
 from ancestral import registry
 from ancestral.comparison import Comparison, compare, quick_training
 from ancestral.data import Split, load_data
-from ancestral.interface import Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
+from ancestral.interface import Classifier, Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
 from ancestral.registry import list_models, quick_settings, representatives
 
 
@@ -117,6 +117,36 @@ def test_samples_stand_beside_the_real_rows_whose_contexts_they_are_given(monkey
     # Up to the standardisation of the model, which has taken the context for a standardised observation.
     pairs = torch.stack([result.entries[0].trials[0].samples[:rows, 0], result.shown.x[:, 0]])
     assert torch.corrcoef(pairs)[0, 1] > 0.9999
+
+
+def test_a_classifier_stands_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._discovered()))
+
+    @registry.register("guess")
+    class Guess(Classifier):
+        """Takes every row for a 3."""
+
+        classes = 10
+
+        def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
+            super().__init__(event, context_event=context_event)
+            self.unused = torch.nn.Parameter(torch.zeros(()))
+
+        @classmethod
+        def examples(cls) -> Iterable[Model]:
+            return ()
+
+        def phases(self) -> Sequence[Phase]:
+            return [Phase("model", [self.unused], lambda batch: Losses(self.unused.square()))]
+
+        def _class_log_probs(self, x: Tensor) -> Tensor:
+            return torch.eye(10)[3].expand(len(x), 10).log_softmax(1)
+
+    digits = load_data("digits")
+    result = compare(digits, ["guess"], minutes=0.01, progress=False)
+    wrong = float((digits.test.y != 3).double().mean())
+    assert result.table.loc["guess", "error_rate"] == pytest.approx(wrong)
+    assert f"{100 * wrong:.2f} ± " in result._repr_html_()
 
 
 def test_real_data_come_in_any_unit() -> None:

@@ -17,14 +17,15 @@ class Pair(Model):
 
     monitor = None
 
-    def __init__(self, event: Event = PLANE) -> None:
+    def __init__(self, ends: float = 1.0, event: Event = PLANE) -> None:
         super().__init__(event)
+        self.ends = ends
         torch.manual_seed(0)
         self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
 
     def phases(self) -> list[Phase]:
         return [
-            Phase("first", list(self.first.parameters()), self._first, optimizer=SGD(0.05)),
+            Phase("first", list(self.first.parameters()), self._first, optimizer=SGD(0.05), ends=self.ends),
             Phase("second", list(self.second.parameters()), self._second, every=2, optimizer=SGD(0.05)),
         ]
 
@@ -39,14 +40,16 @@ def main(devices: int, file: Path, run_dir: Path) -> None:
     torch.set_num_threads(1)
     data = Data("points", PLANE, *(Split(points(n, n), PLANE) for n in (50, 20, 10)))
     shared = {"accelerator": "cpu", "devices": devices, "progress": False}
-    gaussian, pair = Gaussian(), Pair()
+    gaussian, pair, staged = Gaussian(), Pair(), Pair(ends=0.4)
     report = fit(
         gaussian, data, epochs=3, batch_size=16, schedule=Cosine(), ema=0.9, run_dir=run_dir, log_every=2, **shared
     )
     # Batches of 13 and 12 rows: the processes' shares are uneven.
     fit(pair, data, epochs=3, batch_size=13, accumulate=2, clip_gradient=1.0, **shared)
+    fit(staged, data, epochs=3, batch_size=13, minutes=60.0, log_every=1, **shared)
     if devices == 1 or torch.distributed.get_rank() == 0:
-        weights = {**gaussian.state_dict(), **pair.state_dict()}
+        models = {"gaussian": gaussian, "pair": pair, "staged": staged}
+        weights = {f"{kind}.{name}": value for kind in models for name, value in models[kind].state_dict().items()}
         torch.save({"weights": weights, "history": report.history}, file)
     if devices > 1:
         torch.distributed.destroy_process_group()

@@ -9,12 +9,15 @@ import distributed_script
 import pytest
 import torch
 
+import ancestral
+
 
 def test_two_processes_give_the_weights_of_one(tmp_path: Path) -> None:
     files = [tmp_path / "one.pt", tmp_path / "two.pt"]
     distributed_script.main(1, files[0], tmp_path / "run1")
     command = [sys.executable, "-W", "error", distributed_script.__file__, "2", files[1], tmp_path / "run2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # The code under test, whatever else is installed.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(ancestral.__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "run2").iterdir()) == ["checkpoint.pt", "metrics.csv"]

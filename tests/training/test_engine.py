@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 from training_toys import PLANE, Duel, Gaussian, Noisy, points
 
 from ancestral.data import Data, Split
-from ancestral.interface import SGD, Adam
+from ancestral.interface import SGD, Adam, InputError
 from ancestral.training import Constant, Cosine, Step, display, fit
 
 
@@ -98,6 +98,33 @@ def test_phases_move_in_turn_with_all_others_frozen() -> None:
     assert (report.monitor, report.weights, report.ended_by) == (None, "last", "steps")
     assert "train/critic" in report.history[0]
     assert "train/generator" in report.history[1]
+
+
+def test_optimizers_and_rates_by_phase() -> None:
+    """Those that are named are exchanged, the others keep their own."""
+
+    def trained(**settings: object) -> Duel:
+        model = Duel()
+        model.load_state_dict(start)
+        fit(model, points(), steps=3, batch_size=32, progress=False, **settings)
+        return model
+
+    start = Duel().state_dict()
+    own, unmoved = trained(), Duel()
+    unmoved.load_state_dict(start)
+    unmoved._clip()
+    both = trained(optimizer={"critic": SGD(0.1), "generator": Adam()})  # what each phase has by itself
+    assert torch.equal(weights(both), weights(own))
+    for still in ({"optimizer": {"critic": SGD(1e-12)}}, {"lr": {"critic": 1e-12}}):
+        model = trained(**still)
+        torch.testing.assert_close(weights(model.critic), weights(unmoved.critic))
+        assert not torch.allclose(weights(model.generator), weights(unmoved.generator))
+    with pytest.raises(InputError, match="names the phase 'critics' .did you mean 'critic'.*phases of Duel are critic"):
+        trained(optimizer={"critics": SGD(0.1)})
+    with pytest.raises(InputError, match="lr names the phase 'x'"):
+        trained(lr={"x": 0.1})
+    with pytest.raises(InputError, match="lr must be a finite number above 0, got -1"):
+        trained(lr={"critic": -1.0})
 
 
 def test_what_the_caller_froze_stays_frozen() -> None:

@@ -11,7 +11,7 @@ import torch
 from training_toys import PLANE, Gaussian, Halving, Noisy, points
 
 from ancestral.data import Data, Split
-from ancestral.interface import InputError
+from ancestral.interface import Adam, InputError
 from ancestral.training import Cosine, Report, fit
 
 SETTINGS: dict[str, Any] = {
@@ -123,6 +123,8 @@ def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
         run(noisy(), folder, epochs=1, seed=1, resume=True)
     with pytest.raises(InputError, match="epochs was 1 and is now 2"):  # the cosine is stretched over them
         run(noisy(), folder, epochs=2, resume=True)
+    with pytest.raises(InputError, match="optimizer was None and is now {'model': Adam"):
+        run(noisy(), folder, epochs=1, optimizer={"model": Adam()}, resume=True)
     with pytest.raises(InputError, match="model was Noisy and is now Gaussian"):
         fit(Gaussian(), data(), run_dir=folder, resume=True, **{**SETTINGS, "epochs": 1})
     with pytest.raises(InputError, match="training rows was 100 and is now 99"):

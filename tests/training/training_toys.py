@@ -1,5 +1,7 @@
 """Tiny models for the tests of training."""
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 
 import torch
@@ -26,6 +28,11 @@ PLANE = Event((2,), Real())
 
 def points(n: int = 64, seed: int = 0) -> Tensor:
     return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)) * 0.5 + torch.tensor([1.0, -2.0])
+
+
+def interrupt() -> None:
+    """Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 class Gaussian(Sampler, ExactDensity):
