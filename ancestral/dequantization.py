@@ -52,7 +52,7 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
             raise InputError(f"{type(inner).__name__} cannot be dequantized: it is no Sampler")
         self.inner = inner
         self.levels = event.support.levels
-        self.batching = inner.batching
+        self.batching, self.loss_differs = inner.batching, inner.loss_differs
         # Saved and loaded under the inner model's name: `build` dequantizes it again.
         self.registered_name, self.settings = inner.registered_name, inner.settings
 

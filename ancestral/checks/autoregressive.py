@@ -32,7 +32,7 @@ def orders_are_permutations(subject: Subject) -> None:
 
 
 def conditionals_see_the_past_alone(subject: Subject) -> None:
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, Autoregressive)
     x, context = subject.observations(1, torch.float64), subject.contexts(1)
     tried = _tried(subject, 1)
@@ -58,7 +58,7 @@ def conditionals_see_the_past_alone(subject: Subject) -> None:
 
 
 def conditionals_are_normalised(subject: Subject) -> None:
-    model, values = subject.precise, number_of_values(subject.event)
+    model, values = subject.far, number_of_values(subject.event)
     assert isinstance(model, Autoregressive)
     assert values is not None
     x, context = subject.observations(1, torch.float64), subject.contexts(1)
@@ -82,7 +82,7 @@ def conditionals_are_normalised(subject: Subject) -> None:
 
 
 def likelihood_averages_probabilities(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(16)
+    model, n = subject.far, subject.rows(16)
     assert isinstance(model, Autoregressive)
     x, context = subject.observations(n, torch.float64), subject.contexts(n)
     per_order = model.conditional_log_probs(x, context=context).flatten(2).sum(2)

@@ -1,22 +1,26 @@
 """What a density promises: total probability 1, bounds in their order, and samples that follow it."""
 
 import copy
+import itertools
 import math
 
 import torch
 from torch import Tensor
 
-from ancestral.checks.report import Property, Skipped, needs, needs_any, require
+from ancestral.checks.report import Property, Undecided, needs, needs_any, require
 from ancestral.checks.statistics import (
     Z_LIMIT,
+    Weighted,
     fourier_features,
+    has_total,
+    is_whole,
     log_density,
-    undecidable,
+    paired,
     weighted,
 )
 from ancestral.checks.subject import Subject, number_of_values
 from ancestral.dequantization import DequantizedDensity
-from ancestral.interface import BoundedDensity, Decoder, Encoder, ExactDensity, Model, Sampler
+from ancestral.interface import BoundedDensity, Decoder, Encoder, ExactDensity, Model, Sampler, repeated
 
 SAMPLES = 8192
 
@@ -25,38 +29,71 @@ def probabilities_are_at_most_one(subject: Subject) -> None:
     model, n = subject.precise, subject.rows(64)
     x, context = subject.observations(n, torch.float64), subject.contexts(n)
     if isinstance(model, ExactDensity):
-        most = float(model.log_prob(x, context=context).max())
-        require(most <= 1e-6, f"log_prob of discrete data is {most:.4f} nats, a probability above 1: a wrong sign?")
+        found = model.log_prob(x, context=context)
+        cause = "it has the wrong sign" if float(found.min()) > 0 else "its normaliser is forgotten or too small"
+        most = float(found.max())
+        require(most <= 1e-6, f"log_prob of discrete data is {most:.4f} nats, a probability above 1: {cause}")
     if isinstance(model, BoundedDensity):
         elbo = model.elbo(x, samples=16, context=context, generator=subject.generator())
         mean, stderr = _mean(elbo)
-        require(
-            mean <= Z_LIMIT * stderr + 1e-6,
-            f"the mean elbo of discrete data is {mean:.4f} ± {stderr:.4f} nats, above ln 1: it has the wrong sign, or"
-            " is no lower bound",
-        )
+
+        def fault() -> str:
+            weights = model.log_prob_lower_bound(
+                repeated(x, 256), importance_samples=1, context=repeated(context, 256), generator=subject.generator()
+            )
+            cause = _diagnosis(subject, x, context, elbo[:, None], weights.view(256, n).T)
+            return f"the mean elbo of discrete data is {mean:.4f} ± {stderr:.4f} nats, above ln 1: {cause}"
+
+        require(mean <= Z_LIMIT * stderr + 1e-6, fault)
 
 
 def total_probability_is_one(subject: Subject) -> None:
-    exact = isinstance(subject.original, ExactDensity)
-    summed = "probabilities sum to" if number_of_values(subject.event) is not None else "the density integrates to"
-    if not exact:
-        summed = "the importance weights, unbiased estimates of p(x), sum to"
-    for which in range(len(subject.single_contexts)):
-        reference = weighted(subject, which)
+    original = subject.original
+    for which, samples in itertools.product(
+        range(len(subject.single_contexts)), (1, 4) if isinstance(original, BoundedDensity) else (1,)
+    ):
+        reference = weighted(subject, which, samples)
         total, stderr = reference.mass()
         leaked, leaked_stderr = _leaked(subject, reference.model, which)
-        stderr = math.hypot(stderr, leaked_stderr)
-        fault = f"{summed} {total + leaked:.6f} ± {stderr:.6f} over all x, not 1"
-        if leaked:
-            fault += f" (with the {leaked:.4f} that the inner density puts outside of the levels)"
-        if not exact:
-            fault += "; a mean where a sum belongs, a KL or an entropy scaled or of the wrong sign, or a wrong proposal"
-        elif number_of_values(subject.event) is not None:
-            fault += "; a softmax over the wrong axis, logits averaged where probabilities belong, or a mask off by one"
-        else:
-            fault += "; a log-determinant or a normaliser is forgotten, or a mean stands where a sum belongs"
-        require(math.isfinite(total) and abs(total + leaked - 1) <= Z_LIMIT * stderr + 1e-5, fault)
+        error, allowed = total + leaked - 1, Z_LIMIT * math.hypot(stderr, leaked_stderr) + 1e-5
+        require(
+            error <= allowed and (error >= -allowed or not is_whole(original)),
+            lambda: _wrong_total(subject, reference, samples, total, stderr, leaked),  # noqa: B023 - it is called at once
+        )
+
+
+def _wrong_total(
+    subject: Subject, reference: Weighted, samples: int, total: float, stderr: float, leaked: float
+) -> str:
+    model, size = reference.model, subject.event.size
+    discrete = number_of_values(subject.event) is not None
+    whole = "1" if is_whole(model) else "at most 1"
+    found = f"to {total + leaked:.6f} ± {stderr:.6f} over all x, not {whole}"
+    if leaked:
+        found += f" (with the {leaked:.4f} that the inner density puts outside of the levels)"
+    if isinstance(model, ExactDensity):
+        summed, causes = "the density integrates", "a log-determinant or a normaliser is forgotten, or a mean for a sum"
+        constant = 0.5 * size * math.log(2 * math.pi)
+        guesses = {"a constant of 1/2 ln(2 pi) for each dimension is forgotten": total / math.exp(constant)}
+        guesses["a constant of 1/2 ln(2 pi) for each dimension is counted twice"] = total * math.exp(constant)
+        if discrete:
+            summed, causes = "probabilities sum", "a softmax over the wrong axis, logits averaged where probabilities"
+            causes += " belong, or a mask off by one"
+            log_probs = reference.weights[0].log()
+            guesses = {"log_prob has the wrong sign": float((-log_probs).exp().sum())}
+            guesses["a mean over dimensions stands where a sum belongs"] = float((size * log_probs).exp().sum())
+        likely = [cause for cause, corrected in guesses.items() if abs(corrected - 1) < 0.01]
+        return f"{summed} {found}; {likely[0] if likely else causes}"
+    if samples > 1:
+        return (
+            f"exp(log_prob_lower_bound) of {samples} importance samples sums {found}, though that of 1 is right: it"
+            " must be the logarithm of the mean weight; a wrong normaliser, a mean of logarithms, or chunks of samples"
+            " that are put together wrongly"
+        )
+    return (
+        f"the importance weights, unbiased estimates of p(x), sum {found}; a mean where a sum belongs, a KL or an"
+        " entropy scaled or of the wrong sign, or a wrong proposal"
+    )
 
 
 def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
@@ -65,37 +102,38 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
     # 26 weights for each: 1 and 4 for the two elbos, 1, 4 and 16 for the bounds.
     repeats = subject.rows(26 * n * repeats, budget=2.0**35) // (26 * n)
     if repeats < 8:
-        raise Skipped(f"{subject.cost:.0e} operations for a row are too many for a statistical test")
+        raise Undecided(f"{subject.cost:.0e} operations for a row are too many for a statistical test")
     x, context = subject.observations(n, torch.float64), subject.contexts(n)
     rows = x.repeat_interleave(repeats, 0)
     shared = None if context is None else context.repeat_interleave(repeats, 0)
 
-    def repeated(values: Tensor) -> Tensor:
+    def by_row(values: Tensor) -> Tensor:
         return values.unflatten(0, (n, repeats))
 
     with torch.no_grad():
-        elbo = repeated(model.elbo(rows, context=shared, generator=subject.generator()))
-        elbo_of_4 = repeated(model.elbo(rows, samples=4, context=shared, generator=subject.generator()))
+        elbo = by_row(model.elbo(rows, context=shared, generator=subject.generator()))
+        elbo_of_4 = by_row(model.elbo(rows, samples=4, context=shared, generator=subject.generator()))
         bounds = {
-            k: repeated(
+            k: by_row(
                 model.log_prob_lower_bound(rows, importance_samples=k, context=shared, generator=subject.generator())
             )
             for k in (1, 4, 16)
         }
-    z = _paired(elbo, bounds[1])
     require(
-        float(z.abs().max()) <= Z_LIMIT,
-        f"elbo is not the mean logarithm of the importance weights: {float(elbo.mean()):.4f} instead of"
-        f" {float(bounds[1].mean()):.4f} nats on average; {_diagnosis(subject, x, context, elbo, bounds[1])}",
+        float(paired(elbo, bounds[1]).abs().max()) <= Z_LIMIT,
+        lambda: (
+            f"elbo is not the mean logarithm of the importance weights: {float(elbo.mean()):.4f} instead of"
+            f" {float(bounds[1].mean()):.4f} nats on average; {_diagnosis(subject, x, context, elbo, bounds[1])}"
+        ),
     )
     require(
-        float(_paired(elbo, elbo_of_4).abs().max()) <= Z_LIMIT,
+        float(paired(elbo, elbo_of_4).abs().max()) <= Z_LIMIT,
         f"elbo changes with its number of samples, from {float(elbo.mean()):.4f} (1) to {float(elbo_of_4.mean()):.4f}"
         " (4) nats: average over samples, do not sum",
     )
     for low, high in ((1, 4), (4, 16)):
         require(
-            float(_paired(bounds[high], bounds[low]).min()) >= -Z_LIMIT,
+            float(paired(bounds[high], bounds[low]).min()) >= -Z_LIMIT,
             f"the importance bound falls from {float(bounds[low].mean()):.4f} ({low} samples) to"
             f" {float(bounds[high].mean()):.4f} ({high}): it is the logarithm of the mean weight",
         )
@@ -103,7 +141,7 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
         exact = model.log_prob(x, context=context)[:, None]
         for name, values in {"elbo": elbo, **{f"the bound of {k} samples": v for k, v in bounds.items()}}.items():
             require(
-                float(_paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
+                float(paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
                 f"{name} is above the exact log_prob: {float(values.mean()):.4f} > {float(exact.mean()):.4f} nats",
             )
 
@@ -111,7 +149,7 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
 def samples_follow_the_density(subject: Subject) -> None:
     reference = weighted(subject, 0)
     samples, inside = _samples_within(subject, reference.model, 0)
-    flat = samples.flatten(1)
+    flat = samples.flatten(1).double()
     least = 1e-6 if number_of_values(subject.event) is None else 0.25
     spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).clamp(min=least)
     seed = subject.generator().initial_seed()
@@ -131,7 +169,8 @@ def samples_follow_the_density(subject: Subject) -> None:
         float(z[worst]) <= Z_LIMIT,
         f"sample disagrees with the density: over {len(flat)} samples a bounded test function averages"
         f" {float(found[worst]):.4f} where the density gives {float(expected[worst]):.4f}"
-        f" ({float(z[worst]):.0f} standard errors); the sampler uses another order, temperature, noise or parameters",
+        f" ({float(z[worst]):.0f} standard errors). The density is normalised, so the sampler is likelier to be"
+        " wrong: it uses another order, temperature, noise or parameters",
     )
 
 
@@ -141,7 +180,7 @@ def samples_are_stationary(subject: Subject) -> None:
     One half of the samples gives the direction in which the likelihood would rise; the slope along it, on the other
     half, must be 0.
     """
-    model = copy.deepcopy(subject.precise)
+    model = copy.deepcopy(subject.far)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
     n, context = subject.rows(1024, least=64), subject.single_contexts[0]
@@ -151,7 +190,7 @@ def samples_are_stationary(subject: Subject) -> None:
     directions = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
     length = math.sqrt(sum(float(g.square().sum()) for g in directions))
     if length == 0 or not math.isfinite(length):
-        raise Skipped("the likelihood of its samples has no gradient")
+        raise Undecided("the likelihood of its samples has no gradient")
     model.requires_grad_(False)
     step, scores = 1e-4 / length, []
     for moves in (1, -2):
@@ -162,7 +201,8 @@ def samples_are_stationary(subject: Subject) -> None:
     require(
         abs(mean) <= Z_LIMIT * stderr + 1e-7,
         f"sample disagrees with the density: on samples, ln p has the slope {mean:.4f} ± {stderr:.4f} along a change of"
-        " the weights, where it must be 0; the sampler uses another order, temperature, noise or parameters",
+        " the weights, where it must be 0; one of the two uses another order, temperature, noise or parameters than the"
+        " other, or log_prob is not normalised",
     )
 
 
@@ -236,16 +276,6 @@ def _mean(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) / math.sqrt(len(values))
 
 
-def _paired(a: Tensor, b: Tensor) -> Tensor:
-    """z-scores of mean(a) - mean(b): of each row, and of all rows together; (rows, repeats) -> (rows + 1,)."""
-    difference = a.mean(1) - b.mean(1)
-    variance = (a.var(1) + b.var(1)) / a.shape[1]
-    difference = torch.cat([difference, difference.sum()[None]])
-    variance = torch.cat([variance, variance.sum()[None]])
-    # Below 1e-7 nats a difference is rounding.
-    return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))
-
-
 def _discrete_density(subject: Subject) -> str | None:
     if number_of_values(subject.event) is None:
         return "its data are continuous"
@@ -253,7 +283,9 @@ def _discrete_density(subject: Subject) -> str | None:
 
 
 def _sampled(subject: Subject) -> str | None:
-    return needs(Sampler)(subject) or undecidable(subject)
+    if reason := needs(Sampler)(subject) or has_total(subject):
+        return reason
+    return None if is_whole(subject.original) else "its weights cover a part of p(x) only"
 
 
 def _parametric(subject: Subject) -> str | None:
@@ -267,13 +299,13 @@ def _dequantized(model: Model) -> str | None:
 
 
 LIKELIHOODS = (
-    Property("probabilities are at most 1", _discrete_density, probabilities_are_at_most_one),
-    Property("elbo <= importance bound <= exact", needs(BoundedDensity), bounds_are_in_order),
-    Property("the total probability is 1", undecidable, total_probability_is_one),
+    Property("probabilities are at most 1", _discrete_density, probabilities_are_at_most_one, by_chance=True),
+    Property("the total probability is 1", has_total, total_probability_is_one, by_chance=True),
+    Property("elbo <= importance bound <= exact", needs(BoundedDensity), bounds_are_in_order, by_chance=True),
 )
 
 SAMPLING = (
-    Property("samples follow the density", _sampled, samples_follow_the_density),
-    Property("samples are stationary for their likelihood", _parametric, samples_are_stationary),
+    Property("samples follow the density", _sampled, samples_follow_the_density, by_chance=True),
+    Property("samples are stationary for their likelihood", _parametric, samples_are_stationary, by_chance=True),
     Property("dequantized samples are cells", lambda s: _dequantized(s.original), dequantized_samples_are_the_cells),
 )

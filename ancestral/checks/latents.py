@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
-from ancestral.checks.report import Property, require
+from ancestral.checks.report import Property, Undecided, require
 from ancestral.checks.subject import Subject
 from ancestral.dequantization import DequantizedDensity
 from ancestral.distributions import Delta
@@ -42,6 +42,8 @@ def codes_decode_to_the_data(subject: Subject) -> None:
 
 def log_determinant_is_the_jacobian(subject: Subject) -> None:
     model = subject.precise
+    if subject.event.size > MOST_JACOBIAN:
+        raise Undecided(f"{subject.event.size} dimensions are too many for a Jacobian (at most {MOST_JACOBIAN})")
     for scale in (1.0, 100.0):
         x, context = scale * subject.observations(4, torch.float64), subject.contexts(4)
         assert isinstance(model, Encoder)
@@ -105,8 +107,6 @@ def _invertible(subject: Subject) -> str | None:
 def _differentiable_flow(subject: Subject) -> str | None:
     if isinstance(subject.original, DequantizedDensity):
         return "its density is a bound"
-    if subject.event.size > MOST_JACOBIAN:
-        return f"{subject.event.size} dimensions are too many for a Jacobian (at most {MOST_JACOBIAN})"
     return _invertible(subject)
 
 

@@ -19,38 +19,51 @@ class Broken(Exception):
     """Raised inside a property by `require`: what does not hold."""
 
 
-class Skipped(Exception):
-    """Raised inside a property that cannot be decided for this model: why."""
+class Undecided(Exception):
+    """Raised inside a property that this model must have, but that cannot be decided for it: why."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """One mathematical property: `unless` gives the reason why a model need not have it, or None."""
+    """One mathematical property: `unless` gives the reason why a model need not have it, or None.
+
+    A property `by_chance` is a statistical test, which may fail by accident: it is broken only if it fails twice, the
+    second time on fresh draws.
+    """
 
     name: str
     unless: Callable[[Subject], str | None]
     check: Callable[[Subject], None]
+    by_chance: bool = False
 
 
 @dataclass
 class CheckReport:
-    """The properties that hold, and those that were not checked with the reason."""
+    """The properties that hold, those that the model must have but that could not be decided for it, and those that it
+    need not have, the last two with the reason."""
 
     model: str
     passed: list[str] = field(default_factory=list)
+    undecided: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def summary(self) -> str:
+        """One line: how many hold, and every one that is undecided by its name."""
+        undecided = f"{len(self.undecided)} UNDECIDED ({'; '.join(self.undecided)}), " if self.undecided else ""
+        return f"{self.model}: {len(self.passed)} properties hold, {undecided}{len(self.skipped)} skipped"
+
     def __str__(self) -> str:
-        lines = [f"{self.model}: {len(self.passed)} properties hold, {len(self.skipped)} skipped"]
-        lines += [f"  holds    {name}" for name in self.passed]
+        lines = [self.summary, *(f"  holds    {name}" for name in self.passed)]
+        lines += [f"  UNDECIDED  {name}: {reason}" for name, reason in self.undecided.items()]
         lines += [f"  skipped  {name}: {reason}" for name, reason in self.skipped.items()]
         return "\n".join(lines)
 
 
-def require(condition: bool, message: str) -> None:
-    """Fail the property with `message` unless `condition` holds."""
+def require(condition: bool, message: str | Callable[[], str]) -> None:
+    """Fail the property with `message` unless `condition` holds; a diagnosis that costs something is a function."""
     if not condition:
-        raise Broken(message)
+        raise Broken(message if isinstance(message, str) else message())
 
 
 def always(subject: Subject) -> str | None:

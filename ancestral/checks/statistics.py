@@ -1,7 +1,9 @@
 """Expectations under a model's density, by enumeration or importance sampling, with their standard errors."""
 
+import copy
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -9,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Chi2
 
-from ancestral.checks.report import Skipped
+from ancestral.checks.report import Undecided
 from ancestral.checks.subject import Subject, number_of_values
+from ancestral.dequantization import DequantizedDensity
 from ancestral.interface import BoundedDensity, Event, ExactDensity, InputError, Model, Sampler, seeded
 
 #: Standard errors by which two estimates may differ: exceeded by chance about once in 10^5 tests.
 Z_LIMIT = 5.5
 #: States that are enumerated, dimensions that are integrated, and rows that are scored, at most.
 MOST_STATES, MOST_DIMENSIONS, MOST_ROWS = 4096, 6, 2**16
-#: A total mass known to this standard error or better is worth testing.
-INFORMATIVE = 0.02
+#: A total mass known to this share of it or better is worth testing.
+INFORMATIVE = 0.01
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,29 @@ class Weighted:
         return float(mean), float(stderr)
 
 
-_KNOWN: WeakKeyDictionary[Subject, dict[int, Weighted]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Subject, dict[tuple[int, int], Weighted]] = WeakKeyDictionary()
 
 
-def undecidable(subject: Subject) -> str | None:
-    """Why sums over all observations are out of reach, or None."""
+def redraw(subject: Subject) -> None:
+    """Forget the points that were drawn: the next test is to be independent of the one before."""
+    _KNOWN.pop(subject, None)
+
+
+def has_total(subject: Subject) -> str | None:
+    """Why a model has no total probability, or None."""
     if not isinstance(subject.original, ExactDensity | BoundedDensity):
         return "it is neither ExactDensity nor BoundedDensity"
-    size, values = subject.event.size, number_of_values(subject.event)
+    return None
+
+
+def is_whole(model: Model) -> bool:
+    """Whether the density, or the expected importance weights, must sum to 1: not to less."""
+    return isinstance(model, ExactDensity) or (isinstance(model, BoundedDensity) and model.total_weight == "one")
+
+
+def too_large(event: Event) -> str | None:
+    """Why sums over all observations are out of reach, or None."""
+    size, values = event.size, number_of_values(event)
     if values is None:
         if size > MOST_DIMENSIONS:
             return f"{size} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
@@ -62,42 +80,93 @@ def undecidable(subject: Subject) -> str | None:
     return None
 
 
-def weighted(subject: Subject, which: int) -> Weighted:
+def weighted(subject: Subject, which: int, samples: int = 1) -> Weighted:
     """The density given one of the subject's single contexts as weighted points, of the first of the tame copies whose
-    estimates can be trusted. Raises `Skipped` if there is none."""
+    estimates can be trusted, or are surely wrong. The weights of a bound are means of `samples` importance weights, of
+    the copy that serves for 1. Raises `Undecided` if there is none."""
+    if reason := too_large(subject.event):
+        raise Undecided(reason)
     known = _KNOWN.setdefault(subject, {})
-    if which not in known:
-        known[which] = _first_trusted(subject, which)
-    return known[which]
+    if (which, samples) not in known:
+        if samples == 1:
+            known[which, 1] = _first_trusted(subject, which)
+        else:
+            # In chunks of unequal lengths, as a caller's many samples may be.
+            model = copy.deepcopy(weighted(subject, which).model)
+            assert isinstance(model, BoundedDensity)
+            model.rows_at_once = MOST_ROWS // 4 * (samples - 1)
+            known[which, samples] = _points(subject, model, which, samples, 1)
+    return known[which, samples]
 
 
 def _first_trusted(subject: Subject, which: int) -> Weighted:
-    context = subject.single_contexts[which]
+    # What a density has far from its samples is found by looking wider; a bound's weights are uneven by themselves.
+    exact = isinstance(subject.original, ExactDensity)
     for model in subject.tame:
-        for effort in (1, 4):
-            if number_of_values(subject.event) is None:
-                found = _importance_weighted(subject, model, context, effort)
-            else:
-                found = _enumerated(subject, model, context, effort)
-            if found.heavy:
-                break
-            if not found.mass()[1] > INFORMATIVE / 2:
+        for effort, width in ((1, 1.0), (4, 1.0), (4, 8.0)) if exact else ((1, 1.0), (4, 1.0)):
+            found = _points(subject, model, which, 1, effort, width)
+            mass, stderr = found.mass()
+            # Weights are positive: however uneven they are, a mean far above 1 in standard errors is no accident.
+            if not math.isfinite(mass) or mass - Z_LIMIT * stderr > 1:
                 return found
-    raise Skipped("its density, or its importance weights, are too uneven for an estimate of the total")
+            if found.heavy:
+                if exact:
+                    continue
+                break
+            if stderr <= INFORMATIVE * mass:
+                return found
+            if mass + Z_LIMIT * stderr < 1 and is_whole(model) and not isinstance(model, DequantizedDensity):
+                return found
+    raise Undecided("its density, or its importance weights, are too uneven for an estimate of the total")
+
+
+def _points(subject: Subject, model: Model, which: int, samples: int, effort: int, width: float = 1.0) -> Weighted:
+    context = subject.single_contexts[which]
+
+    def log_weights(x: Tensor) -> Tensor:
+        return log_density(model, x, context, subject.generator(), samples)
+
+    if number_of_values(subject.event) is not None:
+        if isinstance(model, ExactDensity):
+            return enumerated(model, log_weights)
+        return enumerated(model, log_weights, max(16, effort * MOST_ROWS // samples // len(states(subject.event))))
+    if isinstance(model, Sampler):
+        centres = model.sample(128, context=context, generator=subject.generator())
+    else:
+        centres = 2 * subject.observations(128, torch.float64)
+    centres = centres.mean(0) + width * (centres - centres.mean(0))
+    return integrated(model, log_weights, centres, subject.generator(), 512 * effort)
 
 
 @torch.no_grad()
-def _enumerated(subject: Subject, model: Model, context: Tensor | None, effort: int) -> Weighted:
-    points = states(subject.event).to(model.device)
-    if isinstance(model, ExactDensity):
-        return Weighted(model, points[None], log_density(model, points, context, subject.generator()).exp()[None])
-    blocks = max(16, effort * MOST_ROWS // len(points))
-    rows = points.repeat(blocks, *[1] * len(subject.event.shape))
-    weights = log_density(model, rows, context, subject.generator()).exp().unflatten(0, (blocks, len(points)))
-    return Weighted(model, points[None], weights, _heavy_tailed(weights / weights.mean(0)))
+def enumerated(model: Model, log_weights: Callable[[Tensor], Tensor], blocks: int = 1) -> Weighted:
+    """All values of a discrete event, weighted by exact probabilities or by `blocks` estimates of them: logarithms,
+    (batch, *event) -> (batch,)."""
+    points = states(model.event).to(model.device)
+    found = log_weights(points.repeat(blocks, *[1] * len(model.event.shape))).exp()
+    weights = found.unflatten(0, (blocks, len(points)))
+    return Weighted(model, points[None], weights, blocks > 1 and heavy_tailed(weights / weights.mean(0)))
 
 
-def _heavy_tailed(weights: Tensor) -> bool:
+@torch.no_grad()
+def integrated(
+    model: Model,
+    log_density: Callable[[Tensor], Tensor],
+    centres: Tensor,
+    generator: torch.Generator,
+    points: int = 512,
+    blocks: int = 32,
+) -> Weighted:
+    """Points drawn about `centres`, weighted by a density on a continuous event over that of their proposal."""
+    proposal = _Proposal(centres.double().flatten(1))
+    with seeded(generator, model.device):
+        flat = proposal.sample(blocks * points)
+    x = flat.reshape(-1, *model.event.shape)
+    weights = (log_density(x) - proposal.log_prob(flat)).exp() / points
+    return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), heavy_tailed(weights))
+
+
+def heavy_tailed(weights: Tensor) -> bool:
     """Whether the variance of positive weights may be infinite: Hill's (1975) estimate of their tail index below 2.5.
 
     The mean of such weights lies below its expectation most of the time, and its standard error does not tell.
@@ -117,28 +186,15 @@ def states(event: Event) -> Tensor:
 
 
 @torch.no_grad()
-def log_density(model: Model, x: Tensor, context: Tensor | None, generator: torch.Generator) -> Tensor:
-    """ln p(x), or the logarithm of an unbiased estimate of p(x), (batch,)."""
+def log_density(
+    model: Model, x: Tensor, context: Tensor | None, generator: torch.Generator, samples: int = 1
+) -> Tensor:
+    """ln p(x), or the logarithm of an unbiased estimate of p(x) by `samples` importance weights, (batch,)."""
     if isinstance(model, ExactDensity):
         return torch.cat([model.log_prob(part, context=context) for part in x.split(MOST_ROWS // 4)])
     if isinstance(model, BoundedDensity):
-        return model.log_prob_lower_bound(x, importance_samples=1, context=context, generator=generator)
+        return model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
     raise InputError(f"{type(model).__name__} has no density")
-
-
-def _importance_weighted(
-    subject: Subject, model: Model, context: Tensor | None, effort: int, blocks: int = 32
-) -> Weighted:
-    if isinstance(model, Sampler):
-        centres = model.sample(128, context=context, generator=subject.generator())
-    else:
-        centres = 2 * subject.observations(128, torch.float64)
-    proposal, points = _Proposal(centres.double().flatten(1)), 512 * effort
-    with seeded(subject.generator(), model.device):
-        flat = proposal.sample(blocks * points)
-    x = flat.reshape(-1, *subject.event.shape)
-    weights = (log_density(model, x, context, subject.generator()) - proposal.log_prob(flat)).exp() / points
-    return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), _heavy_tailed(weights))
 
 
 class _Proposal:
@@ -149,7 +205,7 @@ class _Proposal:
     def __init__(self, centres: Tensor) -> None:
         size = centres.shape[1]
         if not bool(torch.isfinite(centres).all()):
-            raise Skipped("its samples are not finite")
+            raise Undecided("its samples are not finite")
         self.wide = centres.mean(0)
         covariance = centres.T.cov().reshape(size, size)
         self.root = torch.linalg.cholesky(covariance + 1e-6 * covariance.trace() / size * torch.eye(size).to(centres))
@@ -198,3 +254,13 @@ def fourier_features(x: Tensor, spread: Tensor, generator: torch.Generator, feat
     frequencies = frequencies * scale * (ranks < dimensions)
     phases = 2 * math.pi * torch.rand(features, generator=generator, dtype=torch.float64)
     return torch.cos((x / spread) @ frequencies.T.to(x) + phases.to(x))
+
+
+def paired(a: Tensor, b: Tensor) -> Tensor:
+    """z-scores of mean(a) - mean(b): of each row, and of all rows together; (rows, repeats) -> (rows + 1,)."""
+    difference = a.mean(1) - b.mean(1)
+    variance = (a.var(1) + b.var(1)) / a.shape[1]
+    difference = torch.cat([difference, difference.sum()[None]])
+    variance = torch.cat([variance, variance.sum()[None]])
+    # Below 1e-7 nats a difference is rounding.
+    return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))

@@ -1,4 +1,4 @@
-"""What every public method promises: shapes, supports, errors, evaluation mode, rows on their own, seeds, contexts."""
+"""What every public method promises: shapes, supports, dtypes, errors, evaluation mode, seeds."""
 
 import copy
 import functools
@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
-from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values, same
+from ancestral.checks.rows import WITHOUT_CONTEXT
+from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values, outputs, same
 from ancestral.interface import (
+    Autoregressive,
     BoundedDensity,
+    Categories,
     Classifier,
+    Critic,
     Decoder,
     Encoder,
     ExactDensity,
@@ -25,36 +29,45 @@ from ancestral.interface import (
     seeded,
 )
 
-#: The public methods that take no context, by the start of their names.
-WITHOUT_CONTEXT = ("translate", "class_log_probs", "features")
-
 DENSITIES = (ExactDensity, BoundedDensity)
 
 
 def shapes_and_supports(subject: Subject) -> None:
-    model, n = subject.model, 3
-    x, context = subject.observations(n), subject.contexts(n)
-    found = all_outputs(model, x, context, subject.seed)
-    event = (n, *model.event.shape)
-    expected = {"log_prob": (n,), "elbo": (n,), "log_prob_lower_bound": (n,), "sample": event}
-    for name, value in found.items():
-        want = event if name.startswith("translate") else expected.get(name)
-        if name == "class_log_probs" and isinstance(model, Classifier):
-            want = (n, model.classes)
-        if want is None:
-            require(value.dim() == 2 and len(value) == n, f"{name} must return ({n}, n), got {tuple(value.shape)}")
-        else:
-            require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
-        require(
-            bool(torch.isfinite(value).all()),
-            f"{name} returned a value that is not finite for ordinary data: an overflow, or the logarithm of 0",
-        )
-        require(
-            value.dtype == model.dtype,
-            f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
-        )
-        if name == "sample" or name.startswith("translate"):
-            _in_support(model, value, name)
+    for model in (subject.model, subject.precise):
+        given = subject.inputs(model, 3)
+        given = given._replace(x=given.x.to(model.dtype))
+        for name, value in outputs(model, given, subject.seed).items():
+            _has_shape_and_support(model, name, value, given.x)
+
+
+def _has_shape_and_support(model: Model, name: str, value: Tensor, x: Tensor) -> None:
+    n, event = len(x), tuple(x.shape)
+    shapes = dict.fromkeys(("sample", "complete", "decode", "decode_mean"), event)
+    shapes |= dict.fromkeys(("log_prob", "elbo", "log_prob_lower_bound", "criticise", "log_prior", "log_joint"), (n,))
+    if isinstance(model, Classifier):
+        shapes["class_log_probs"] = (n, model.classes)
+    if isinstance(model, Autoregressive):
+        shapes["conditional_log_probs"] = (n, len(model.orders), *model.event.shape)
+    want = event if name.startswith("translate") else shapes.get(name)
+    if want is None:
+        require(value.dim() == 2 and len(value) == n, f"{name} must return ({n}, n), got {tuple(value.shape)}")
+    else:
+        require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
+    require(
+        bool(torch.isfinite(value).all()),
+        f"{name} returned a value that is not finite for ordinary data: an overflow, or the logarithm of 0",
+    )
+    dtypes = {model.dtype}
+    if want == event and isinstance(model.event.support, Categories):
+        dtypes = {torch.int64, x.dtype} if name == "complete" else {torch.int64}
+    elif want == event and model.standardization is not None:
+        dtypes.add(torch.float64)  # where the model's own could not tell the data apart
+    require(
+        value.dtype in dtypes,
+        f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
+    )
+    if want == event and name != "decode_mean":
+        _in_support(model, value, name)
 
 
 def latents_have_their_shapes(subject: Subject) -> None:
@@ -152,15 +165,15 @@ def bad_input_is_refused(subject: Subject) -> None:
 
 def evaluation_mode(subject: Subject) -> None:
     model = copy.deepcopy(subject.model)
-    x, context, z = _inputs(subject, subject.rows(16))
+    given = subject.inputs(model, subject.rows(16))
     model.eval()
-    expected = all_outputs(model, x, context, subject.seed, z)
+    expected = outputs(model, given, subject.seed)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     model.train()
     for frozen in list(model.children())[:1]:
         frozen.eval()
     modes = {name: module.training for name, module in model.named_modules()}
-    found = all_outputs(model, x, context, subject.seed, z)
+    found = outputs(model, given, subject.seed)
     for name, value in expected.items():
         require(
             same(found[name], value),
@@ -172,37 +185,11 @@ def evaluation_mode(subject: Subject) -> None:
     require(not moved, f"public methods changed the buffers {moved}: batch norm or a cache moves outside of training")
 
 
-def rows_stand_alone(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(8)
-    (x, context, z), (other_x, other_context, other_z) = _inputs(subject, n), _inputs(subject, n)
-    other_x[0] = x[0]
-    if context is not None and other_context is not None:
-        other_context[0] = context[0]
-    if z is not None and other_z is not None:
-        other_z[0] = z[0]
-    first = all_outputs(model, x, context, subject.seed, z)
-    second = all_outputs(model, other_x, other_context, subject.seed, other_z)
-    for name, value in first.items():
-        if name == "sample" and context is None:
-            continue  # nothing about the rows was given
-        require(
-            _close(value[0], second[name][0]),
-            f"{name} of a row depends on the other rows of its batch (it moved from {_show(value[0])} to"
-            f" {_show(second[name][0])}): batch statistics, as of batch norm, leak into it",
-        )
-    alone = methods(model)
-    for name in ("log_prob", "class_log_probs", "features"):
-        if name in alone:
-            one = None if context is None else context[:1]
-            value = alone[name](x[:1], one, subject.generator())
-            require(_close(value[0], first[name][0]), f"{name} of a row is different when it is scored on its own")
-
-
 def seeds_decide(subject: Subject) -> None:
     model = subject.model
-    x, context, z = _inputs(subject, subject.rows(64))
+    given = subject.inputs(model, subject.rows(64))
     state = torch.get_rng_state()
-    found = [all_outputs(model, x, context, seed, z) for seed in (subject.seed, subject.seed, subject.seed + 1)]
+    found = [outputs(model, given, seed) for seed in (subject.seed, subject.seed, subject.seed + 1)]
     for name, value in found[0].items():
         require(
             same(value, found[1][name]),
@@ -230,34 +217,6 @@ def seeds_decide(subject: Subject) -> None:
     )
 
 
-def contexts_are_used(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(256)
-    x, z = subject.observations(n, torch.float64), None
-    if isinstance(model, Decoder):
-        z = subject.latents(model, n)
-    contexts = [subject.contexts(n, torch.float64) for _ in range(3)]
-    found = [all_outputs(model, x, context, subject.seed, z) for context in contexts]
-    for name in found[0]:
-        if name.startswith((*WITHOUT_CONTEXT, "encode", "decode")):
-            continue  # encodings and means may be the same for every context
-        require(
-            any(not torch.equal(found[0][name], other[name]) for other in found[1:]),
-            f"{name} is the same for every context: the context is never used",
-        )
-    one = subject.single_contexts[0]
-    assert one is not None
-    shared = all_outputs(model, x, one, subject.seed, z)
-    repeated = all_outputs(model, x, one.expand(n, *one.shape), subject.seed, z)
-    for name, value in shared.items():
-        require(_close(value, repeated[name]), f"{name} with one context differs from that context given for every row")
-
-
-def _inputs(subject: Subject, n: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    model = subject.model
-    z = subject.latents(model, n) if isinstance(model, Decoder) else None
-    return subject.observations(n), subject.contexts(n), z
-
-
 def _in_support(model: Model, x: Tensor, name: str) -> None:
     try:
         model.event.check(x)
@@ -274,19 +233,7 @@ def _refuses(call: Callable[[], object], fault: str) -> None:
     raise Broken(f"{fault}: raise InputError, as the base's public methods do")
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a.double(), b.double(), rtol=1e-7, atol=1e-7)
-
-
-def _show(value: Tensor) -> str:
-    return f"{float(value.flatten()[0]):.6g}"
-
-
-def _conditional(subject: Subject) -> str | None:
-    return "it takes no context" if subject.original.context_event is None else None
-
-
-_SCORED = (ExactDensity, BoundedDensity, Encoder, Translator, Classifier, Features)
+_SCORED = (ExactDensity, BoundedDensity, Encoder, Translator, Classifier, Critic, Features)
 
 PROPERTIES = (
     Property("outputs have their shapes, dtypes and supports", always, shapes_and_supports),
@@ -297,6 +244,4 @@ PROPERTIES = (
     Property("the storage dtype of data makes no difference", needs_any(*_SCORED), storage_dtypes_are_equal),
     Property("bad input is refused", always, bad_input_is_refused),
     Property("public methods run in evaluation mode", always, evaluation_mode),
-    Property("a row's results depend on that row alone", always, rows_stand_alone),
-    Property("the context is used", _conditional, contexts_are_used),
 )

@@ -4,22 +4,27 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ancestral.interface import (
+    Autoregressive,
     Batch,
     BoundedDensity,
     Classifier,
     ClosedFormFit,
+    Completer,
+    Critic,
     Decoder,
     Encoder,
     Event,
     ExactDensity,
     Features,
+    JointDensity,
     LabelledMix,
     MeanDecoder,
     Model,
@@ -31,6 +36,30 @@ from ancestral.interface import (
 
 #: A public method of observations: (x, context, generator) -> one row per observation.
 Method: TypeAlias = Callable[[Tensor, Tensor | None, torch.Generator], Tensor]
+
+
+class Rows(NamedTuple):
+    """What the public methods take, a row for each observation."""
+
+    x: Tensor
+    context: Tensor | None
+    z: Tensor | None
+    known: Tensor  # what `complete` is not to fill in
+
+    def at(self, index: Tensor) -> "Rows":
+        """These rows of it, in this order."""
+        context = None if self.context is None else self.context[index]
+        return Rows(self.x[index], context, None if self.z is None else self.z[index], self.known[index])
+
+    def replaced(self, changed: Tensor, other: "Rows", only: str | None = None) -> "Rows":
+        """With the rows `changed`, (batch,) bool, from `other`, or of the field `only` alone."""
+        fields = {}
+        for name, mine in self._asdict().items():
+            theirs = getattr(other, name)
+            if mine is not None and only in (None, name):
+                mine = torch.where(changed.view(-1, *[1] * (mine.dim() - 1)), theirs, mine)
+            fields[name] = mine
+        return Rows(**fields)
 
 
 class Subject:
@@ -51,19 +80,22 @@ class Subject:
         In a small network one perturbation may silence a whole layer of rectifiers: the first of a few that leaves no
         parameter without a gradient is taken.
         """
+        return self._perturbed_by(1.0)
+
+    def _perturbed_by(self, size: float) -> Model:
         for _ in range(6):
-            model = self._perturbed_copy()
+            model = self._perturbed_copy(size)
             if self._is_alive(model):
                 break
         return model
 
-    def _perturbed_copy(self) -> Model:
+    def _perturbed_copy(self, size: float) -> Model:
         model = copy.deepcopy(self.original).eval()
         with torch.no_grad(), seeded(self.generator()):
             for parameter in model.parameters():
                 scale = 0.5 / math.sqrt(parameter[0].numel()) if parameter.dim() > 1 else 0.1
                 noise = torch.randn(parameter.shape, dtype=parameter.dtype)
-                parameter.add_(noise.to(parameter.device), alpha=scale)
+                parameter.add_(noise.to(parameter.device), alpha=size * scale)
         return model
 
     def _is_alive(self, model: Model) -> bool:
@@ -77,7 +109,9 @@ class Subject:
     @functools.cached_property
     def model(self) -> Model:
         """A copy with perturbed weights and moved batch statistics, or fitted where it is fitted without gradients."""
-        model = copy.deepcopy(self.perturbed)
+        return self._settled(copy.deepcopy(self.perturbed))
+
+    def _settled(self, model: Model) -> Model:
         with seeded(self.generator(), model.device):
             if isinstance(model, ClosedFormFit):
                 x = self.clustered(256)
@@ -95,14 +129,24 @@ class Subject:
         """`model` in float64."""
         return copy.deepcopy(self.model).double()
 
+    @functools.cached_property
+    def far(self) -> Model:
+        """`precise` with its weights perturbed four times as far: what depends on an earlier dimension, a context or
+        another row then does so plainly."""
+        if isinstance(self.original, ClosedFormFit):
+            return self.precise
+        return self._settled(self._perturbed_by(4.0)).double()
+
     @property
     def tame(self) -> Iterator[Model]:
-        """`precise`, then for a bound copies with ever smaller weights.
+        """`far`, then `precise`, then for a bound copies with ever smaller weights.
 
         The importance weights of a proposal narrower than the posterior have no finite variance, and random weights may
         give such a proposal; smaller ones bring it nearer to the prior.
         """
-        yield self.precise
+        yield self.far
+        if self.far is not self.precise:
+            yield self.precise
         if not isinstance(self.original, BoundedDensity):
             return
         for scale in (0.7, 0.5, 0.35, 0.25, 0.15, 0.1):
@@ -122,10 +166,10 @@ class Subject:
     def cost(self) -> float:
         """Multiplications and additions that one observation takes, forward."""
         model, n = copy.deepcopy(self.original), 2
-        with FlopCounterMode(display=False) as counter, seeded(self.generator(), model.device):
+        with Operations() as counter, seeded(self.generator(), model.device):
             for phase in model.phases():
                 phase.loss(model.prepare(self.batch(n)))
-        return max(counter.get_total_flops() / n, 2.0**17 * math.sqrt(self.event.size))
+        return max(counter.total / n, 2.0**17 * math.sqrt(self.event.size))
 
     def rows(self, most: int, *, least: int = 4, budget: float = 2.0**31) -> int:
         """How many observations to use: `most` for small models, fewer for large ones, so that a check stays quick."""
@@ -141,11 +185,21 @@ class Subject:
         return self._random(self.event, n, dtype)
 
     def clustered(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
-        """`n` observations with structure to fit: on the real numbers, a quarter of them lies in a cluster aside."""
-        x = self.observations(n, dtype)
-        if number_of_values(self.event) is None:
-            x[: n // 4] = 4 + 0.5 * x[: n // 4]
-        return x
+        """`n` observations with structure to fit: on the real numbers three clusters of unequal size, each with
+        correlations of its own."""
+        size, generator = self.event.size, self.generator()
+        if number_of_values(self.event) is not None:
+            return self.observations(n, dtype)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        directions = torch.linalg.qr(normal(max(size, 3), max(size, 3))).Q[:3, :size]
+        # Well conditioned: where a variance is tiny, a floor under it shows.
+        mixing = torch.linalg.qr(normal(3, size, size)).Q * torch.linspace(0.5, 1.5, size, dtype=torch.float64)
+        which = torch.randint(4, (n,), generator=generator).clamp(max=2)
+        rows = torch.einsum("nij,nj->ni", mixing[which], normal(n, size)) + 3 * directions[which]
+        return rows.reshape(n, *self.event.shape).to(self.original.device, dtype or self.original.dtype)
 
     def contexts(self, n: int, dtype: torch.dtype | None = None) -> Tensor | None:
         """`n` random contexts, None for an unconditional model."""
@@ -169,6 +223,20 @@ class Subject:
                 y[max(1, round(n * self.original.batching.ratio)) :] = -1
         return Batch(self.observations(n), y, self.contexts(n))
 
+    def inputs(self, model: Model, n: int) -> Rows:
+        """`n` random rows of all that the model's public methods take."""
+        z = self.latents(model, n) if isinstance(model, Decoder) else None
+        known = torch.rand(n, *self.event.shape, generator=self.generator()) < 0.5
+        return Rows(self.observations(n), self.contexts(n), z, known.to(self.original.device))
+
+    def other_inputs(self, model: Model, rows: Rows) -> Rows:
+        """As many other rows: what is discrete differs from `rows` everywhere."""
+        new = self.inputs(model, len(rows.x))
+        x, context, event = _unlike(self.event, rows.x, new.x), new.context, self.original.context_event
+        if event is not None and context is not None and rows.context is not None:
+            context = _unlike(event, rows.context, context)
+        return Rows(x, context, new.z, ~rows.known)
+
     def latents(self, model: Decoder, n: int) -> Tensor:
         """`n` latents of the prior; without a prior, the codes of random observations, or normal ones."""
         if model.has_prior:
@@ -188,6 +256,28 @@ class Subject:
         return x.to(self.original.device, dtype or self.original.dtype)
 
 
+def _unlike(event: Event, old: Tensor, new: Tensor) -> Tensor:
+    """Values of the event that are nowhere those of `old`: `new` ones where it is continuous."""
+    values = number_of_values(event)
+    return new if values is None else (old + 1 + new % (values - 1)) % values
+
+
+class Operations(TorchDispatchMode):
+    """Counts multiplications and additions. Unlike torch's own counter it hooks no module, so that a loss may
+    differentiate twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if (count := flop_registry.get(func.overloadpacket)) is not None:
+            self.total += count(*args, **kwargs, out_val=out)
+        return out
+
+
 def number_of_values(event: Event) -> int | None:
     """How many values a dimension can take; None for a continuous one."""
     return event.values
@@ -195,8 +285,10 @@ def number_of_values(event: Event) -> int | None:
 
 def same(a: Tensor, b: Tensor) -> bool:
     """Equal up to the rounding of a few operations in another order."""
+    if not (a.is_floating_point() and b.is_floating_point()):
+        return torch.equal(a, b)
     tolerance = 64 * torch.finfo(a.dtype).eps
-    return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+    return torch.allclose(a, b.to(a.dtype), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 def sample(model: Sampler, n: int, context: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -209,6 +301,11 @@ def methods(model: Model) -> Mapping[str, Method]:
     if isinstance(model, ExactDensity):
         exact = model
         found["log_prob"] = lambda x, context, _: exact.log_prob(x, context=context)
+    if isinstance(model, Autoregressive):
+        ordered = model
+        found["conditional_log_probs"] = lambda x, context, _: ordered.conditional_log_probs(
+            x, context=context
+        ).transpose(0, 1)
     if isinstance(model, BoundedDensity):
         bounded = model
         found["elbo"] = lambda x, context, generator: bounded.elbo(x, samples=2, context=context, generator=generator)
@@ -217,6 +314,9 @@ def methods(model: Model) -> Mapping[str, Method]:
         )
     if isinstance(model, Encoder):
         found["encode"] = functools.partial(_encode, model)
+    if isinstance(model, Critic):
+        critic = model
+        found["criticise"] = lambda x, context, _: critic.criticise(x, context=context)
     if isinstance(model, Translator):
         for domain in model.domains:
             found[f"translate to {domain}"] = functools.partial(_translate, model, domain)
@@ -239,20 +339,59 @@ def _encode(model: Encoder, x: Tensor, context: Tensor | None, generator: torch.
         return distribution.sample()
 
 
+def calls(
+    model: Model, x: Tensor, context: Tensor | None, z: Tensor | None = None, known: Tensor | None = None
+) -> dict[str, Callable[[torch.Generator], Tensor]]:
+    """Every public method for this input, by its name; those of latents and of a mask only where these are given."""
+    found: dict[str, Callable[[torch.Generator], Tensor]] = {
+        name: functools.partial(method, x, context) for name, method in methods(model).items()
+    }
+    if isinstance(model, Sampler):
+        found["sample"] = lambda generator: sample(model, len(x), context, generator)
+    if isinstance(model, Completer) and known is not None:
+        found["complete"] = lambda generator: model.complete(x, known, context=context, generator=generator)
+    if isinstance(model, Decoder) and z is not None:
+        found["decode"] = lambda generator: model.decode(z, context=context, generator=generator)
+        if isinstance(model, MeanDecoder):
+            found["decode_mean"] = lambda _: model.decode_mean(z, context=context)
+        if model.has_prior:
+            found["sample_latents"] = lambda generator: model.sample_latents(
+                len(x), context=context, generator=generator
+            )
+            found["log_prior"] = lambda _: model.log_prior(z, context=context)
+            if isinstance(model, JointDensity):
+                found["log_joint"] = lambda _: model.log_joint(x, z, context=context)
+    return found
+
+
+@torch.no_grad()
 def all_outputs(
-    model: Model, x: Tensor, context: Tensor | None, seed: int, z: Tensor | None = None
+    model: Model, x: Tensor, context: Tensor | None, seed: int, z: Tensor | None = None, known: Tensor | None = None
 ) -> dict[str, Tensor]:
     """What every public method returns for the same input and the same seed, by the method's name."""
+    found = calls(model, x, context, z, known)
+    return {name: call(torch.Generator().manual_seed(seed)) for name, call in found.items()}
 
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
 
-    with torch.no_grad():
-        found = {name: method(x, context, generator()) for name, method in methods(model).items()}
-        if isinstance(model, Sampler):
-            found["sample"] = sample(model, len(x), context, generator())
-        if isinstance(model, Decoder) and z is not None:
-            found["decode"] = model.decode(z, context=context, generator=generator())
-            if isinstance(model, MeanDecoder):
-                found["decode_mean"] = model.decode_mean(z, context=context)
-    return found
+def outputs(model: Model, rows: Rows, seed: int) -> dict[str, Tensor]:
+    """`all_outputs` for these rows."""
+    return all_outputs(model, rows.x, rows.context, seed, rows.z, rows.known)
+
+
+def is_deterministic(model: Model, name: str) -> bool:
+    """Whether a method's row is a function of its input alone."""
+    if name == "decode":
+        return isinstance(model, MeanDecoder)
+    return name.startswith("translate") or name in _DETERMINISTIC
+
+
+_DETERMINISTIC = (
+    "class_log_probs",
+    "conditional_log_probs",
+    "criticise",
+    "decode_mean",
+    "features",
+    "log_joint",
+    "log_prior",
+    "log_prob",
+)

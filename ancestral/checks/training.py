@@ -1,16 +1,25 @@
-"""What training promises: phases that own their parameters, gradients, likelihoods that rise, EM that never falls."""
+"""What training promises: phases that own their parameters, gradients, likelihoods that rise."""
 
 import copy
 import itertools
-import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from ancestral.checks import losses
+from ancestral.checks.losses import LIKELIHOODS, learns_by_gradients, monitored
 from ancestral.checks.report import Property, always, needs, require
-from ancestral.checks.statistics import log_density
 from ancestral.checks.subject import Subject
-from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Phase, seeded
+from ancestral.interface import (
+    Batch,
+    BoundedDensity,
+    Classifier,
+    ExactDensity,
+    Model,
+    Phase,
+    seeded,
+)
 
 
 def phases_share_out_the_parameters(subject: Subject) -> None:
@@ -40,7 +49,12 @@ def phases_share_out_the_parameters(subject: Subject) -> None:
 
 def monitor_exists(subject: Subject) -> None:
     model = subject.original
-    wanted = {"log_prob": ExactDensity, "elbo": BoundedDensity}.get(model.monitor or "")
+    wanted: type[Model] | None = {
+        "log_prob": ExactDensity,
+        "elbo": BoundedDensity,
+        "log_prob_lower_bound": BoundedDensity,
+        "accuracy": Classifier,
+    }.get(model.monitor or "")
     require(
         wanted is None or isinstance(model, wanted),
         f"monitor is {model.monitor!r} but {subject.name} is no {wanted.__name__ if wanted else ''}",
@@ -90,89 +104,31 @@ def phases_change_only_their_own(subject: Subject) -> None:
 
 
 def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:
-    model = copy.deepcopy(subject.perturbed).train()
-    (phase,) = model.phases()
-    batch = model.prepare(subject.batch(subject.rows(32)))
-    with seeded(subject.generator(), model.device):
-        # Settles batch statistics, and starts that depend on data.
-        first = [buffer.clone() for buffer in model.buffers()]
-        for step in range(50):
-            phase.loss(batch)
-            if step == 2 and all(map(torch.equal, first, model.buffers())):
-                break
-        before = _likelihood(subject, model, batch.x, batch.context)
-        optimizer = phase.optimizer.build(list(phase.parameters))
-        for _ in range(steps):
-            optimizer.zero_grad()
-            phase.loss(batch).total.backward()
-            optimizer.step()
-            if phase.after_step is not None:
-                phase.after_step()
-        after = _likelihood(subject, model, batch.x, batch.context)
+    model, batch = _on_one_batch(subject)
+    before = _mean_monitored(subject, model, batch)
+    train(subject, model, batch, steps)
+    after = _mean_monitored(subject, model, batch)
     # The bound is estimated with the same noise before and after; batch statistics may lag a little.
     require(
-        float((after - before).mean()) > -1e-3 * (1 + float(before.mean().abs())),
-        f"{steps} training steps on one batch lowered its {model.monitor} from {float(before.mean()):.4f} to"
-        f" {float(after.mean()):.4f} nats: the loss has the wrong sign, or is not a bound of the likelihood that"
-        f" {model.monitor} reports",
+        after - before > -1e-3 * (1 + abs(before)),
+        f"{steps} training steps on one batch lowered its {model.monitor} from {before:.4f} to {after:.4f} nats: the"
+        f" loss has the wrong sign, or is not a bound of the likelihood that {model.monitor} reports",
     )
 
 
-def fits_never_fall(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original).double()
-    assert isinstance(model, ClosedFormFit)
-    x = subject.clustered(256, torch.float64)
-    model.fit_start(x, generator=torch.Generator().manual_seed(subject.seed))
-    values: list[tuple[str, float]] = []
-    for step in range(10):
-        before = _mean_log_prob(model, x)
-        result = model.fit_step(x)
-        values += [(f"{name} of step {step + 1}", value) for name, value in result.trace]
-        values.append((f"step {step + 1}", result.objective))
-        # ln p before <= F(theta, q) after the M step <= ln p after it (Neal & Hinton 1998).
-        after, slack = _mean_log_prob(model, x), 1e-5 * (1 + abs(result.objective))
-        if before is not None and after is not None:
-            require(
-                before - slack <= result.objective <= after + slack,
-                f"fit_step reports the objective {result.objective:.6f}, outside of the mean log_prob before and after"
-                f" it, [{before:.6f}, {after:.6f}]",
-            )
-    for (_, low), (name, high) in itertools.pairwise(values):
-        require(math.isfinite(high), f"the objective of {name} is {high}")
-        require(
-            high >= low - 1e-5 * (1 + abs(low)),
-            f"the objective fell from {low:.6f} to {high:.6f} at {name}: EM never falls; a responsibility, a mean or a"
-            " covariance is wrong, or the objective is not the one that the steps climb",
-        )
-
-
-def fit_starts_from_its_seed(subject: Subject) -> None:
-    x = subject.clustered(64)
-    copies = [copy.deepcopy(subject.original) for _ in range(2)]
-    for model in copies:
-        assert isinstance(model, ClosedFormFit)
-        model.fit_start(x, generator=torch.Generator().manual_seed(subject.seed))
-        model.fit_step(x)
-    first, second = (model.state_dict() for model in copies)
-    changed = [name for name, value in first.items() if not torch.equal(value, second[name])]
-    require(not changed, f"the same seed gave two different fits: {', '.join(changed)}")
-
-
-def missing_values_are_declared(subject: Subject) -> None:
-    model = copy.deepcopy(subject.original)
-    assert isinstance(model, ClosedFormFit)
-    x = subject.clustered(64)
-    x.view(-1)[:: 2 * subject.event.size + 1] = math.nan
-    if model.accepts_missing:
-        model.fit_start(x, generator=subject.generator())
-        objective = model.fit_step(x).objective
-        require(math.isfinite(objective), f"accepts_missing is declared but NaNs in data give objective {objective}")
-        return
-    try:
-        model.fit_start(x, generator=subject.generator())
-    except InputError:
-        return
-    require(False, "fit_start accepts NaN without declaring accepts_missing")
+def training_raises_the_labels(subject: Subject, steps: int = 25) -> None:
+    model, batch = _on_one_batch(subject)
+    assert isinstance(model, Classifier)
+    assert batch.y is not None
+    labelled = batch.y >= 0
+    before = _mean_of_labels(model, batch, labelled)
+    train(subject, model, batch, steps)
+    after = _mean_of_labels(model, batch, labelled)
+    require(
+        after - before > -1e-3 * (1 + abs(before)),
+        f"{steps} training steps on one batch lowered the mean ln p(y | x) of its labels from {before:.4f} to"
+        f" {after:.4f} nats: the loss of the labels has the wrong sign, or class_log_probs numbers them differently",
+    )
 
 
 def _gradients(subject: Subject, model: Model, phase: Phase) -> dict[nn.Parameter, Tensor]:
@@ -190,44 +146,78 @@ def _gradients(subject: Subject, model: Model, phase: Phase) -> dict[nn.Paramete
     return {parameter: parameter.grad for parameter in phase.parameters if parameter.grad is not None}
 
 
-def _mean_log_prob(model: Model, x: Tensor) -> float | None:
-    return float(model.log_prob(x).mean()) if isinstance(model, ExactDensity) else None
+def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
+    """A model to train, its batch statistics settled on one batch, and the batch in data space."""
+    model = copy.deepcopy(subject.perturbed).train()
+    batch, phases = subject.batch(subject.rows(32)), model.phases()
+    with seeded(subject.generator(), model.device):
+        first = [buffer.clone() for buffer in model.buffers()]
+        for step in range(50):
+            for phase in phases:
+                phase.loss(model.prepare(batch))
+            if step == 2 and all(map(torch.equal, first, model.buffers())):
+                break
+    return model, batch
 
 
-def _likelihood(subject: Subject, model: Model, x: Tensor, context: Tensor | None) -> Tensor:
-    generator = torch.Generator().manual_seed(subject.seed)
-    if isinstance(model, ExactDensity):
-        return log_density(model, x, context, generator)
-    assert isinstance(model, BoundedDensity)
-    with torch.no_grad():
-        return model.elbo(x, samples=16, context=context, generator=generator)
+def train(subject: Subject, model: Model, batch: Batch, steps: int, until: Callable[[], bool] | None = None) -> None:
+    """Steps on one batch as the engine makes them, every phase with its own optimizer and at its own time; no more of
+    them once `until` holds, which is asked now and then."""
+    phases, batch = model.phases(), model.prepare(batch)
+    optimizers = [phase.optimizer.build(list(phase.parameters)) for phase in phases]
+    with seeded(subject.generator(), model.device):
+        for step in range(steps):
+            if until is not None and step % 20 == 19 and until():
+                return
+            for phase, optimizer in zip(phases, optimizers, strict=True):
+                if step % phase.every or not phase.starts <= step / steps < phase.ends:
+                    continue
+                optimizer.zero_grad()
+                phase.loss(batch).total.backward(inputs=[p for p in phase.parameters if p.requires_grad])
+                optimizer.step()
+                if phase.after_step is not None:
+                    phase.after_step()
+
+
+@torch.no_grad()
+def _mean_monitored(subject: Subject, model: Model, batch: Batch) -> float:
+    context = None if batch.context is None else batch.context.repeat_interleave(16, 0)
+    rows = Batch(batch.x.repeat_interleave(16, 0), None, context)
+    return float(monitored(model, rows, torch.Generator().manual_seed(subject.seed)).mean())
+
+
+@torch.no_grad()
+def _mean_of_labels(model: Classifier, batch: Batch, labelled: Tensor) -> float:
+    assert batch.y is not None
+    log_probs = model.class_log_probs(batch.x[labelled])
+    return float(log_probs.gather(1, batch.y[labelled, None].to(log_probs.device)).mean())
 
 
 def _names(model: Model) -> dict[nn.Parameter, str]:
     return {parameter: name for name, parameter in model.named_parameters()}
 
 
-def _learns_by_gradients(subject: Subject) -> str | None:
-    return "it has no phases" if not subject.perturbed.phases() else None
-
-
 def _one_likelihood_phase(subject: Subject) -> str | None:
-    if subject.original.monitor not in ("log_prob", "elbo"):
+    if subject.original.monitor not in LIKELIHOODS:
         return "it monitors no likelihood"
     count = len(subject.perturbed.phases())
     return None if count == 1 else f"it has {count} phases"
 
 
+def _learns_labels(subject: Subject) -> str | None:
+    return needs(Classifier)(subject) or learns_by_gradients(subject)
+
+
 PHASES = (
     Property("each parameter belongs to one phase", always, phases_share_out_the_parameters),
     Property("the monitored quantity exists", always, monitor_exists),
-    Property("every parameter gets a gradient", _learns_by_gradients, every_parameter_gets_a_gradient),
-    Property("a phase changes only its own parameters", _learns_by_gradients, phases_change_only_their_own),
+    Property("every parameter gets a gradient", learns_by_gradients, every_parameter_gets_a_gradient),
+    Property("a phase changes only its own parameters", learns_by_gradients, phases_change_only_their_own),
+    *losses.GRADIENTS,
 )
 
 LEARNING = (
+    *losses.VALUES,
     Property("training raises the likelihood", _one_likelihood_phase, training_raises_the_likelihood),
-    Property("a fit's objective never falls", needs(ClosedFormFit), fits_never_fall),
-    Property("a fit starts from its seed", needs(ClosedFormFit), fit_starts_from_its_seed),
-    Property("missing values are declared", needs(ClosedFormFit), missing_values_are_declared),
+    Property("training raises the probability of the labels", _learns_labels, training_raises_the_labels),
 )

@@ -17,10 +17,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
     args = parse(parser, arguments)
     models = _models(args.target)
+    undecided = 0
     for i, model in enumerate(models, 1):
         print(f"{model.registered_name} {i}/{len(models)} on {describe(model.event)}")
-        check_model(model, seed=args.seed)
-    print(f"{args.target}: all that could be checked holds")
+        undecided += len(check_model(model, seed=args.seed).undecided)
+    left = f"; {undecided} UNDECIDED, named above" if undecided else ""
+    print(f"{args.target}: all that could be decided holds{left}")
 
 
 def _models(target: str) -> list[Model]:

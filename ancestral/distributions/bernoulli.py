@@ -25,4 +25,6 @@ class Bernoulli(Observation):
         return parameters[:, 0].sigmoid()
 
     def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        return (u < self.mean(parameters / temperature)).to(u.dtype)
+        if temperature != 1:
+            parameters = parameters / temperature
+        return (u < self.mean(parameters)).to(u.dtype)

@@ -24,6 +24,8 @@ class Categorical(Observation):
         return torch.einsum("bk...,k->b...", parameters.softmax(1), values)
 
     def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        cumulative = (parameters / temperature).softmax(1).cumsum(1)
+        if temperature != 1:
+            parameters = parameters / temperature
+        cumulative = parameters.softmax(1).cumsum(1)
         # The last entry is 1 up to rounding: dropping it keeps the count below `levels`.
         return (cumulative[:, :-1] <= u.unsqueeze(1)).sum(1).to(u.dtype)

@@ -40,8 +40,13 @@ class DiscretizedLogistic(Observation):
         return torch.where(x == 0, bottom, torch.where(x == self.levels - 1, top, middle))
 
     def mean(self, parameters: Tensor) -> Tensor:
-        mean, _ = self._split(parameters)
-        return self._to_levels(mean).clamp(0, self.levels - 1)
+        mean, log_scale = self._split(parameters)
+        rate, expected = torch.exp(-log_scale), torch.zeros_like(mean)
+        # E x is the sum over levels k > 0 of P(x >= k), one at a time: all at once would be `levels` times the data.
+        for k in range(1, self.levels):
+            edge = (2 * k - 1) / (self.levels - 1) - 1
+            expected += torch.sigmoid(rate * (mean - edge))
+        return expected
 
     def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
         if temperature != 1:

@@ -41,6 +41,9 @@ class Model(nn.Module, ABC):
     monitor: Monitor | None = "loss"
     #: Importance samples of a monitored `log_prob_lower_bound`.
     monitor_samples: int = 1
+    #: Why the first phase's loss is not minus the mean of the monitored likelihood (a beta, labels, an auxiliary loss);
+    #: None where it is.
+    loss_differs: str | None = None
     #: Set by the registry: the public name, and the constructor's arguments beyond the events (None: made by hand).
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None

@@ -120,6 +120,8 @@ class StepwiseMaskedNetwork(Stepwise):
         self.output_biases = by_step(bias)
         self.direct = None if network.direct is None else by_step(network.direct.masked_weight(mask).T[columns])
         self.values = [bias.new_zeros(n, len(units)) for units in sorting]
+        most = [*(max(b - a for a, b in pairwise([0, *ends])) for ends in self.ends[1:]), network.size]
+        self.work = n * max(len(units) * outputs for units, outputs in zip(sorting, most))
 
     def parameters(self, step: int) -> Float[Tensor, "n size"]:
         for layer, weight in enumerate(self.weights):

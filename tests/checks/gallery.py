@@ -108,6 +108,33 @@ class Masked(AutoregressiveModel):
         return likelihood_phase(self, self.loss_sign)
 
 
+class Chain(AutoregressiveModel):
+    """Gaussian conditionals in three dimensions, the mean linear in the earlier ones."""
+
+    def __init__(self, *, sharp: bool = False) -> None:
+        super().__init__(Event((3,), Real()))
+        self.observation = _SharpGaussian() if sharp else Gaussian()
+        self.weight, self.log_variance = nn.Parameter(torch.randn(3, 3)), nn.Parameter(torch.randn(3))
+
+    @property
+    def orders(self) -> Tensor:
+        return torch.arange(3)[None]
+
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        mean = F.linear(x, self.weight.tril(-1))
+        return torch.stack((mean, self.log_variance.expand_as(mean)), 1)
+
+    def phases(self) -> Sequence[Phase]:
+        return likelihood_phase(self)
+
+
+class _SharpGaussian(Gaussian):
+    """Gaussian variables that are drawn at a lower temperature than asked for."""
+
+    def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+        return super().from_uniform(parameters, u, 0.8 * temperature)
+
+
 class _Drawn(Bernoulli):
     """Bernoulli variables that may be drawn otherwise than they are scored."""
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ancestral.checks import CheckReport, check_model
-from ancestral.interface import Binary, BoundedDensity, Event, ExactDensity, InputError, Levels, Model, Real, Sampler
+from ancestral.interface import Binary, Event, ExactDensity, InputError, Levels, Model, Real
 from ancestral.registry import ModelInfo, build, list_models, supports
 
 MODELS = {info.name: info for info in list_models() if info.family != "user"}
@@ -43,6 +43,19 @@ def _cases() -> dict[str, Callable[[], Model]]:
 CASES = _cases()
 
 
+#: Every property that an example must have and that cannot be decided for it, with words of the reason. A model's other
+#: examples decide it: see `test_examples_are_enough_for_the_mathematics`.
+_TOO_LARGE = {"the total probability is 1": "are too many to", "samples follow the density": "are too many to"}
+UNDECIDED: dict[str, dict[str, str]] = {
+    "gated_pixelcnn-1": _TOO_LARGE,
+    "gated_pixelcnn-2": _TOO_LARGE,
+    "realnvp-2": _TOO_LARGE,
+    "realnvp-2-dequantized": _TOO_LARGE,
+    "realnvp-3": _TOO_LARGE,
+    "realnvp-3-dequantized": _TOO_LARGE,
+}
+
+
 @functools.cache
 def report(case: str) -> CheckReport:
     return check_model(CASES[case](), verbose=False)
@@ -50,19 +63,23 @@ def report(case: str) -> CheckReport:
 
 @pytest.mark.parametrize("case", CASES)
 def test_model_keeps_the_contract(case: str) -> None:
-    report(case)
+    found, allowed = report(case).undecided, UNDECIDED.get(case, {})
+    assert found.keys() == allowed.keys()
+    for name, words in allowed.items():
+        assert words in found[name]
+
+
+def test_every_exception_is_of_a_case() -> None:
+    assert CASES.keys() >= UNDECIDED.keys()
 
 
 @pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
 def test_examples_are_enough_for_the_mathematics(info: ModelInfo) -> None:
-    """No property of a density may be skipped in all of a model's examples for their size."""
-    wanted = set()
-    if issubclass(info.cls, ExactDensity | BoundedDensity):
-        wanted.add("the total probability is 1")
-        if issubclass(info.cls, Sampler):
-            wanted.add("samples follow the density")
-    passed = {name for case in CASES if case.split("-")[0] == info.name for name in report(case).passed}
-    assert wanted <= passed, f"add a smaller example to {info.name}: {wanted - passed} is never checked"
+    """What cannot be decided for one of a model's examples, as for its size, must be decided for another."""
+    reports = [report(case) for case in CASES if case.split("-")[0] == info.name]
+    undecided = {name for found in reports for name in found.undecided}
+    passed = {name for found in reports for name in found.passed}
+    assert undecided <= passed, f"add a smaller example to {info.name}: {undecided - passed} is never checked"
 
 
 @pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)

@@ -50,7 +50,7 @@ def test_from_uniform_inverts_the_distribution_function_at_its_temperature(name:
     torch.testing.assert_close(shares.double().cumsum(0), cumulative, rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["bernoulli", "categorical"])
+@pytest.mark.parametrize("name", DISCRETE)
 def test_mean_is_the_expectation(name: str) -> None:
     observation, levels = DISCRETE[name]
     parameters = torch.randn(8, observation.size, 3, dtype=torch.float64)

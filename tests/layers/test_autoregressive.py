@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ancestral.checks import check_model
 from ancestral.distributions import Bernoulli, Categorical, Gaussian, Observation
 from ancestral.interface import Batch, Binary, Categories, Event, Phase, Real, Support, maximum_likelihood
 from ancestral.layers import autoregressive
@@ -44,6 +45,46 @@ class Belief(AutoregressiveModel):
         return list(maximum_likelihood(self))
 
 
+class Recurrent(AutoregressiveModel):
+    """A recurrent layer that sees the dimension before, whose cache is its state, under a dilated causal convolution,
+    whose cache is the inputs it still needs."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        self.observation = OBSERVATIONS[event.support]
+        self.cell, self.dilation = nn.GRUCell(1, 4), 2
+        self.convolution = nn.Conv1d(4, self.observation.size, 2, dilation=self.dilation)
+
+    @property
+    def orders(self) -> Tensor:
+        return torch.arange(self.event.size)[None]
+
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        states = [self.cell(torch.zeros_like(x[:, :1]))]
+        for before in x[:, :-1].split(1, dim=1):
+            states.append(self.cell(before, states[-1]))
+        return self.convolution(F.pad(torch.stack(states, 2), (self.dilation, 0)))
+
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Stepwise:
+        return RecurrentSteps(self, n)
+
+    def phases(self) -> list[Phase]:
+        return list(maximum_likelihood(self))
+
+
+class RecurrentSteps(Stepwise):
+    def __init__(self, model: Recurrent, n: int) -> None:
+        self.model, self.input = model, torch.zeros(n, 1, dtype=model.dtype)
+        self.states = [self.input.new_zeros(n, 4)] * (model.dilation + 1)
+
+    def parameters(self, step: int) -> Tensor:
+        self.states = [*self.states[1:], self.model.cell(self.input, self.states[-1])]
+        return self.model.convolution(torch.stack(self.states, 2))[:, :, 0]
+
+    def write(self, step: int, values: Tensor) -> None:
+        self.input = values[:, None]
+
+
 def seed(value: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
@@ -77,6 +118,14 @@ def test_samples_are_what_the_cores_see(support: Support) -> None:
     assert not torch.equal(x, model.sample(5, generator=seed(2)))
     model.phases()[0].loss(model.prepare(Batch(x))).total.backward()
     assert model.weight.grad is not None
+
+
+@pytest.mark.parametrize("support", [Binary(), Real()])
+def test_layers_bring_their_own_caches(support: Support) -> None:
+    """A state and a queue make a sampler that computes each feature once, and the contract holds for it."""
+    report = check_model(Recurrent(Event((6,), support)), verbose=False)
+    assert "cached draws are the naive ones" in report.passed
+    assert "cached parameters are those of one pass" in report.passed
 
 
 @pytest.mark.parametrize("support", OBSERVATIONS)

@@ -81,6 +81,8 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
         if beta < 0 or free_bits < 0:
             raise InputError(f"beta and free_bits must not be negative, got {beta} and {free_bits}")
         self.latent_dim, self.samples, self.beta, self.free_bits = latent_dim, samples, beta, free_bits
+        if beta != 1 or free_bits > 0:
+            self.loss_differs = "beta and free_bits weigh the KL in training alone"
         self.observation = observation_for(event.support, observation)
         self.condition = FlatContext(context_event)
         more = self.condition.size

@@ -1,0 +1,153 @@
+"""What a loss promises: a gradient that is its derivative, and the value of what the model monitors."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from ancestral.checks.report import Broken, Property, require
+from ancestral.checks.statistics import Z_LIMIT
+from ancestral.checks.subject import Subject
+from ancestral.interface import Autoregressive, Batch, BoundedDensity, ExactDensity, Model, Phase, seeded
+
+LIKELIHOODS = ("log_prob", "elbo", "log_prob_lower_bound")
+
+
+def gradients_are_derivatives(subject: Subject) -> None:
+    """Central differences of every phase's loss along a random direction of its parameters, with the same noise."""
+    start = copy.deepcopy(subject.perturbed).double().train()
+    batch = start.prepare(subject.batch(subject.rows(16)))
+    with seeded(subject.generator(), start.device):
+        for phase in start.phases():  # settles what starts from the first batch
+            phase.loss(batch)
+    for index, phase in enumerate(start.phases()):
+        # A kink within a step, as of a rectifier, spoils one of them by chance.
+        for step in (1e-6, 1e-5, 1e-7):
+            slope, derivative, length = _slopes(subject, start, index, batch, step)
+            if abs(slope - derivative) <= 1e-5 * length + 1e-8:
+                break
+        else:
+            raise Broken(
+                f"the gradient of phase {phase.name!r} is not the derivative of its loss: along a random direction it"
+                f" gives the slope {slope:.6g} where the loss has {derivative:.6g}; a backward of one's own is wrong,"
+                " or a part of the loss is detached or computed without gradients"
+            )
+
+
+def _slopes(subject: Subject, start: Model, index: int, batch: Batch, step: float) -> tuple[float, float, float]:
+    """The slope by autograd, by central differences, and the length of the gradient."""
+    seed = subject.generator().initial_seed()
+
+    def moved(by: float) -> tuple[Tensor, Phase]:
+        model = copy.deepcopy(start)  # buffers and counters start alike each time
+        phase, own = model.phases()[index], torch.Generator().manual_seed(seed)
+        model.requires_grad_(False)
+        for parameter in phase.parameters:
+            direction = torch.randn(parameter.shape, generator=own, dtype=parameter.dtype)
+            parameter.add_(direction.to(parameter.device), alpha=by)
+            parameter.requires_grad_(True)
+            directions.append(direction.to(parameter.device))
+        with seeded(torch.Generator().manual_seed(seed), model.device):
+            return phase.loss(batch).total, phase
+
+    directions: list[Tensor] = []
+    loss, phase = moved(0.0)
+    gradients = torch.autograd.grad(loss, list(phase.parameters), allow_unused=True)
+    pairs = [(g, d) for g, d in zip(gradients, directions) if g is not None]
+    slope = sum(float((g * d).sum()) for g, d in pairs)
+    length = math.sqrt(sum(float(g.square().sum()) for g, _ in pairs))
+    derivative = float(moved(step)[0].detach() - moved(-step)[0].detach()) / (2 * step)
+    return slope, derivative, length
+
+
+def loss_is_the_monitor(subject: Subject, repeats: int = 32) -> None:
+    """The first phase's loss is minus the mean of what is monitored, in the units that the cores see: to the last digit
+    where both use their noise in the same way, otherwise in expectation."""
+    model, plain = copy.deepcopy(subject.far), subject.batch(subject.rows(16))
+    phase = model.phases()[0]
+    batch = model.prepare(plain)
+    orders = len(model.orders) if isinstance(model, Autoregressive) else 1
+
+    def both() -> tuple[float, float]:
+        seed = subject.generator().initial_seed()
+        with seeded(torch.Generator().manual_seed(seed), model.device):
+            loss = float(phase.loss(batch).total.detach())
+        with torch.no_grad():
+            return loss, -float(monitored(model, plain, torch.Generator().manual_seed(seed)).mean() + model.log_volume)
+
+    loss, target = both()
+    if _equal(loss, target):
+        return
+    # A model of several orders may train them in turn, and counts its steps in training alone.
+    model.training = orders > 1
+    draws = torch.tensor([both() for _ in range(orders * math.ceil(repeats / orders))], dtype=torch.float64)
+    model.training = False
+    losses, targets = draws.T
+    if orders > 1:
+        targets[:] = _mean_over_orders(model, plain)
+    loss, target = float(losses.mean()), float(targets.mean())
+    stderr = float((losses - targets).std()) / math.sqrt(len(draws))
+    require(
+        _equal(loss, target) or abs(loss - target) <= Z_LIMIT * stderr,
+        f"the loss of phase {phase.name!r} is {loss:.4f} where minus the mean {model.monitor} is"
+        f" {target:.4f} ± {stderr:.4f} nats: {_diagnosis(subject, loss, target)}. A loss that differs by design says so"
+        " in `loss_differs`",
+    )
+
+
+def monitored(model: Model, batch: Batch, generator: torch.Generator) -> Tensor:
+    """What the model monitors, for each observation of a batch in data space, (batch,) nats."""
+    if model.monitor == "log_prob":
+        assert isinstance(model, ExactDensity)
+        return model.log_prob(batch.x, context=batch.context)
+    assert isinstance(model, BoundedDensity)
+    if model.monitor == "elbo":
+        return model.elbo(batch.x, context=batch.context, generator=generator)
+    return model.log_prob_lower_bound(
+        batch.x, importance_samples=model.monitor_samples, context=batch.context, generator=generator
+    )
+
+
+def _mean_over_orders(model: Model, batch: Batch) -> Tensor:
+    assert isinstance(model, Autoregressive)
+    with torch.no_grad():
+        per_order = model.conditional_log_probs(batch.x, context=batch.context).flatten(2).sum(2)
+    return -(per_order.mean() + model.log_volume)
+
+
+def _equal(loss: float, target: float) -> bool:
+    return abs(loss - target) <= 1e-6 * (1 + abs(target))
+
+
+def _diagnosis(subject: Subject, loss: float, target: float) -> str:
+    guesses = {
+        "the loss has the wrong sign": -target,
+        "it is a mean over dimensions where a sum belongs": target / subject.event.size,
+        "it is a sum over the batch where a mean belongs": target * subject.rows(16),
+        "it counts the standardisation of the data, whose log-determinant the cores never see": target
+        + float(subject.original.log_volume),
+    }
+    for fault, guess in guesses.items():
+        if abs(loss - guess) <= 0.02 * abs(target - guess):
+            return fault
+    return "a KL is forgotten or scaled, a mean stands where a sum belongs, or it trains only one of several orders"
+
+
+def learns_by_gradients(subject: Subject) -> str | None:
+    return "it has no phases" if not subject.perturbed.phases() else None
+
+
+def _trains_its_monitor(subject: Subject) -> str | None:
+    if subject.original.monitor not in LIKELIHOODS:
+        return "it monitors no likelihood"
+    if subject.original.loss_differs is not None:
+        return f"its loss differs by design: {subject.original.loss_differs}"
+    return learns_by_gradients(subject)
+
+
+GRADIENTS = (Property("a gradient is the derivative of its loss", learns_by_gradients, gradients_are_derivatives),)
+
+VALUES = (
+    Property("the loss is minus the monitored likelihood", _trains_its_monitor, loss_is_the_monitor, by_chance=True),
+)

@@ -1,0 +1,70 @@
+"""Gradients that are derivatives, losses that are what is monitored, training that raises it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from gallery_rows import ConditionalVAE, InTurn, Labelled, OwnBackward, Penalised
+
+from ancestral.checks import CheckFailure, check_model
+from ancestral.interface import Model
+
+DERIVATIVE, VALUE = "a gradient is the derivative of its loss", "the loss is minus the monitored likelihood"
+LIKELIHOOD, LABELS = "training raises the likelihood", "training raises the probability of the labels"
+
+
+def standardised() -> Model:
+    model = OwnBackward()
+    model.standardize(torch.tensor([3.0, -2.0]), torch.tensor([4.0, 0.1]))
+    return model
+
+
+RIGHT: dict[str, tuple[Callable[[], Model], set[str]]] = {
+    "an elbo": (ConditionalVAE, {DERIVATIVE, VALUE, LIKELIHOOD}),
+    "a bound of three samples": (
+        lambda: ConditionalVAE(monitor="log_prob_lower_bound"),
+        {DERIVATIVE, VALUE, LIKELIHOOD},
+    ),
+    "a gradient penalty": (Penalised, {DERIVATIVE}),
+    "a backward of its own": (OwnBackward, {DERIVATIVE, VALUE, LIKELIHOOD}),
+    "standardised data": (standardised, {DERIVATIVE, VALUE, LIKELIHOOD}),
+    "orders in turn": (InTurn, {DERIVATIVE, VALUE, LIKELIHOOD}),
+    "labels": (Labelled, {DERIVATIVE, LABELS}),
+}
+
+# The fault, a model that has it, the property that it breaks, and words of the message that names it.
+WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
+    ("a wrong backward", lambda: OwnBackward(factor=0.5), DERIVATIVE, "a backward of one's own is wrong"),
+    ("latents detached", lambda: ConditionalVAE(loss="detached"), DERIVATIVE, "a part of the loss is detached"),
+    ("an entropy forgotten", lambda: ConditionalVAE(loss="no entropy"), VALUE, "a KL is forgotten"),
+    ("a mean over pixels", lambda: ConditionalVAE(loss="mean"), VALUE, "a mean stands where a sum belongs"),
+    ("a sum over rows", lambda: OwnBackward(loss_is_summed=True), VALUE, "a sum over the batch where a mean belongs"),
+    ("one of several orders", lambda: InTurn(only_the_first=True), VALUE, "only one of several orders"),
+    (
+        "a bound that is lowered",
+        lambda: ConditionalVAE(loss="sign", monitor="log_prob_lower_bound"),
+        LIKELIHOOD,
+        "lowered its log_prob_lower_bound",
+    ),
+    ("labels counted from 1", lambda: Labelled(label_shift=1), LABELS, "numbers them differently"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_model_passes(name: str) -> None:
+    build, held = RIGHT[name]
+    assert held <= set(check_model(build(), verbose=False).passed)
+
+
+@pytest.mark.parametrize(("build", "property", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_a_wrong_model_is_caught(build: Callable[[], Model], property: str, words: str) -> None:
+    with pytest.raises(CheckFailure) as caught:
+        check_model(build(), verbose=False)
+    assert caught.value.property == property, str(caught.value)
+    assert words in caught.value.message
+
+
+def test_a_loss_that_differs_by_design_says_so() -> None:
+    model = ConditionalVAE(loss="mean")
+    model.loss_differs = "pixels count a quarter"
+    assert "pixels count a quarter" in check_model(model, verbose=False).skipped[VALUE]
