@@ -11,7 +11,7 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["use", "a model of your own"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["use", "compare", "a model of your own"])
 def test_the_python_of_the_readme_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ancestral.registry._MODELS", dict(registry._discovered()))

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ancestral.checks import check_model
-from ancestral.cli.output import describe
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import open_run
 from ancestral.interface import Model
+from ancestral.output import describe
 from ancestral.registry import find_model
 
 

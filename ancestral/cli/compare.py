@@ -1,6 +1,5 @@
 """`ancestral compare`: train one model of each family on the same data, and print one table."""
 
-import math
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -10,74 +9,58 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.comparison import Comparison, Entry, compare, default_models
-from ancestral.cli.comparison_report import comparison_page
-from ancestral.cli.comparison_rows import (
+from ancestral.cli.output import console
+from ancestral.cli.parsing import parse, split_dotted
+from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.comparison import Comparison, Entry, compare
+from ancestral.comparison.rows import (
+    CLASSIFIERS,
     LIKELIHOOD_SHORT,
     SAMPLES_ONLY_SHORT,
     TEXT_COLUMNS,
+    classifier_row,
     likelihood_row,
     samples_only_row,
     spread_of,
 )
-from ancestral.cli.output import check_output, console, describe, write_bytes
-from ancestral.cli.parsing import parse
-from ancestral.data import load_data
-from ancestral.interface import InputError
-from ancestral.registry import find_model
-
-DEFAULT_MINUTES = 2.5
+from ancestral.output import check_output, describe
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    parser.add_argument("data", metavar="DATA", nargs="?", default="digits", help="a name or a path")
-    parser.add_argument("--models", help="names with commas between (default: one of each family that fits the data)")
-    parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="for the whole comparison")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model; the table shows their spread")
-    parser.add_argument("--data-root", help="where the data lie")
+    words, dotted = split_dotted(arguments, ("data",))
     parser.add_argument(
-        "--support", help="binary, levels:N or real, where the one that the values suggest is not meant"
+        "data", metavar="DATA", nargs="?", default="digits", help="a name or a path; its options as --data.NAME VALUE"
     )
+    parser.add_argument("--models", help="names with commas between (default: one of each family that fits the data)")
+    parser.add_argument("--minutes", type=float, default=2.5, help="for the whole comparison")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model; the table shows their spread")
+    add_data_flags(parser)
     parser.add_argument("-o", "--output", default="report.html", help="the report, .html")
-    args = parse(parser, arguments)
+    args = parse(parser, words)
     output = check_output(args.output, (".html",))
-    if not 0 < args.minutes < math.inf or args.seeds < 1:
-        raise InputError(f"--minutes must be above 0 and --seeds at least 1, got {args.minutes} and {args.seeds}")
-    data = load_data(args.data, data_root=args.data_root, support=args.support)
-    names = _names(args.models) if args.models else default_models(data)
+    data = load(source(args, dotted.get("data", {})))
     screen = console()
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
-        f" test rows of {describe(data.event)}"
+        f" test rows of {describe(data.event, data.context_event)}"
     )
     result = compare(
         data,
-        names,
+        None if args.models is None else [name.strip() for name in args.models.split(",") if name.strip()],
         minutes=args.minutes,
         seeds=args.seeds,
-        on_start=lambda entry, seed: _announce(screen, entry, seed, names, args.seeds),
-        on_end=lambda entry: _conclude(screen, entry),
         progress=sys.stderr.isatty(),
+        on_start=lambda entry, seed: _announce(screen, entry, f", seed {seed}" if args.seeds > 1 else ""),
+        on_end=lambda entry: _conclude(screen, entry),
     )
     _print_tables(screen, result)
-    line = shlex.join(["ancestral", "compare", *arguments])
-    write_bytes(comparison_page(result, line).encode(), output)
+    result.save_report(output, command=shlex.join(["ancestral", "compare", *arguments]))
     screen.print(f"\nreport with samples and learning curves: [bold]{output}[/]  ({result.seconds:.0f} s in all)")
-    return 0 if len(result.failed) < len(names) else 1
+    return 0 if len(result.failed) < len(result.entries) else 1
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
-    for name in names:
-        find_model(name)
-    if not names:
-        raise InputError("--models names no model; write them with commas between, as in --models vae,realnvp")
-    return list(dict.fromkeys(names))
-
-
-def _announce(screen: Console, entry: Entry, seed: int, names: Sequence[str], seeds: int) -> None:
-    which = f", seed {seed}" if seeds > 1 else ""
-    screen.print(f"[dim]{names.index(entry.name) + 1}/{len(names)}[/] {entry.name} ({entry.family}{which}) ...")
+def _announce(screen: Console, entry: Entry, seed: str) -> None:
+    screen.print(f"{entry.name} [dim]({entry.family}{seed})[/] ...")
 
 
 def _conclude(screen: Console, entry: Entry) -> None:
@@ -99,6 +82,11 @@ def _print_tables(screen: Console, result: Comparison) -> None:
         table = _table("without a density: judged by samples, 0 is best", SAMPLES_ONLY_SHORT)
         for entry in result.density_free:
             table.add_row(*samples_only_row(entry, short=True))
+        screen.print(table)
+    if result.classifiers:
+        table = _table("classification of test rows, best first", CLASSIFIERS)
+        for entry in result.classifiers:
+            table.add_row(*classifier_row(entry))
         screen.print(table)
     for entry in result.failed:
         screen.print(f"not in the table: {entry.name}: {entry.failure}", soft_wrap=True)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from ancestral.cli.output import check_output, write_csv, write_npz
+from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import open_run
 from ancestral.evaluation.likelihood import batches
 from ancestral.interface import Encoder, InputError
+from ancestral.output import check_output
 
 
 @torch.no_grad()

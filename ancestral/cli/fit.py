@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,19 +11,31 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ancestral.cli.output import console, describe
+from ancestral.cli.output import console, resuming
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
-from ancestral.cli.run_folder import check_run_dir, replacing, resuming
-from ancestral.cli.runs import count_parameters, rows_to_judge_samples
-from ancestral.data import Data, load_data
-from ancestral.evaluation import evaluate, evaluate_samples
+from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.comparison import quick_training
+from ancestral.data import Data, list_data
+from ancestral.evaluation import (
+    count_parameters,
+    evaluate,
+    evaluate_classifier,
+    evaluate_samples,
+    rows_to_judge_samples,
+    why_no_error_rate,
+)
 from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
+from ancestral.output import describe
 from ancestral.persistence import save
-from ancestral.registry import build, find_model, list_models, supports
-from ancestral.training import Report, fit, load_recipe, training_arguments
+from ancestral.registry import build, find_model, list_models, quick_settings, supports
+from ancestral.reproduction import load_recipe
+from ancestral.training import Report, fit, training_arguments
+from ancestral.training.run_folder import check_run_dir, replacing
 
 #: What the command line has flags of its own for.
 _OWN = ("model", "data", "run_dir", "resume", "recipe")
+_DEFAULTS = """Without a recipe the model's own settings for such data are taken, and it is trained as `ancestral
+compare` trains it, for 20 epochs; flags override them one by one."""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
@@ -31,26 +43,29 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     options = dotted.pop("data", {})
     model_name = _model_among(words)
     _add_flags(parser, model_name)
+    if {"-h", "--help"} & set(words):
+        _show_defaults(parser, words, model_name, options)
     args = parse(parser, words)
     recipe = load_recipe(args.recipe) if args.recipe else None
     if recipe and model_name != recipe.model:
         raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
-    settings = dict(recipe.model_settings) if recipe else {}
-    if model_name is not None:
-        settings |= keywords(parser, words, find_model(model_name), nested="model")
-    training = (recipe.training if recipe else {}) | keywords(parser, words, fit, skip=_OWN)
-    how = training_arguments(merged(training, dotted))
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
     check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
-    source = _source(args, options)
-    data = load_data(source["name"], **{key: value for key, value in source.items() if key != "name"})
-    if args.context:
-        data = data.conditioned_on("labels")
-    if reason := supports(args.name, data.event):
-        raise InputError(f"{args.name} does not support {data.name} ({describe(data.event)}): {reason}")
-    conditional = {} if data.context_event is None else {"context_event": data.context_event}
+    named = source(args, options)
+    data = load(named)
+    if reason := supports(args.name, data.event, data.context_event):
+        raise InputError(
+            f"{args.name} does not support {data.name} ({describe(data.event, data.context_event)}): {reason}"
+        )
+    own = recipe.model_settings if recipe else quick_settings(args.name, data.event).model
+    training = recipe.training if recipe else quick_training(args.name, data.event)
+    settings = {**own, **keywords(parser, words, find_model(args.name), nested="model")}
+    given = keywords(parser, words, fit, skip=_OWN)
+    if {"optimizer", "lr"} & {*given, *dotted}:  # an optimizer that is named has a rate of its own
+        training = {key: value for key, value in training.items() if key != "lr"}
+    how = training_arguments(merged({**training, **given}, dotted))
     torch.manual_seed(how.get("seed", args.seed))
-    model = build(args.name, data.event, **conditional, **settings)
+    model = build(args.name, data, **settings)
     # With several devices this command runs once for each; the first one speaks and saves.
     leads = int(os.environ.get("LOCAL_RANK", "0")) == 0
     screen = Console(quiet=True) if not leads else console()
@@ -63,7 +78,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if report.interrupted:
         screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
-    remembered = {"command": command, "data": source, "fit": {key: _plain(value) for key, value in how.items()}}
+    remembered = {"command": command, "data": named, "fit": {key: _plain(value) for key, value in how.items()}}
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
@@ -73,21 +88,36 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
 
 def _add_flags(parser: ArgumentParser, model_name: str | None) -> None:
     parser.usage = "ancestral fit MODEL DATA [options]"
+    parser.description = f"{parser.description} {_DEFAULTS}"
     parser.add_argument("name", metavar="MODEL", help="a registered model; `ancestral models` lists them")
     parser.add_argument("data", metavar="DATA", help="a built-in name or a path; its own options as --data.NAME VALUE")
     parser.add_argument("--recipe", metavar="R", help="a shipped recipe or a YAML file; flags override what it says")
     parser.add_argument("--run-dir", metavar="D", help="the folder of the run (default: runs/DATA-MODEL)")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is already there")
-    parser.add_argument("--context", choices=["labels"], help="condition the model on the labels")
-    parser.add_argument("--data-root", help="where the data lie (default: the environment variable ANCESTRAL_DATA)")
-    parser.add_argument(
-        "--support", help="binary, levels:N or real, where the one that the values suggest is not meant"
-    )
+    add_data_flags(parser)
     add_signature(parser, fit, "training", skip=_OWN)
     if model_name is not None:
         hidden = ("event", "context_event")
         add_signature(parser, find_model(model_name), f"settings of {model_name}", skip=hidden, nested="model")
+
+
+def _show_defaults(
+    parser: ArgumentParser, words: Sequence[str], model_name: str | None, options: Mapping[str, Any]
+) -> None:
+    """Let the help name the defaults that apply: the model's own for such data, where both are named and at hand."""
+    names = [word for word in words if not word.startswith("-")]
+    if model_name is None or len(names) < 2:
+        return
+    at_hand = Path(names[1]).exists() or any(info.name == names[1] and info.available for info in list_data())
+    if not at_hand:
+        return
+    try:
+        event = load({"name": names[1], **options}).event
+    except InputError:
+        return
+    own = {f"model.{key}": value for key, value in quick_settings(model_name, event).model.items()}
+    parser.set_defaults(**own, **quick_training(model_name, event))
 
 
 def _model_among(arguments: Sequence[str]) -> str | None:
@@ -102,17 +132,9 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What `load_data` is given, and what the run remembers."""
-    path = Path(args.data)
-    given = {"name": str(path.absolute()) if path.exists() else args.data, **options}
-    return given | {key: value for key in ("data_root", "support") if (value := getattr(args, key)) is not None}
-
-
 def _introduce(screen: Console, model: Model, data: Data) -> None:
-    screen.print(
-        f"[bold]{model.registered_name}[/]: {count_parameters(model):,} parameters, on {describe(model.event)}"
-    )
+    on = describe(model.event, model.context_event)
+    screen.print(f"[bold]{model.registered_name}[/]: {count_parameters(model):,} parameters, on {on}", soft_wrap=True)
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"
         f" test rows{f' ({data.note})' if data.note else ''}",
@@ -121,12 +143,14 @@ def _introduce(screen: Console, model: Model, data: Data) -> None:
 
 
 def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
-    """Validation and test, by likelihood where there is one, otherwise by samples."""
+    """Validation and test, by likelihood where there is one, otherwise by samples; of a classifier the error, too."""
     scores: dict[str, Any] = {}
     if isinstance(model, ExactDensity | BoundedDensity):
         scores = {name: evaluate(model, split) for name, split in (("valid", data.valid), ("test", data.test))}
     elif isinstance(model, Sampler):
         scores = {"samples": evaluate_samples(model, rows_to_judge_samples(data))}
+    if why_no_error_rate(model, data.test) is None:
+        scores["classes"] = evaluate_classifier(model, data.test)
     for name, score in scores.items():
         screen.print(f"{name + ':':8}{score}", soft_wrap=True)
     return {name: asdict(score) for name, score in scores.items()}

@@ -2,13 +2,12 @@
 
 import argparse
 import importlib
+import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from ancestral import __version__
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return 0
     if arguments[0] in ("-V", "--version"):
-        print(f"ancestral {__version__}")
+        print(f"ancestral {importlib.metadata.version('ancestral')}")
         return 0
     name, *rest = arguments
     if name not in COMMANDS:

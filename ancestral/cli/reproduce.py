@@ -8,17 +8,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.ledger import LedgerEntry, markdown_table, read_ledger
-from ancestral.cli.measures import check_recipe, in_words
-from ancestral.cli.output import check_output, console
+from ancestral.cli.output import console, resuming
 from ancestral.cli.parsing import UsageError, parse
-from ancestral.cli.pictures import write_figure
-from ancestral.cli.reproduction import ledger_entry, picture, run_recipe
-from ancestral.cli.run_folder import check_run_dir, replacing, resuming
-from ancestral.data import load_data
 from ancestral.interface import InputError
-from ancestral.training import list_recipes, load_recipe
-from ancestral.training.checkpoint import CHECKPOINT
+from ancestral.reproduction import (
+    Interrupted,
+    LedgerEntry,
+    Outcome,
+    in_words,
+    list_recipes,
+    load_recipe,
+    markdown_table,
+    read_ledger,
+    reproduce,
+)
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
@@ -42,35 +45,27 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         return 0
     if args.name is None:
         raise UsageError("name a recipe; `ancestral reproduce --list` shows them")
-    recipe = load_recipe(args.name)
-    check_recipe(recipe)
-    seeds = _seeds(args.seeds)
-    image = check_output(Path(args.results_dir) / f"{recipe.name}.png", (".png",))
-    folders = {seed: Path("runs") / f"reproduce-{recipe.name}{f'-seed{seed}' if seed else ''}" for seed in seeds}
-    resumed = {seed: args.resume and (folder / CHECKPOINT).exists() for seed, folder in folders.items()}
-    for seed, folder in folders.items():
-        check_run_dir(folder, resume=resumed[seed], overwrite=args.overwrite)
-    data = load_data(recipe.data, **{"data_root": args.data_root, **recipe.data_options})
     command = shlex.join(["ancestral", "reproduce", *arguments])
-    overrides = {} if args.minutes is None else {"minutes": args.minutes}
-    outcomes = []
-    for seed in seeds:
-        screen.print(f"[bold]{recipe.name}[/]: {recipe.model} on {recipe.data}, seed {seed} ({recipe.budget})")
-        how = {"overrides": overrides, "resume": resumed[seed], "progress": args.progress}
-        with replacing(folders[seed], overwrite=args.overwrite):
-            outcome = run_recipe(recipe, data, seed, folders[seed], **how)
-        if outcome is None:
-            screen.print(f"interrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
-            return 130
-        measurement = outcome.measurement
-        screen.print(f"  {outcome.trained.report}", soft_wrap=True)
-        screen.print(f"  test: {in_words(measurement.value, measurement.stderr, recipe.unit)}", soft_wrap=True)
-        outcomes.append(outcome)
-    remarks = [f"not the recipe's own run: ended after {args.minutes:g} minutes"] if args.minutes else []
-    entry = ledger_entry(outcomes, command, remarks)
-    write_figure(picture(outcomes[0]), image)
-    path = entry.write(Path(args.results_dir))
-    _conclude(screen, entry, path, image)
+    try:
+        entry = reproduce(
+            args.name,
+            results_dir=args.results_dir,
+            seeds=_seeds(args.seeds),
+            minutes=args.minutes,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            data_root=args.data_root,
+            progress=args.progress,
+            command=command,
+            on_start=lambda recipe, seed: screen.print(
+                f"[bold]{recipe.name}[/]: {recipe.model} on {recipe.data}, seed {seed} ({recipe.budget})"
+            ),
+            on_end=lambda outcome: _say(screen, outcome),
+        )
+    except Interrupted:
+        screen.print(f"interrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
+        return 130
+    _conclude(screen, entry, Path(args.results_dir))
     return 0
 
 
@@ -90,11 +85,17 @@ def _list(screen: Console) -> None:
     screen.print(table)
 
 
-def _conclude(screen: Console, entry: LedgerEntry, path: Path, image: Path) -> None:
+def _say(screen: Console, outcome: Outcome) -> None:
+    measurement, unit = outcome.measurement, outcome.trained.recipe.unit
+    screen.print(f"  {outcome.trained.report}", soft_wrap=True)
+    screen.print(f"  test: {in_words(measurement.value, measurement.stderr, unit)}", soft_wrap=True)
+
+
+def _conclude(screen: Console, entry: LedgerEntry, folder: Path) -> None:
     figure = in_words(entry.value, entry.stderr, entry.unit)
     screen.print(f"[bold]{entry.metric}: {figure}[/] ({entry.kind}), lower is better", soft_wrap=True)
     if entry.published is not None:
         screen.print(f"  published: {entry.published:g} ({entry.source})", soft_wrap=True)
     for name, value in entry.baselines.items():
         screen.print(f"  {name.replace('_', ' ')}: {value:.4f}")
-    screen.print(f"written to {path} and {image}", soft_wrap=True)
+    screen.print(f"written to {folder / entry.name}.json and .png", soft_wrap=True)

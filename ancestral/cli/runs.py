@@ -7,13 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ancestral.cli.output import describe
-from ancestral.data import Data, Split, load_data, load_rows
-from ancestral.interface import Binary, ClosedFormFit, Event, InputError, Levels, Model, Support
-from ancestral.persistence import load, read_config
+from ancestral.cli.sources import load
+from ancestral.data import Data, Split, load_rows
+from ancestral.evaluation import contexts_of, spread_rows
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Support
+from ancestral.output import describe
+from ancestral.persistence import load as load_model
+from ancestral.persistence import read_config
 from ancestral.registry import did_you_mean
 
 SPLITS = ("train", "valid", "test")
+#: Files whose column of labels has a name, which other files of rows share.
+_TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -29,24 +34,35 @@ class Run:
         remembered = dict(self.recipe.get("data") or {})
         if name is None and not remembered:
             raise InputError(f"{self.path} does not say what it was trained on; name the data after the run")
+        if self.model.context_event is not None:
+            # Of a run from before contexts were remembered: there were labels only.
+            remembered.setdefault("context", "labels")
         if name is None or name == remembered.get("name"):
             options = {**remembered, "data_root": data_root or remembered.get("data_root")}
         else:
             # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
             support = support_flag(self.model.event.support) if Path(name).exists() else None
-            options = {"name": name, "data_root": data_root, "support": support}
-        data = load_data(options.pop("name"), **options)
+            same = ("context", "window", "label") if Path(name).suffix in _TABLES else ("context", "window")
+            kept = {key: remembered[key] for key in same if key in remembered}
+            options = {"name": name, "data_root": data_root, "support": support, **kept}
+        data = load(options)
         if data.event != self.model.event:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}, but {data.name} holds {describe(data.event)}"
             )
-        return in_context(data, self.model.context_event)
+        if not _same_context(data.context_event, self.model.context_event):
+            raise InputError(
+                f"{self.path} is conditioned on {_in_words(self.model.context_event)},"
+                f" but {data.name} on {_in_words(data.context_event)}"
+            )
+        return data
 
     def rows(self, name: str | None, split: str, data_root: str | None = None) -> Split:
         """All rows of a file in its own order, or the named split of other data."""
         remembered = self.recipe.get("data") or {}
         if name is not None and Path(name).is_file() and self.model.context_event is None:
-            whole = load_rows(Path(name), self.model.event, label=remembered.get("label"))
+            how = {key: remembered[key] for key in ("label", "window") if key in remembered}
+            whole = load_rows(Path(name), self.model.event, **how)
             if whole is not None:
                 return whole
         return chosen_split(self.data(name, data_root), split)
@@ -59,17 +75,7 @@ def open_run(path: str | Path, *, device: str = "cpu") -> Run:
         near = [str(other) for other in folder.parent.glob("*") if other.is_dir()] if folder.parent.is_dir() else []
         raise InputError(f"there is no run {str(path)!r}{did_you_mean(str(folder), near)}; `ancestral fit` makes one")
     config = read_config(folder)
-    return Run(folder, load(folder, device=device), config["recipe"] or {})
-
-
-def in_context(data: Data, context_event: Event | None) -> Data:
-    """`data` with its labels as context, where the model is conditional on them."""
-    if context_event is None:
-        return data
-    conditional = data.conditioned_on("labels")
-    if conditional.context_event != context_event:
-        raise InputError(f"the model is conditioned on {context_event}, but the labels are {conditional.context_event}")
-    return conditional
+    return Run(folder, load_model(folder, device=device), config["recipe"] or {})
 
 
 def chosen_split(data: Data, name: str) -> Split:
@@ -82,9 +88,14 @@ def chosen_split(data: Data, name: str) -> Split:
 
 def support_flag(support: Support) -> str:
     """A support as `--support` takes it."""
-    if isinstance(support, Levels):
-        return f"levels:{support.levels}"
-    return "binary" if isinstance(support, Binary) else "real"
+    match support:
+        case Levels(count):
+            return f"levels:{count}"
+        case Categories(count):
+            return f"categories:{count}"
+        case Binary():
+            return "binary"
+    return "real"
 
 
 def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
@@ -93,31 +104,38 @@ def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
     return batch.x, batch.context
 
 
-def spread_rows(n: int, rows: int) -> Tensor:
-    """The indices of at most `n` of so many rows, evenly from all of them: some sets lie sorted by class."""
-    return torch.linspace(0, rows - 1, min(n, rows)).long()
+def contexts_to_draw_at(run: Run, n: int, label: int | None, data_root: str | None = None) -> tuple[Tensor | None, str]:
+    """The contexts of `n` draws, (n, *context_event.shape), and what to say of them.
 
-
-def class_context(run: Run, label: int | None) -> Tensor | None:
-    """The context of class `label`, checked; None for an unconditional model."""
+    Of a model of labels the class `label`; of another conditional one the contexts of test rows of its training data;
+    None of an unconditional one.
+    """
     event = run.model.context_event
     if event is None:
         if label is not None:
             raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... --context labels`")
-        return None
-    if label is None or event.shape or event.values is None:
-        raise InputError(f"{run.path} is conditional on {event}; say which with --class")
-    if not 0 <= label < event.values:
-        raise InputError(f"--class must lie in 0 .. {event.values - 1}, got {label}")
-    return torch.tensor(label)
+        return None, ""
+    if event.values is not None and event.shape == ():
+        if label is None:
+            raise InputError(f"{run.path} is conditional on {event}; say which with --class")
+        if not 0 <= label < event.values:
+            raise InputError(f"--class must lie in 0 .. {event.values - 1}, got {label}")
+        return torch.full((n,), label, device=run.model.device), f" of class {label}"
+    if label is not None:
+        raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
+    test = run.data(data_root=data_root).test
+    context = contexts_of(test.take(spread_rows(n, len(test))), n)
+    assert context is not None
+    return context.to(run.model.device), f" given the contexts of test rows of {test.name}"
 
 
-def count_parameters(model: Model) -> int:
-    """The number of parameters; of a model that is fitted in closed form they are buffers."""
-    tensors = model.buffers() if isinstance(model, ClosedFormFit) else model.parameters()
-    return sum(tensor.numel() for tensor in tensors if tensor.is_floating_point())
+def _same_context(given: Event | None, expected: Event | None) -> bool:
+    """Whether the contexts are the same; labels of a run from before they were `Categories` are `Levels`."""
+    if given is None or expected is None:
+        return given == expected
+    labels = given.shape == expected.shape == () and given.values == expected.values is not None
+    return given == expected or labels
 
 
-def rows_to_judge_samples(data: Data) -> Split:
-    """The test rows, or the training rows where the test rows are too few for the moments of their features."""
-    return data.test if len(data.test) >= 1000 else data.train
+def _in_words(event: Event | None) -> str:
+    return "nothing" if event is None else describe(event)

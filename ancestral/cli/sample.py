@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from ancestral.cli.output import check_output, write_csv, write_npz
+from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import parse
-from ancestral.cli.pictures import write_figure
-from ancestral.cli.runs import class_context, open_run
+from ancestral.cli.runs import contexts_to_draw_at, open_run
 from ancestral.interface import InputError, Real, Sampler
-from ancestral.plots import samples_figure
+from ancestral.output import check_output
+from ancestral.plots import samples_figure, save_figure
 
 #: Drawn at once: bounds the memory.
 _BATCH = 256
@@ -19,7 +19,8 @@ _BATCH = 256
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
     parser.add_argument("-n", "--number", type=int, default=64, help="how many")
-    parser.add_argument("--class", dest="label", metavar="CLASS", type=int, help="the class, for a conditional model")
+    parser.add_argument("--class", dest="label", metavar="CLASS", type=int, help="the class, for a model of labels")
+    parser.add_argument("--data-root", help="where the data lie, for a model conditioned on something else than labels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same samples")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("-o", "--output", default="samples.png", help="a .png picture, or .npz or .csv data")
@@ -31,14 +32,19 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     model = trained.model
     if not isinstance(model, Sampler):
         raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")
-    context = class_context(trained, args.label)
+    context, given = contexts_to_draw_at(trained, args.number, args.label, args.data_root)
     generator = torch.Generator().manual_seed(args.seed)
-    sizes = [min(_BATCH, args.number - start) for start in range(0, args.number, _BATCH)]
-    x = torch.cat([model.sample(size, context=context, generator=generator).cpu() for size in sizes])
+    parts = []
+    for start in range(0, args.number, _BATCH):
+        rows = slice(start, min(start + _BATCH, args.number))
+        at = None if context is None else context[rows]
+        parts.append(model.sample(rows.stop - start, context=at, generator=generator).cpu())
+    x = torch.cat(parts)
+    x = x if isinstance(model.event.support, Real) else x.long()
     if output.suffix == ".png":
-        write_figure(samples_figure(x, model.event), output)
+        save_figure(samples_figure(x, model.event), output)
     elif output.suffix == ".npz":
-        write_npz({"x": x if isinstance(model.event.support, Real) else x.long()}, output)
+        write_npz({"x": x}, output)
     else:
-        write_csv({"x": (x if isinstance(model.event.support, Real) else x.long()).reshape(len(x), -1)}, output)
-    print(f"{args.number} samples of {model.registered_name} in {output}")
+        write_csv({"x": x.reshape(len(x), -1)}, output)
+    print(f"{args.number} samples of {model.registered_name}{given} in {output}")

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from ancestral.cli.output import check_output, write_csv, write_npz
+from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import open_run
 from ancestral.evaluation import bits_per_dim, log_likelihoods
 from ancestral.interface import BoundedDensity
+from ancestral.output import check_output
 
 #: What is not a flag.
 _OWN = ("model", "data")

@@ -2,9 +2,13 @@
 
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
+from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
+from ancestral.evaluation.latents import decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods
-from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples
+from ancestral.evaluation.rows import contexts_of, spread_rows
+from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation.size import count_parameters
 
 __all__ = [
     "ErrorRate",
@@ -13,11 +17,21 @@ __all__ = [
     "Score",
     "VectorArithmetic",
     "bits_per_dim",
+    "contexts_of",
+    "count_parameters",
+    "decoded",
     "evaluate",
     "evaluate_classifier",
     "evaluate_samples",
+    "independent",
+    "independent_gaussian",
+    "independent_histogram",
     "log_likelihoods",
+    "resampled",
+    "rows_to_judge_samples",
+    "spread_rows",
     "train_factor_classifier",
     "vector_arithmetic",
+    "walks",
     "why_no_error_rate",
 ]

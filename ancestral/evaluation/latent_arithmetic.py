@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ancestral.data import Data
 from ancestral.evaluation.factor_classifier import train_factor_classifier
-from ancestral.interface import InputError, MeanDecoder
+from ancestral.evaluation.latents import decoded
+from ancestral.interface import Decoder, InputError
 
 #: A sample shows a concept where the classifier is at least this sure.
 _SURE = 0.9
@@ -49,7 +50,7 @@ class VectorArithmetic:
 
 @torch.no_grad()
 def vector_arithmetic(
-    model: MeanDecoder,
+    model: Decoder,
     data: Data,
     *,
     factors: tuple[str, str] = ("colour", "shape"),
@@ -72,8 +73,9 @@ def vector_arithmetic(
             judge = train_factor_classifier(data.train, factors, seed=seed).read
     values = [int(data.train.factors[name].max()) + 1 for name in factors]
     concepts = list(itertools.product(range(values[0]), range(values[1])))
-    z = model.sample_latents(samples, generator=torch.Generator().manual_seed(seed))
-    images = _decoded(model, z)
+    generator = torch.Generator().manual_seed(seed)
+    z = model.sample_latents(samples, generator=generator)
+    images = decoded(model, z, generator=generator).float()
     chosen = _exemplars(judge(images), factors, concepts, exemplars)
     codes = {concept: z[rows].mean(0) for concept, rows in chosen.items()}
     pixels = {concept: images[rows].mean(0) for concept, rows in chosen.items()}
@@ -101,7 +103,7 @@ def vector_arithmetic(
         return int(_shows(judge(model.event.support.project(x)), expected).sum())
 
     reached = total(codes)
-    successes = right(_decoded(model, reached))
+    successes = right(decoded(model, reached, generator=generator).float())
     shown = torch.linspace(0, len(possible) - 1, _EXAMPLES).long().tolist()
     examples = torch.stack([code for i in shown for code in (*(codes[term] for term in possible[i]), reached[i])])
     on_real = _shows(judge(data.test.x), {name: data.test.factors[name] for name in factors})
@@ -114,7 +116,7 @@ def vector_arithmetic(
         possible=len(possible),
         error_of_possible=1 - successes / len(possible),
         factors=factors,
-        examples=_decoded(model, examples),
+        examples=decoded(model, examples, generator=generator).float(),
     )
 
 
@@ -136,7 +138,3 @@ def _exemplars(
 def _shows(log_probs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensor:
     """Where every factor is read as expected, (batch,)."""
     return torch.stack([log_probs[name].argmax(1) == value for name, value in expected.items()]).all(0)
-
-
-def _decoded(model: MeanDecoder, z: Tensor, batch_size: int = 512) -> Tensor:
-    return torch.cat([model.decode_mean(part).cpu() for part in z.split(batch_size)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ancestral.data import Split
+from ancestral.data import Data, Split
 from ancestral.evaluation.likelihood import batches
 from ancestral.interface import InputError, Model, Sampler
 
@@ -29,6 +29,11 @@ class SampleQuality:
 
     def __str__(self) -> str:
         return f"Fréchet {self.frechet:.4g} (real against real {self.reference:.4g}), {self.features}, n = {self.n}"
+
+
+def rows_to_judge_samples(data: Data) -> Split:
+    """The test rows, or the training rows where the test rows are too few for the moments of their features."""
+    return data.test if len(data.test) >= 1000 else data.train
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ancestral.persistence import write_atomically
+from ancestral.output import write_bytes
 
 
 def figure_png(figure: Figure) -> bytes:
@@ -18,5 +18,5 @@ def figure_png(figure: Figure) -> bytes:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write the figure as a PNG, whole or not at all."""
-    write_atomically({Path(path): figure_png(figure)})
+    """Write the figure as a PNG, whole or not at all, and the folders above it that do not exist."""
+    write_bytes(figure_png(figure), Path(path))

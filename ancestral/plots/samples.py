@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ancestral.interface import Binary, Event, Levels
+from ancestral.interface import Event
 
 _DPI = 100
 #: Pixels on the screen for the short side of a small image.
@@ -21,7 +21,7 @@ def samples_figure(x: Tensor, event: Event, *, columns: int | None = None) -> Fi
     flat = x.flatten(1)
     if event.size == 2:
         return _scatter(flat)
-    if isinstance(event.support, Binary | Levels):
+    if event.values is not None:
         return _image_grid(flat[:, None, None, :], Event((1, 1, event.size), event.support), columns=1)
     return _marginals(flat)
 
@@ -46,10 +46,8 @@ def _image_grid(x: Tensor, event: Event, columns: int | None) -> Figure:
 
 
 def _unit_range(x: Tensor, event: Event) -> Tensor:
-    if isinstance(event.support, Levels):
-        return (x / (event.support.levels - 1)).clamp(0, 1)
-    if isinstance(event.support, Binary):
-        return x.clamp(0, 1)
+    if event.values is not None:
+        return (x / (event.values - 1)).clamp(0, 1)
     low, high = x.min(), x.max()
     return (x - low) / (high - low).clamp(min=1e-12)
 

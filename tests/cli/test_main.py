@@ -42,6 +42,14 @@ def test_settings_come_from_the_signature(cli) -> None:
     assert "--batch-size" in out
 
 
+def test_the_help_of_fit_names_the_defaults_that_apply(cli) -> None:
+    assert "(default: 128)" in cli("fit", "vae", "--help").out
+    out = " ".join(cli("fit", "vae", "digits", "--help").out.split())
+    assert "(default: 64)" in out
+    assert "(default: [256, 128])" in out
+    assert "flags override them one by one" in out
+
+
 def test_models_and_data_are_listed(cli) -> None:
     models, data = cli("models").out, cli("data").out
     assert "realnvp" in models
@@ -78,7 +86,7 @@ GALLERY = {
     "run dir of others": ((*FIT, "--run-dir", "used", "--overwrite"), 1, "holds no run"),
     "nothing to resume": ((*FIT, "--resume"), 1, "nothing to resume"),
     "compare's models": (("compare", "--models", "vae,made,gun"), 1, "did you mean 'gan'"),
-    "compare's minutes": (("compare", "--minutes", "0"), 1, "--minutes"),
+    "compare's minutes": (("compare", "--minutes", "0"), 1, "minutes must be"),
     "recipe": (("reproduce", "vae-mnist"), 1, "did you mean 'vae-mnist-dyn'"),
     "recipe's seeds": (("reproduce", "realnvp-digits", "--seeds", "a"), 1, "--seeds"),
     "check": (("check", "vaee"), 1, "did you mean 'vae'"),

@@ -74,6 +74,50 @@ def test_a_conditional_run_and_its_replacement(cli) -> None:
     assert cli(*command, "--resume").code == 0
 
 
+def test_a_run_given_views_of_the_data_itself(cli) -> None:
+    """Conditioned on something else than labels: every command takes the contexts of the data's own rows."""
+    options = ("--data.n", 60, "--data.context", "grey:4")
+    fitted = cli("fit", "vae", "shapes", *options, "--steps", 2, "--model.hidden", "[8]", "--run-dir", "r")
+    assert fitted.code == 0, fitted.err
+    assert read_config("r")["recipe"]["data"]["context"] == "grey:4"
+    sampled = cli("sample", "r", "-n", 9, "-o", "x.npz")
+    assert "9 samples of vae given the contexts of test rows of shapes" in sampled.out
+    assert np.load("x.npz")["x"].shape == (9, 3, 32, 32)
+    assert "not on a class; leave --class out" in cli("sample", "r", "--class", 1).err
+    for command in ("evaluate", "score", "encode", "reconstruct", "interpolate"):
+        done = cli(command, "r")
+        assert done.code == 0, done.err
+
+
+def test_a_run_on_few_labels_and_on_windows_remembers_them(cli) -> None:
+    assert cli("fit", "ppca", "digits", "--data.labels", 20, "--model.latent_dim", 2, "--run-dir", "few").code == 0
+    assert read_config("few")["recipe"]["data"]["labels"] == 20
+    assert cli("evaluate", "few").code == 0
+    waves = np.sin(np.linspace(0, 20, 60) + np.random.default_rng(0).uniform(0, 6, (40, 1))).astype(np.float32)
+    np.save("waves.npy", waves)
+    fitted = cli("fit", "realnvp", "waves.npy", "--data.window", 6, "--steps", 3, "--run-dir", "w")
+    assert fitted.code == 0, fitted.err
+    scored = read_config("w")["scores"]["test"]["nats"]
+    assert f"{scored:.3f}" in cli("evaluate", "w").out
+    np.save("others.npy", waves[:9])
+    assert cli("evaluate", "w", "others.npy").code == 0
+
+
+def test_a_flagless_fit_takes_the_models_own_settings_and_flags_override_them(cli) -> None:
+    assert cli("fit", "vae", "digits", "--steps", 1, "--lr", 0.5).code == 0
+    config = read_config("runs/digits-vae")
+    assert (config["settings"]["hidden"], config["settings"]["latent_dim"]) == ([256, 128], 16)
+    how = config["recipe"]["fit"]
+    assert (how["lr"], how["batch_size"], how["steps"]) == (0.5, 64, 1)
+    assert "warmup_steps=50" in how["schedule"]
+    # An optimizer that is named comes with its own rate, not with that of the model's quick settings.
+    named = ("--optimizer", "sgd", "--optimizer.lr", 0.1, "--steps", 1, "--run-dir", "named")
+    assert cli("fit", "vae", "digits", *named).code == 0
+    how = read_config("named")["recipe"]["fit"]
+    assert how["optimizer"] == "SGD(lr=0.1, momentum=0.0)"
+    assert "lr" not in how
+
+
 def test_a_run_on_a_table(cli, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(200, 2, generator=generator) @ torch.tensor([[1.0, 0.8], [0.0, 0.6]])

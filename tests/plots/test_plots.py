@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ancestral.interface import Binary, Event, Levels, Real
-from ancestral.plots import em_trace, figure_png, learning_curves, samples_figure, save_figure
+from ancestral.plots import em_trace, figure_png, learning_curves, panels_figure, samples_figure, save_figure
 
 
 def _pixels(png: bytes) -> np.ndarray:
@@ -48,3 +50,27 @@ def test_curves_and_traces_are_drawn() -> None:
     trace = em_trace([("E", -3.0), ("M", -2.5), ("E", -2.4)])
     assert trace.axes[0].get_lines()[0].get_ydata().tolist() == [-3.0, -2.5, -2.4]
     assert len(figure_png(curve)) > 1000
+
+
+@pytest.mark.parametrize(
+    "shapes", [[(2, 2)], [(3, 2), (1, 1), (6, 2)], [(1, 1)] * 5, [(1, 1)] * 3 + [(8, 2), (7, 4)], [(1, 3), (3, 1)]]
+)
+def test_panels_fill_the_picture_whatever_their_number(shapes: list[tuple[int, int]]) -> None:
+    """Of dark panels little white is left: gaps and titles."""
+    panels = {f"panel {i}": Figure(figsize=shape, facecolor="black") for i, shape in enumerate(shapes)}
+    whole = panels_figure(panels)
+    assert [axes.get_title() for axes in whole.axes] == list(panels)
+    assert (_pixels(figure_png(whole)) < 128).mean() > 0.75
+    for axes, (width, height) in zip(whole.axes, shapes, strict=True):
+        box = axes.get_window_extent()
+        assert box.width / box.height == pytest.approx(width / height, rel=0.02)
+
+
+def test_a_long_title_is_broken_to_the_width_of_its_panel() -> None:
+    panels = {"a long title " * 8: Figure(figsize=(1, 3)), "wide": Figure(figsize=(9, 3))}
+    whole = panels_figure(panels)
+    renderer = FigureCanvasAgg(whole).get_renderer()
+    for axes in whole.axes:
+        title = axes.title.get_window_extent(renderer)
+        assert title.width <= axes.get_window_extent().width + 10
+        assert title.y1 <= whole.bbox.y1

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ancestral.cli.output import check_folder
-from ancestral.cli.parsing import UsageError
 from ancestral.interface import InputError
+from ancestral.output import check_folder
 from ancestral.persistence import CONFIG
 from ancestral.training.checkpoint import CHECKPOINT
 
@@ -15,20 +14,20 @@ from ancestral.training.checkpoint import CHECKPOINT
 def check_run_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise unless a new run can be made in `folder`, or the one in it resumed or replaced as asked."""
     if resume and overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite throws it away; give one of them")
+        raise InputError("resume goes on with a run and overwrite throws it away; give one of them")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"the run's folder {str(folder)!r} is a file; choose another with --run-dir")
+        raise InputError(f"the run's folder {str(folder)!r} is a file; choose another")
     check_folder(folder)
     names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if resume and CHECKPOINT not in names:
         raise InputError(f"there is nothing to resume in {str(folder)!r}: it holds no {CHECKPOINT}")
     if names and not resume and not overwrite:
         raise InputError(
-            f"{str(folder)!r} is not empty; --resume goes on with its run, --overwrite replaces it, --run-dir chooses"
-            " another folder"
+            f"{str(folder)!r} is not empty; resume goes on with its run, overwrite replaces it, run_dir chooses another"
+            " folder"
         )
     if overwrite and names and not names & {CHECKPOINT, CONFIG}:
-        raise InputError(f"{str(folder)!r} holds no run, so --overwrite does not delete it; choose another --run-dir")
+        raise InputError(f"{str(folder)!r} holds no run, so overwrite does not delete it; choose another run_dir")
 
 
 @contextmanager
@@ -45,8 +44,3 @@ def replacing(folder: Path, *, overwrite: bool) -> Iterator[None]:
                 shutil.rmtree(aside)
             else:
                 aside.replace(folder)
-
-
-def resuming(command: str) -> str:
-    """The command that goes on with the run that `command` began."""
-    return f"{command.replace(' --overwrite', '').replace(' --resume', '')} --resume"

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ancestral.cli.output import write_bytes
 from ancestral.interface import InputError
+from ancestral.output import write_bytes
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,26 @@
-"""The page that `ancestral compare` writes."""
+"""What the page of a comparison says, and what a notebook shows of it."""
 
 from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
 
-from ancestral.cli import environment
-from ancestral.cli.comparison import IMPORTANCE_SAMPLES, Comparison, Entry
-from ancestral.cli.comparison_rows import (
+from ancestral import environment
+from ancestral.comparison.page import Cell, Html, cards, definitions, figures, fill, joined, section, table
+from ancestral.comparison.result import Comparison, Entry
+from ancestral.comparison.rows import (
+    CLASSIFIERS,
     LIKELIHOOD,
     SAMPLES_ONLY,
     TEXT_COLUMNS,
+    classifier_row,
     likelihood_row,
     samples_only_row,
     spread_of,
 )
-from ancestral.cli.output import describe
-from ancestral.cli.report import Cell, cards, command, definitions, figure, figures, heading, page, section, table, text
+from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.interface import Real
+from ancestral.output import describe
 from ancestral.plots import em_trace, learning_curves, samples_figure
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram.
@@ -39,33 +42,31 @@ _BOUND = """what is computed is at most the log-likelihood: the model may be bet
 chance"""
 _BASELINE = """every dimension on its own, as if nothing hung together: the ruler's zero. A model that does not beat it
 has learned nothing of how the dimensions hang together"""
+_ERRORS = "The share of labelled test rows whose likeliest class is not their label."
+_CONTEXTS = "Every sample is drawn given the context of the real row in the same place."
+_UNCONDITIONAL = ". It is given no context"
 
 
-def comparison_page(result: Comparison, line: str) -> str:
-    """A whole HTML document for a comparison that the command `line` made."""
-    data = result.data
+def comparison_page(result: Comparison, command: str) -> Html:
+    """A whole HTML document for a comparison that the `command` made."""
     sections = [
-        heading(_headline(result), _introduction(result)),
-        section("Likelihood", _likelihoods(result), text(f"±: {spread_of(result)}. {_BAR}")),
-    ]
-    if result.density_free:
-        sections.append(section("Without a density, judged by samples", _samples_only(result), text(_FRECHET)))
-    if result.failed:
-        rows = [
-            ("", (Cell(e.name, is_text=True), Cell(e.failure or "", is_text=True, wrap=True))) for e in result.failed
-        ]
-        header = (Cell("model", is_text=True), Cell("why it is not in the table", is_text=True))
-        sections.append(section("Not measured", table(header, rows)))
-    sections += [
-        section("Samples beside real data", cards(_pictures(result))),
+        fill("heading", headline=headline(result), introduction=_introduction(result)),
+        *_tables(result),
+        section("Samples beside real data", *_conditions(result), cards(_pictures(result))),
         *_curves(result),
         section("How to read this", definitions(_explanations(result))),
-        section("How it was made", command(line), definitions(_origin(result))),
+        section("How it was made", fill("command", line=command), definitions(_origin(result))),
     ]
-    return page(f"ancestral compare: {data.name}", sections)
+    return fill("page", title=f"ancestral compare: {result.data.name}", content=joined(sections))
 
 
-def _headline(result: Comparison) -> str:
+def notebook_view(result: Comparison) -> Html:
+    """The headline and the tables alone, in the notebook's own style."""
+    return joined([fill("heading", headline=headline(result), introduction=_introduction(result)), *_tables(result)])
+
+
+def headline(result: Comparison) -> str:
+    """The outcome in a line."""
     models = [entry for entry in result.ranked if entry is not result.baseline]
     if not models:
         return f"Models of {result.data.name}"
@@ -77,6 +78,23 @@ def _headline(result: Comparison) -> str:
     return f"{line}, level with {', '.join(e.name for e in rivals)} within the error" if rivals else line
 
 
+def _tables(result: Comparison) -> list[Html]:
+    sections = [
+        section("Likelihood", _likelihoods(result), fill("text", words=f"±: {spread_of(result)}. {_BAR}")),
+    ]
+    if result.density_free:
+        words = fill("text", words=_FRECHET)
+        sections.append(section("Without a density, judged by samples", _samples_only(result), words))
+    if result.classifiers:
+        rates = table(_cells(CLASSIFIERS), [("", _cells(classifier_row(entry))) for entry in result.classifiers])
+        sections.append(section("Classification", rates, fill("text", words=_ERRORS)))
+    if result.failed:
+        rows = [("", (Cell(e.name, "text"), Cell(e.failure or "", "text wrap"))) for e in result.failed]
+        header = (Cell("model", "text"), Cell("why it is not in the table", "text"))
+        sections.append(section("Not measured", table(header, rows)))
+    return sections
+
+
 def _joint(a: Entry, b: Entry) -> float:
     return float((a.spread**2 + b.spread**2) ** 0.5)
 
@@ -86,42 +104,41 @@ def _introduction(result: Comparison) -> str:
     families = len({entry.family for entry in trained})
     return (
         f"{len(trained)} models of {families} families, trained on the same {len(data.train):,} rows of"
-        f" {describe(data.event)}, and measured on the same {result.test_rows:,} test rows that"
+        f" {describe(data.event, data.context_event)}, and measured on the same {len(result.test):,} test rows that"
         f" none of them has seen. Each model that learns by gradients had up to {result.budget:.0f} seconds, and the"
         f" best weights were chosen on {len(data.valid):,} validation rows."
     )
 
 
-def _likelihoods(result: Comparison) -> str:
+def _conditions(result: Comparison) -> list[Html]:
+    return [] if result.data.context_event is None else [fill("text", words=_CONTEXTS)]
+
+
+def _likelihoods(result: Comparison) -> Html:
     zero = result.bits(result.baseline.nats or 0.0)
     gains = [zero - result.bits(entry.nats or 0.0) for entry in result.ranked]
     widest = max([*gains, 1e-9])
-    header = [*_header(LIKELIHOOD), Cell("gain", is_text=True)]
+    header = [*_cells(LIKELIHOOD), Cell("gain", "text")]
     rows = []
     for place, (entry, gain) in enumerate(zip(result.ranked, gains, strict=True)):
         kind = "baseline" if entry is result.baseline else "best" if place == 0 else ""
         cells = _cells(likelihood_row(entry, result))
-        rows.append((kind, [*cells, Cell("", bar=max(gain, 0.0) / widest)]))
+        rows.append((kind, [*cells, Cell("", "text", bar=max(gain, 0.0) / widest)]))
     return table(header, rows)
 
 
-def _samples_only(result: Comparison) -> str:
-    return table(_header(SAMPLES_ONLY), [("", _cells(samples_only_row(entry))) for entry in result.density_free])
-
-
-def _header(names: Sequence[str]) -> list[Cell]:
-    return _cells(names)
+def _samples_only(result: Comparison) -> Html:
+    return table(_cells(SAMPLES_ONLY), [("", _cells(samples_only_row(entry))) for entry in result.density_free])
 
 
 def _cells(values: Sequence[str]) -> list[Cell]:
-    return [Cell(value, is_text=i < TEXT_COLUMNS) for i, value in enumerate(values)]
+    return [Cell(value, "text" if i < TEXT_COLUMNS else "") for i, value in enumerate(values)]
 
 
 def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
-    event, test = result.data.event, result.data.test
+    event = result.data.event
     count = _IMAGES if len(event.shape) == 3 else _POINTS
-    some = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:count]
-    real = samples_figure(test.take(some).x, event)
+    real = samples_figure(result.shown.x[:count], event)
     if event.size == 2:
         real.axes[0].set_aspect("equal", adjustable="box")
     pictures = [("real data", "test rows drawn at random", real, True)]
@@ -136,18 +153,17 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
     return pictures
 
 
-def _curves(result: Comparison) -> list[str]:
+def _curves(result: Comparison) -> list[Html]:
     """The learning curves, and EM's trace where there is one."""
     curves = {entry.name: entry.trials[0].curve for entry in result.entries if entry.trials and entry.trials[0].curve}
-    parts = []
+    pictures = []
     if curves:
         picture = learning_curves(curves, x_label="seconds of training", y_label="validation, bits/dim")
-        parts.append(figure(picture, _CURVES, "learning curves"))
+        pictures.append((picture, _CURVES, "learning curves"))
     for entry in result.entries:
         if entry.trials and entry.trials[0].trace:
-            picture = em_trace(entry.trials[0].trace)
-            parts.append(figure(picture, f"{entry.name}: {_EM}", f"EM of {entry.name}"))
-    return [section("Learning curves", figures(parts))] if parts else []
+            pictures.append((em_trace(entry.trials[0].trace), f"{entry.name}: {_EM}", f"EM of {entry.name}"))
+    return [section("Learning curves", figures(pictures))] if pictures else []
 
 
 def _explanations(result: Comparison) -> list[tuple[str, str]]:
@@ -157,7 +173,10 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
         ("exact", "the log-likelihood itself"),
         ("lower bound", f"{_BOUND}; {IMPORTANCE_SAMPLES} importance samples a row"),
         ("±", f"{spread_of(result)}; models closer than about two of them are not told apart"),
-        ("baseline", f"{result.baseline.name}: {_BASELINE}"),
+        (
+            "baseline",
+            f"{result.baseline.name}: {_BASELINE}{_UNCONDITIONAL if result.data.context_event is not None else ''}",
+        ),
     ]
 
 

@@ -12,14 +12,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ancestral.cli.baselines import independent, sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
-from ancestral.cli.runs import spread_rows
 from ancestral.data import Data
-from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, vector_arithmetic
-from ancestral.interface import ClosedFormFit, Encoder, Event, InputError, MeanDecoder, Model
+from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, independent, spread_rows, vector_arithmetic
+from ancestral.evaluation.likelihood import batches
+from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, InputError, MeanDecoder, Model
 from ancestral.plots import samples_figure
 from ancestral.registry import build, did_you_mean
-from ancestral.training import Recipe, Report
+from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
+from ancestral.reproduction.recipes import Recipe
+from ancestral.training import Report
 
 #: Rows that are reconstructed at once: bounds the memory.
 _ROWS = 4096
@@ -145,7 +146,7 @@ def _likelihood(unit: str) -> Measure:
 def _start(trained: Trained) -> ClosedFormFit:
     """The model where its own fit started."""
     recipe = trained.recipe
-    start = build(recipe.model, trained.data.event, **recipe.model_settings)
+    start = build(recipe.model, trained.data, **recipe.model_settings)
     if not isinstance(start, ClosedFormFit):
         raise InputError(f"{recipe.model} is not fitted by EM, so scikit-learn cannot start where it starts")
     start.fit_start(trained.data.train.x, generator=torch.Generator().manual_seed(trained.seed))
@@ -157,11 +158,17 @@ def _start(trained: Trained) -> ClosedFormFit:
 
 def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
     """The squared distance of a row to what its code decodes to, in squared data units; of k-means the inertia."""
-    model, x = trained.model, trained.data.test.x
+    model, test = trained.model, trained.data.test
     if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
         raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a MeanDecoder")
-    with torch.no_grad():
-        back = torch.cat([model.decode_mean(model.encode(rows).mean) for rows in x.split(_ROWS)])
+    originals, means = [], []
+    for batch in batches(test, _ROWS):
+        context = None if batch.context is None else batch.context.to(model.device)
+        with torch.no_grad():
+            z = model.encode(batch.x.to(model.device), context=context).mean
+            means.append(model.decode_mean(z, context=context).cpu())
+        originals.append(batch.x)
+    x, back = torch.cat(originals), torch.cat(means)
     squares = (x.double() - back).square().flatten(1).sum(1)
     stderr = squares.std().item() / math.sqrt(len(x))
     panels = {"reconstructions of the real data": samples_figure(back[spread_rows(64, len(x))], model.event)}
@@ -183,8 +190,8 @@ def _frechet(trained: Trained, settings: Mapping[str, Any], progress: bool) -> M
 
 
 def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
-    if not isinstance(trained.model, MeanDecoder):
-        raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no MeanDecoder")
+    if not isinstance(trained.model, Decoder):
+        raise InputError(f"{trained.recipe.model} has no latent space to calculate in: it is no Decoder")
     result = vector_arithmetic(trained.model, trained.data, **{"seed": trained.seed, **settings})
     kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.possible} of them of pairs that it draws"
     baselines = {

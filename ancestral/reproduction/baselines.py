@@ -1,59 +1,15 @@
-"""Figures to hold a model against: the ruler's zero, and scikit-learn's on the same data from the same start.
+"""Figures to hold a model against: scikit-learn's, on the same data from the same start.
 
 Each takes the data and returns natural log-likelihoods of the test split, (n,), in data space; that of k-means returns
 a mean squared distance.
 """
 
-import math
 import warnings
 from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
-
-from ancestral.interface import Binary, Event, InputError, Levels
-
-#: Rows counted at once: bounds the memory of one-hot comparisons.
-_ROWS = 4096
-
-
-def independent_histogram(
-    train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], event: Event
-) -> Float[Tensor, " batch"]:
-    """Every dimension on its own: its histogram in the training data, each level counted once more (Laplace's rule)."""
-    if isinstance(event.support, Levels):
-        levels = event.support.levels
-    elif isinstance(event.support, Binary):
-        levels = 2
-    else:
-        raise InputError(f"a histogram needs discrete data, got {event.support}; use independent_gaussian")
-    flat = train.reshape(len(train), -1)
-    cells = torch.arange(flat.shape[1]) * levels
-    counts = torch.zeros(flat.shape[1] * levels, dtype=torch.float64)
-    for rows in flat.split(_ROWS):
-        counts += torch.bincount((rows.long() + cells).flatten(), minlength=len(counts))
-    log_prob = ((counts + 1) / (len(flat) + levels)).log()
-    return log_prob[test.reshape(len(test), -1).long() + cells].sum(1).float()
-
-
-def independent_gaussian(
-    train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"]
-) -> Float[Tensor, " batch"]:
-    """Every dimension on its own: a Gaussian of the training data's mean and variance."""
-    flat = train.reshape(len(train), -1).double()
-    variance = flat.var(0, correction=0).clamp(min=1e-6)
-    squares = (test.reshape(len(test), -1).double() - flat.mean(0)).square() / variance
-    return (-0.5 * (squares + variance.log() + math.log(2 * math.pi))).sum(1).float()
-
-
-def independent(
-    train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], event: Event
-) -> tuple[str, Float[Tensor, " batch"]]:
-    """The independent baseline for `event`: its name and the test rows' log-likelihoods."""
-    if isinstance(event.support, (Levels, Binary)):
-        return "independent histogram", independent_histogram(train, test, event)
-    return "independent Gaussian", independent_gaussian(train, test)
 
 
 def sklearn_ppca(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ancestral.cli.ledger import markdown_table, read_ledger
 from ancestral.interface import InputError
+from ancestral.reproduction import markdown_table, read_ledger
 
 RECIPE = """
 name: tiny

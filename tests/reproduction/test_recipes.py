@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ancestral.interface import SGD, Adam, InputError
-from ancestral.training import Cosine, Step, list_recipes, load_recipe, training_arguments
+from ancestral.reproduction import list_recipes, load_recipe
+from ancestral.training import Cosine, Step, training_arguments
 
 WHOLE = """
 name: toy

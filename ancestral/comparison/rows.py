@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ancestral.cli.comparison import Comparison, Entry
+from ancestral.comparison.result import Comparison, Entry
 
 #: Of the report; and, with its numbers short, of a terminal of 80 columns.
 LIKELIHOOD = ("model", "family", "parameters", "test nats", "bits/dim", "kind", "training s", "s per 1,000 samples")
@@ -26,6 +26,7 @@ SAMPLES_ONLY_SHORT = (
     "train\ns",
     "s per\n1,000",
 )
+CLASSIFIERS = ("model", "family", "test error, %")
 #: The first columns are words, the others numbers.
 TEXT_COLUMNS = 2
 
@@ -61,10 +62,16 @@ def samples_only_row(entry: Entry, *, short: bool = False) -> Sequence[str]:
     )
 
 
+def classifier_row(entry: Entry) -> Sequence[str]:
+    """A model that classifies."""
+    error, spread = 100 * (entry.error_rate or 0.0), 100 * entry.error_rate_spread
+    return entry.name, entry.family, f"{error:.2f} ± {spread:.2f}"
+
+
 def spread_of(result: Comparison) -> str:
     """What stands behind ±."""
     if result.seeds == 1:
-        return f"standard error over {result.test_rows:,} test rows"
+        return f"standard error over {len(result.test):,} test rows"
     return f"mean ± standard deviation over {result.seeds} seeds"
 
 

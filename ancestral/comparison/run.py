@@ -1,0 +1,178 @@
+"""Train several models on the same data for the same time, and measure them with the same ruler."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ancestral.comparison.quick import quick_training
+from ancestral.comparison.result import Comparison, Entry, Trial
+from ancestral.data import Data, Split, load_data
+from ancestral.evaluation import (
+    Score,
+    bits_per_dim,
+    contexts_of,
+    count_parameters,
+    evaluate,
+    evaluate_classifier,
+    evaluate_samples,
+    independent,
+    rows_to_judge_samples,
+    why_no_error_rate,
+)
+from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Sampler
+from ancestral.registry import build, find_model, list_models, quick_settings, representatives
+from ancestral.training import Report, TrainingDiverged, fit, training_arguments
+
+#: Importance samples of every lower bound: one number for all, so that bounds are compared alike.
+IMPORTANCE_SAMPLES = 64
+#: Test rows that are scored, drawn at random where there are more.
+TEST_ROWS = 2000
+#: Of the time given, the share that gradients get; scoring and sampling take the rest.
+_TRAINING_SHARE = 0.72
+#: Seconds that the closed-form models and the start are reckoned to take.
+_SET_UP = 12.0
+#: Seconds for 1,000 samples above which a sampler is timed on 64.
+_SLOW_SAMPLER = 10.0
+#: Samples that are kept.
+_SAMPLES = 1000
+
+
+def compare(
+    data: Data | str | os.PathLike[str],
+    models: Sequence[str] | None = None,
+    *,
+    minutes: float = 2.5,
+    seeds: int = 1,
+    progress: bool = True,
+    on_start: Callable[[Entry, int], None] | None = None,
+    on_end: Callable[[Entry], None] | None = None,
+) -> Comparison:
+    """Train models on the same data for the same time, and measure them with the same ruler on test rows that none has
+    seen. A model that fails becomes an entry that says why.
+
+    Args:
+        data: a data set, or what `load_data` takes: a name or a path. Where it has a context
+            (`load_data(..., context="labels")`), the models are conditional on it.
+        models: registered names; by default one of each family, the one that the family thinks fits such data best.
+        minutes: for the whole comparison, about: models that learn by gradients share what the others leave.
+        seeds: trainings of each model; with several, errors are standard deviations over them.
+        progress: show the progress of each training on stderr.
+        on_start: called before each training with the entry and the seed.
+        on_end: called when a model is done, or has failed.
+
+    Raises:
+        InputError: There is no such data or model, or the budget is none.
+        KeyboardInterrupt: A training was interrupted.
+    """
+    started = time.perf_counter()
+    if not 0 < minutes < math.inf or seeds < 1:
+        raise InputError(f"minutes must be a finite number above 0 and seeds at least 1, got {minutes} and {seeds}")
+    if not isinstance(data, Data):
+        data = load_data(data)
+    names = _names(models, data)
+    by_gradient = sum(not issubclass(find_model(name), ClosedFormFit) for name in names)
+    budget = max(60 * minutes - _SET_UP, 30 * minutes) * _TRAINING_SHARE / (max(by_gradient, 1) * seeds)
+    entries = [_planned(name, data, budget) for name in names]
+    order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))
+    test = data.test if len(order) <= TEST_ROWS else data.test.take(order[:TEST_ROWS].sort().values)
+    shown = data.test.take(order[:_SAMPLES])
+    for entry in entries:
+        for seed in range(seeds):
+            if on_start is not None:
+                on_start(entry, seed)
+            try:
+                entry.trials.append(_trial(entry, data, test, shown, seed, progress))
+            except (InputError, TrainingDiverged) as error:
+                entry.failure = " ".join(str(error).split())
+                break
+        if on_end is not None:
+            on_end(entry)
+    baseline = _baseline(data, test)
+    return Comparison(
+        data, entries, baseline, minutes, seeds, budget, test, shown, seconds=time.perf_counter() - started
+    )
+
+
+def _names(models: Sequence[str] | None, data: Data) -> list[str]:
+    if models is None:
+        return representatives(data.event, data.context_event)
+    names = [name.replace("-", "_") for name in models]
+    for name in names:
+        find_model(name)
+    if not names:
+        raise InputError("there is no model to compare: name some, or leave the names out for one of each family")
+    return list(dict.fromkeys(names))
+
+
+def _planned(name: str, data: Data, budget: float) -> Entry:
+    """The model with its own quick settings and `budget` seconds of training."""
+    family = next(info.family for info in list_models() if info.cls is find_model(name))
+    training = {"minutes": budget / 60, **training_arguments(quick_training(name, data.event))}
+    return Entry(name, family, quick_settings(name, data.event).model, training)
+
+
+def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progress: bool) -> Trial:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = build(entry.name, data, **entry.settings)
+    report = fit(model, data, **{**entry.training, "seed": seed, "progress": progress})
+    if report.interrupted:
+        raise KeyboardInterrupt
+    measured: dict[str, Any] = {}
+    if isinstance(model, ExactDensity | BoundedDensity):
+        count = IMPORTANCE_SAMPLES if isinstance(model, BoundedDensity) else None
+        measured["score"] = evaluate(model, test, importance_samples=count, seed=seed)
+    if isinstance(model, Sampler):
+        measured["sample_seconds"], measured["samples"] = _timed_samples(model, shown, seed)
+        if not isinstance(model, ExactDensity | BoundedDensity):
+            measured["quality"] = evaluate_samples(model, rows_to_judge_samples(data), seed=seed)
+    if why_no_error_rate(model, test) is None:
+        measured["error_rate"] = evaluate_classifier(model, test)
+    return Trial(
+        seed=seed,
+        parameters=count_parameters(model),
+        train_seconds=report.seconds,
+        curve=_curve(report, model),
+        trace=tuple(report.trace),
+        epochs=report.epochs,
+        **measured,
+    )
+
+
+def _timed_samples(model: Sampler, rows: Split, seed: int) -> tuple[float, Tensor]:
+    """Seconds for 1,000 samples at the contexts of rows, and the samples; a slow sampler is timed on fewer."""
+    generator = torch.Generator().manual_seed(seed)
+    for n in (64, _SAMPLES):
+        context = contexts_of(rows, n)
+        context = None if context is None else context.to(model.device)
+        started = time.perf_counter()
+        samples = model.sample(n, context=context, generator=generator)
+        seconds = (time.perf_counter() - started) * 1000 / n
+        if seconds > _SLOW_SAMPLER:
+            break
+    return seconds, samples.cpu()
+
+
+def _curve(report: Report, model: Model) -> tuple[tuple[float, float], ...]:
+    if report.monitor not in ("log_prob", "elbo", "log_prob_lower_bound"):
+        return ()
+    key = f"valid/{report.monitor}"
+    return tuple((row["seconds"], bits_per_dim(row[key], model.event)) for row in report.history if key in row)
+
+
+def _baseline(data: Data, test: Split) -> Entry:
+    started = time.perf_counter()
+    name, nats = independent(data.train.x, test.x, data.event)
+    score = Score(
+        nats=nats.mean().item(),
+        stderr=nats.std().item() / math.sqrt(len(nats)),
+        bits_per_dim=bits_per_dim(nats.mean().item(), data.event),
+        kind="exact",
+        n=len(nats),
+    )
+    return Entry(name, "baseline", {}, {}, [Trial(0, 0, time.perf_counter() - started, score=score)])

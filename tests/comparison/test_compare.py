@@ -1,0 +1,198 @@
+"""The main job as a library call, on a small scale: the table, the page, and what a notebook shows."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ancestral import registry
+from ancestral.comparison import Comparison, compare, quick_training
+from ancestral.data import Split, load_data
+from ancestral.interface import Classifier, Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
+from ancestral.registry import list_models, quick_settings, representatives
+
+
+@pytest.fixture(scope="module")
+def result() -> Comparison:
+    return compare("digits", ["ppca", "made", "dcgan", "kmeans", "made"], minutes=0.1, progress=False)
+
+
+def test_the_table_has_a_row_for_each_model_best_first(result: Comparison) -> None:
+    table = result.table
+    assert set(table.index) == {"ppca", "made", "dcgan", "kmeans", "independent histogram"}
+    scored = table["test_nats"].dropna()
+    assert scored.is_monotonic_decreasing
+    assert list(table.index[: len(scored)]) == list(scored.index)
+    # The ruler's zero: 64 pixels of 17 levels.
+    assert table.loc["independent histogram", "bits_per_dim"] == pytest.approx(2.428, abs=0.01)
+    assert table.loc["made", "kind"] == "exact"
+    assert table.loc["ppca", "kind"] == "lower bound"
+    assert table.loc["dcgan", "frechet"] > table.loc["dcgan", "frechet_of_real"] > 0
+    assert table["failure"].isna().all()
+
+
+def test_the_page_needs_no_other_file_and_says_how_it_was_made(result: Comparison, tmp_path: Path) -> None:
+    page = result.save_report(tmp_path / "out" / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:)|https?://|@import""", page)
+    assert page.count("data:image/png;base64,") >= 5  # real data, three models, curves
+    command = "an.compare(&#x27;digits&#x27;, [&#x27;ppca&#x27;, &#x27;made&#x27;"
+    for words in (command, "lower bound", "torch 2", "split by seed 0", "independent histogram"):
+        assert words in page
+    assert "$" not in re.sub(r"base64,[^\"]*", "", page)
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["report.html"]
+    with pytest.raises(InputError, match="must end in .html"):
+        result.save_report(tmp_path / "report.txt")
+
+
+def test_a_notebook_and_a_prompt_show_the_tables(result: Comparison) -> None:
+    shown = result._repr_html_()
+    assert shown.count("<table>") == 2
+    assert "<style>" not in shown
+    assert all(name in repr(result) for name in result.table.index)
+
+
+def test_a_model_that_fails_becomes_an_entry_that_says_why() -> None:
+    moons = load_data("two-moons")
+    started: list[tuple[str, int]] = []
+    result = compare(
+        moons,
+        ["dcgan", "gaussian-mixture"],
+        minutes=0.1,
+        seeds=2,
+        progress=False,
+        on_start=lambda entry, seed: started.append((entry.name, seed)),
+    )
+    assert started == [("dcgan", 0), ("gaussian_mixture", 0), ("gaussian_mixture", 1)]
+    assert [entry.name for entry in result.failed] == ["dcgan"]
+    assert "does not support" in result.table.loc["dcgan", "failure"]
+    first, second = (trial.score.nats for trial in result.entries[1].trials)
+    assert result.table.loc["gaussian_mixture", "error"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert "Not measured" in result._repr_html_()
+
+
+def test_conditional_models_are_trained_scored_and_drawn_given_the_contexts() -> None:
+    digits = load_data("digits", context="labels")
+    result = compare(digits, ["made", "gan", "kmeans"], minutes=0.1, progress=False)
+    made, gan, kmeans = result.entries
+    assert made.nats is not None
+    assert gan.frechet is not None
+    assert "does not support" in (kmeans.failure or "")
+    assert made.trials[0].samples.shape[1:] == (1, 8, 8)
+    assert representatives(digits.event, digits.context_event) == ["dcgan", "vae", "realnvp", "gated_pixelcnn"]
+
+
+def test_samples_stand_beside_the_real_rows_whose_contexts_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._discovered()))
+
+    @registry.register("echo")
+    class Echo(Sampler):
+        """Draws its context."""
+
+        def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
+            super().__init__(event, context_event=context_event)
+            self.unused = torch.nn.Parameter(torch.zeros(()))
+
+        @classmethod
+        def examples(cls) -> Iterable[Model]:
+            return ()
+
+        def phases(self) -> Sequence[Phase]:
+            return [Phase("model", [self.unused], lambda batch: Losses(self.unused.square()))]
+
+        def _sample(self, n: int, context: Tensor | None) -> Tensor:
+            assert context is not None
+            return context
+
+    moons = load_data("two-moons", n=500)
+    data = replace(
+        moons.with_splits({name: s.with_context(s.x) for name, s in moons.splits.items()}), context_event=moons.event
+    )
+    result = compare(data, ["echo"], minutes=0.01, progress=False)
+    rows = len(result.shown)
+    assert 0 < rows < 1000
+    # Up to the standardisation of the model, which has taken the context for a standardised observation.
+    pairs = torch.stack([result.entries[0].trials[0].samples[:rows, 0], result.shown.x[:, 0]])
+    assert torch.corrcoef(pairs)[0, 1] > 0.9999
+
+
+def test_a_classifier_stands_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._discovered()))
+
+    @registry.register("guess")
+    class Guess(Classifier):
+        """Takes every row for a 3."""
+
+        classes = 10
+
+        def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
+            super().__init__(event, context_event=context_event)
+            self.unused = torch.nn.Parameter(torch.zeros(()))
+
+        @classmethod
+        def examples(cls) -> Iterable[Model]:
+            return ()
+
+        def phases(self) -> Sequence[Phase]:
+            return [Phase("model", [self.unused], lambda batch: Losses(self.unused.square()))]
+
+        def _class_log_probs(self, x: Tensor) -> Tensor:
+            return torch.eye(10)[3].expand(len(x), 10).log_softmax(1)
+
+    digits = load_data("digits")
+    result = compare(digits, ["guess"], minutes=0.01, progress=False)
+    wrong = float((digits.test.y != 3).double().mean())
+    assert result.table.loc["guess", "error_rate"] == pytest.approx(wrong)
+    assert f"{100 * wrong:.2f} ± " in result._repr_html_()
+
+
+def test_real_data_come_in_any_unit() -> None:
+    moons = load_data("two-moons", n=1000)
+    unit, zero = torch.tensor([1e-4, 1e6]).double(), torch.tensor([5.0, -3e6]).double()
+    turned = {
+        name: Split(split.x.double() @ torch.tensor([[1.0, 0.9], [0.0, 0.1]]).double() * unit + zero, moons.event)
+        for name, split in moons.splits.items()
+    }
+    result = compare(moons.with_splits(turned), ["realnvp"], minutes=0.2, progress=False)
+    assert result.ranked[0].name == "realnvp", result
+
+
+def test_the_random_state_of_the_caller_stays() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    compare("two-moons", ["ppca"], minutes=0.05, progress=False)
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"minutes": 0.0}, "minutes must be a finite number above 0"),
+        ({"seeds": 0}, "seeds at least 1"),
+        ({"models": []}, "no model to compare"),
+        ({"models": ["vea"]}, "did you mean 'vae'"),
+    ],
+)
+def test_bad_input_is_refused_before_any_training(arguments: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        compare("digits", **arguments, progress=False)
+
+
+def test_each_family_has_a_model_for_images_and_for_vectors() -> None:
+    families = {info.name: info.family for info in list_models()}
+    digits, moons = (representatives(load_data(name).event) for name in ("digits", "two-moons"))
+    assert {families[name] for name in digits} == set(families.values())
+    assert {families[name] for name in moons} == set(families.values()) - {"autoregressive"}
+
+
+def test_a_quick_training_is_the_common_one_and_the_models_own() -> None:
+    event = Event((1, 8, 8), Levels(17))
+    common = {"batch_size": 64, "schedule": {"name": "cosine", "warmup_steps": 50}}
+    assert quick_training("vae", event) == {**common, "patience": 60, "lr": 2e-3}
+    assert quick_training("dcgan", event) == common
+    mixture = Event((1, 28, 28), Real())
+    assert quick_training("gaussian_mixture", mixture) == dict(quick_settings("gaussian_mixture", mixture).training)

@@ -1,0 +1,43 @@
+"""The ruler's zero, by enumeration and against torch."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from ancestral.evaluation import independent, independent_histogram
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real, Support
+
+
+@pytest.mark.parametrize("support", [Levels(3), Categories(3), Binary()])
+def test_the_histogram_is_a_probability(support: Support) -> None:
+    levels = 2 if isinstance(support, Binary) else 3
+    event = Event((2, 2), support)
+    train = torch.randint(levels, (20, 2, 2))
+    everything = torch.tensor(list(itertools.product(range(levels), repeat=4))).view(-1, 2, 2)
+    log_prob = independent_histogram(train, everything, event)
+    assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-6)
+    # By hand: each level counted once more.
+    share = torch.stack([((train == everything[5]).sum(0) + 1) / (20 + levels)]).log().sum()
+    assert log_prob[5].item() == pytest.approx(share.item(), rel=1e-5)
+    with pytest.raises(InputError, match="discrete"):
+        independent_histogram(train, everything, Event((2, 2), Real()))
+
+
+def test_the_gaussian_is_torchs() -> None:
+    train, test = torch.randn(50, 3) * 2 + 1, torch.randn(5, 3)
+    name, log_prob = independent(train, test, Event((3,), Real()))
+    expected = torch.distributions.Normal(train.mean(0), train.std(0, correction=0)).log_prob(test).sum(1)
+    assert name == "independent Gaussian"
+    torch.testing.assert_close(log_prob, expected)
+
+
+def test_the_gaussian_holds_in_any_unit_and_where_a_dimension_does_not_vary() -> None:
+    train, test = 1e-9 * torch.randn(50, 2).double(), 1e-9 * torch.randn(5, 2).double()
+    event = Event((2,), Real())
+    log_prob = independent(train, test, event)[1]
+    scaled = independent(1e9 * train, 1e9 * test, event)[1]
+    torch.testing.assert_close(log_prob, scaled + 2 * math.log(1e9))
+    constant = torch.cat([torch.randn(50, 1), torch.full((50, 1), 3.0)], dim=1)
+    assert independent(constant, constant, event)[1].isfinite().all()

@@ -1,0 +1,37 @@
+"""Ours against scikit-learn's from the same start."""
+
+import pytest
+import torch
+
+from ancestral.interface import Event, Real
+from ancestral.registry import build
+from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_ppca
+from ancestral.training import fit
+
+
+@pytest.fixture
+def rows() -> tuple[torch.Tensor, torch.Tensor]:
+    centres = 3 * torch.randn(3, 4)
+    x = centres[torch.randint(3, (600,))] + torch.randn(600, 4) @ torch.randn(4, 4)
+    return x[:500], x[500:]
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diagonal", "spherical"])
+def test_the_mixture_is_scikit_learns(rows, covariance: str) -> None:
+    train, test = rows
+    start, model = (
+        build("gaussian_mixture", Event((4,), Real()), components=3, covariance=covariance) for _ in range(2)
+    )
+    start.fit_start(train, generator=torch.Generator().manual_seed(0))
+    report = fit(model, train, max_iterations=7, tolerance=0.0, progress=False)
+    reference = sklearn_gaussian_mixture(train, test, dict(start.named_buffers()), covariance, 1e-6, report.steps)
+    assert model.log_prob(test).mean().item() == pytest.approx(reference.mean().item(), rel=1e-4)
+
+
+def test_ppca_is_scikit_learns(rows) -> None:
+    train, test = rows
+    model = build("ppca", Event((4,), Real()), latent_dim=2)
+    fit(model, train, progress=False)
+    reference = sklearn_ppca(train, test, 2)
+    # scikit-learn divides the covariance by n - 1.
+    assert model.log_prob(test).mean().item() == pytest.approx(reference.mean().item(), rel=1e-3)

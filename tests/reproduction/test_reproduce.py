@@ -1,0 +1,63 @@
+"""A recipe as a library call: the entry, the picture, and a conditional model."""
+
+from pathlib import Path
+
+import pytest
+
+from ancestral.evaluation import evaluate
+from ancestral.interface import InputError
+from ancestral.persistence import load
+from ancestral.reproduction import read_ledger, reproduce
+from ancestral.reproduction.run import Outcome
+
+RECIPE = """
+name: tiny
+model: vae
+model_settings: {hidden: [16], latent_dim: 2}
+data: digits
+training: {epochs: 1, batch_size: 256}
+evaluation: {importance_samples: 3, seed: 4}
+budget: cpu
+metric: negative log-likelihood
+unit: nats
+baseline: independent_histogram
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def run(folder: Path, **changes) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    folders = {"results_dir": folder / "results", "runs_dir": folder / "runs"}
+    reproduce(folder / "tiny.yaml", **folders, progress=False, on_end=outcomes.append, **changes)
+    return outcomes
+
+
+def test_the_entry_is_the_mean_over_seeds_of_what_the_saved_models_score(tmp_path: Path) -> None:
+    write(tmp_path, RECIPE)
+    outcomes = run(tmp_path, seeds=(0, 3))
+    (entry,) = read_ledger(tmp_path / "results")
+    values = []
+    for name in ("reproduce-tiny", "reproduce-tiny-seed3"):
+        model, data = load(tmp_path / "runs" / name), outcomes[0].trained.data
+        values.append(-evaluate(model, data.test, importance_samples=3, seed=4).nats)
+    assert entry.value == pytest.approx(sum(values) / 2, rel=1e-6)
+    assert entry.stderr == pytest.approx(abs(values[0] - values[1]) / 2, rel=1e-4)
+    assert entry.command.endswith("seeds=(0, 3))")
+    assert (tmp_path / "results" / "tiny.png").exists()
+    with pytest.raises(InputError, match="is not empty"):
+        run(tmp_path)
+    assert len(run(tmp_path, overwrite=True, minutes=0.001)) == 1
+    assert "ended after 0.001 minutes" in read_ledger(tmp_path / "results")[0].notes
+
+
+def test_a_conditional_recipe_remembers_its_context(tmp_path: Path) -> None:
+    write(tmp_path, RECIPE + "data_options: {context: labels}\n")
+    (outcome,) = run(tmp_path)
+    assert outcome.trained.model.context_event == outcome.trained.data.context_event is not None
+    saved = load(tmp_path / "runs" / "reproduce-tiny")
+    assert saved.context_event == outcome.trained.data.context_event
