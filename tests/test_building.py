@@ -109,10 +109,12 @@ def test_a_data_set_answers_what_the_constructor_asks() -> None:
             return []
 
     try:
-        data = table(units(), classes=("red", "green", "blue"), domains=("summer", "winter"))
-        model = build("asks_for_classes", data)
-        assert model.settings == {"classes": 3, "domains": ["summer", "winter"]}
+        data = table(units(), classes=("red", "green", "blue"))
+        assert build("asks_for_classes", data).settings == {"classes": 3, "domains": ("a", "b")}
         assert build("asks_for_classes", data, classes=5).settings["classes"] == 5
+        seasons = [Split(x, data.event, torch.arange(len(x)) % 2) for x in units().split([1000, 100, 100])]
+        unpaired = Data("seasons", data.event, *seasons, domains=("summer", "winter"))
+        assert build("asks_for_classes", unpaired).settings == {"classes": 2, "domains": ["summer", "winter"]}
         conditional = dataclasses.replace(data, context_event=Event((), Categories(3)))
         assert build("vae", conditional).context_event == Event((), Categories(3))
         with pytest.raises(InputError, match="given .*Categories.*: it takes no labels as context"):
