@@ -24,7 +24,7 @@ from ancestral.evaluation import (
     rows_to_judge_samples,
     why_no_error_rate,
 )
-from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
+from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import describe
 from ancestral.persistence import save
 from ancestral.registry import build, find_model, list_models, quick_settings, supports
@@ -78,7 +78,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if report.interrupted:
         screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
-    remembered = {"command": command, "data": named, "fit": {key: _plain(value) for key, value in how.items()}}
+    remembered: dict[str, Any] = {
+        "command": command,
+        "data": named,
+        "fit": {key: _plain(value) for key, value in how.items()},
+    }
+    if isinstance(model.event.support, Categories) and data.vocabulary:
+        remembered |= {"vocabulary": list(data.vocabulary), "separator": data.separator}
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
@@ -159,7 +165,8 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
 def _conclude(screen: Console, model: Model, folder: Path, report: Report) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
     if isinstance(model, Sampler):
-        screen.print(f"  ancestral sample {folder} -n 64 -o samples.png")
+        kind = "txt" if isinstance(model.event.support, Categories) else "png"
+        screen.print(f"  ancestral sample {folder} -n 64 -o samples.{kind}")
     screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {folder}")
 
 

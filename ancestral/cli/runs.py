@@ -1,5 +1,6 @@
 """A trained run on disk: its model, and the data it was trained on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Run:
             remembered.setdefault("context", "labels")
         if name is None or name == remembered.get("name"):
             options = {**remembered, "data_root": data_root or remembered.get("data_root")}
+        elif self.vocabulary and Path(name).exists():
+            # Another text in the same tokens: the same ids mean the same.
+            kept = {key: remembered[key] for key in ("context", "window", "tokens", "lower") if key in remembered}
+            length = {} if "window" in kept else {"length": self.model.event.shape[0]}
+            options = {"name": name, "data_root": data_root, "vocabulary": list(self.vocabulary), **kept, **length}
         else:
             # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
             support = support_flag(self.model.event.support) if Path(name).exists() else None
@@ -56,6 +62,11 @@ class Run:
                 f" but {data.name} on {_in_words(data.context_event)}"
             )
         return data
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """Of a model of text its tokens by their ids; empty for all others."""
+        return self.recipe.get("vocabulary") or ()
 
     def rows(self, name: str | None, split: str, data_root: str | None = None) -> Split:
         """All rows of a file in its own order, or the named split of other data."""

@@ -1,7 +1,7 @@
 """A data set: three splits of one event, and what it is conditioned on."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -68,8 +68,7 @@ class Data(Described):
         """The text of token ids: of a caption, or of an observation of a text."""
         if not self.vocabulary:
             raise InputError(f"{self.name} has no vocabulary, so its values are no text")
-        text = self.separator.join(self.vocabulary[token] for token in tokens.tolist() if token > 0)
-        return _spaced(text) if self.separator else text
+        return text_of(tokens, self.vocabulary, self.separator)
 
     def with_splits(self, splits: Mapping[str, Split]) -> "Data":
         """The same data set with other 'train', 'valid' and 'test'."""
@@ -176,6 +175,14 @@ class Data(Described):
                     f"{self.name} has the two domains {' and '.join(self.domains or ())}, so its labels must be 0 and"
                     f" 1, with some of each in the {name} split; found {found or 'none'}"
                 )
+
+
+def text_of(
+    tokens: Int64[Tensor, " tokens"] | UInt8[Tensor, " tokens"], vocabulary: Sequence[str], separator: str
+) -> str:
+    """The text of token ids: their words, or characters, without padding."""
+    text = separator.join(vocabulary[token] for token in tokens.tolist() if token > 0)
+    return _spaced(text) if separator else text
 
 
 def _spaced(text: str) -> str:

@@ -142,3 +142,21 @@ def test_a_run_without_a_density(cli) -> None:
     assert "defines no density" in cli("score", "runs/two-moons-gan").err
     assert "it is no Encoder" in cli("encode", "runs/two-moons-gan").err
     assert cli("interpolate", "runs/two-moons-gan").code == 0
+
+
+def test_a_run_on_text_samples_text_and_scores_other_text_in_its_own_tokens(cli, tmp_path: Path) -> None:
+    lines = [f"the {animal} sat on the {place}" for animal in ("cat", "dog", "rat") for place in ("mat", "log")] * 20
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "other.txt").write_text(
+        "\n".join(["the zebra sat on the mat"] * 20)
+    )  # "zebra" is no token of train.txt
+    words = ("--data.tokens", "words", "--model.hidden", "[32]", "--epochs", 30, "--lr", 0.02)
+    assert cli("fit", "made", "train.txt", *words, "--run-dir", "r").code == 0
+    assert cli("sample", "r", "-n", 200, "-o", "s.txt").code == 0
+    drawn = (tmp_path / "s.txt").read_text().splitlines()
+    assert len(drawn) == 200
+    assert sum(line in lines for line in drawn) > 150
+    assert "lower bound" not in cli("evaluate", "r", "other.txt").out
+    assert cli("score", "r", "other.txt", "-o", "o.csv").code == 0
+    cli("fit", "made", "digits", "--steps", 1, "--run-dir", "d")
+    assert "models no text" in cli("sample", "d", "-o", "s.txt").err
