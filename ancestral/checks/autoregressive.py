@@ -97,7 +97,7 @@ def likelihood_averages_probabilities(subject: Subject) -> None:
 
 
 def cached_draws_are_the_naive_ones(subject: Subject) -> None:
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, Autoregressive)
     evaluations = 3 * subject.event.size  # of the whole network, for each row
     n = subject.rows(16, least=2, budget=2.0**33 / evaluations)
@@ -145,7 +145,7 @@ def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
 
 
 def completions_keep_what_is_known(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(4096)
+    model, n = subject.far, subject.rows(4096)
     assert isinstance(model, Completer)
     context, known = subject.contexts(n, torch.float64), _known(subject, n)
     filled, seed = [], subject.generator().initial_seed()
@@ -162,7 +162,7 @@ def completions_keep_what_is_known(subject: Subject) -> None:
 
 def draws_follow_their_conditionals(subject: Subject) -> None:
     """What is drawn less what its conditional expects has no correlation with anything that came before it."""
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, AutoregressiveModel)
     n = subject.rows(min(4096, 2**18 // subject.event.size), budget=2.0**34)
     if n < 64:
@@ -186,7 +186,7 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
 
 
 def cold_draws_are_the_likeliest(subject: Subject) -> None:
-    model, values, n = subject.precise, number_of_values(subject.event), 2
+    model, values, n = subject.far, number_of_values(subject.event), 2
     assert isinstance(model, Autoregressive)
     assert values is not None
     context = subject.contexts(1, torch.float64)
@@ -269,7 +269,7 @@ def _known(subject: Subject, n: int) -> Tensor:
 
 
 def _require_same(subject: Subject, cached: Tensor, naive: Tensor, what: str) -> None:
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, Autoregressive)
     # The values of a continuous event differ by rounding.
     wrong = ((cached - naive).abs() > 1e-7 * (1 + naive.abs())).flatten(1)
