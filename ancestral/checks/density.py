@@ -180,7 +180,7 @@ def samples_are_stationary(subject: Subject) -> None:
     One half of the samples gives the direction in which the likelihood would rise; the slope along it, on the other
     half, must be 0.
     """
-    # Where nearly sure values leave out the rare ones that balance them, a sample tells nothing: not far on discrete data.
+    # Not far on discrete data: a sample of nearly sure values may lack all the rare ones that balance them.
     model = copy.deepcopy(subject.far if number_of_values(subject.event) is None else subject.precise)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
