@@ -1,6 +1,7 @@
 """What an autoregressive model promises: conditionals that see earlier dimensions only, each normalised, and draws that
 follow them, whether or not they come from cached features."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -97,7 +98,7 @@ def likelihood_averages_probabilities(subject: Subject) -> None:
 
 
 def cached_draws_are_the_naive_ones(subject: Subject) -> None:
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, Autoregressive)
     evaluations = 3 * subject.event.size  # of the whole network, for each row
     n = subject.rows(16, least=2, budget=2.0**33 / evaluations)
@@ -145,7 +146,7 @@ def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
 
 
 def completions_keep_what_is_known(subject: Subject) -> None:
-    model, n = subject.precise, subject.rows(4096)
+    model, n = subject.far, subject.rows(4096)
     assert isinstance(model, Completer)
     context, known = subject.contexts(n, torch.float64), _known(subject, n)
     filled, seed = [], subject.generator().initial_seed()
@@ -162,7 +163,7 @@ def completions_keep_what_is_known(subject: Subject) -> None:
 
 def draws_follow_their_conditionals(subject: Subject) -> None:
     """What is drawn less what its conditional expects has no correlation with anything that came before it."""
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, AutoregressiveModel)
     n = subject.rows(min(4096, 2**18 // subject.event.size), budget=2.0**34)
     if n < 64:
@@ -174,8 +175,8 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
     with model._public(subject.generator()):
         completed = model._draw(n, context, given=given, known=known)
     for name, values, free in (("sample", x, torch.ones_like(known)), ("complete", completed, ~known)):
-        for order, residuals, spread in _residuals(model, values, free, context):
-            z, step = _largest(subject, residuals, spread, values.flatten(1)[:, model.orders[order]])
+        for order, residuals, variance, other in _residuals(model, values, free, context):
+            z, step = _largest(subject, residuals, variance, other, values.flatten(1)[:, model.orders[order]])
             require(
                 z <= Z_LIMIT,
                 f"what {name} draws differs from the conditionals of order {order}, from"
@@ -186,7 +187,7 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
 
 
 def cold_draws_are_the_likeliest(subject: Subject) -> None:
-    model, values, n = subject.precise, number_of_values(subject.event), 2
+    model, values, n = subject.far, number_of_values(subject.event), 2
     assert isinstance(model, Autoregressive)
     assert values is not None
     context = subject.contexts(1, torch.float64)
@@ -210,9 +211,10 @@ def cold_draws_are_the_likeliest(subject: Subject) -> None:
 
 def _residuals(
     model: AutoregressiveModel, x: Tensor, free: Tensor, context: Tensor | None
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """For each order: quantities (kinds, n, size), in that order, of mean 0 given what came before each dimension, and
-    the numbers that they may be multiplied with besides functions of the past.
+) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+    """For each order: quantities (kinds, n, size), in that order, of mean 0 given what came before each dimension;
+    their variances where these are known, otherwise 0; and the numbers that they may be multiplied with besides
+    functions of the past.
 
     Of discrete data the indicator of a value less its probability, of continuous ones the score and Stein's identity.
     A sample does not tell its order: each is weighted by its posterior probability, which keeps the means at 0.
@@ -225,19 +227,24 @@ def _residuals(
             point = x.clone().requires_grad_()
             (score,) = torch.autograd.grad(model.observation.log_prob(parameters, point).sum(), point)
             centred = x - model.observation.mean(parameters)
-            kinds = [score, score * centred + 1]
+            kinds, variances = [score, score * centred + 1], [torch.zeros_like(x)] * 2
             log_other = torch.zeros_like(x)
         else:
             other = x.roll(1, 0)  # independent of this row, and a likely value
             log_other = model.observation.log_prob(parameters, other)
-            difference = (x == other).to(log_other) - log_other.exp()
-            kinds = [difference, difference * (2 * other / (model.event.values - 1) - 1)]
+            probability, place = log_other.exp(), 2 * other / (model.event.values - 1) - 1
+            difference = (x == other).to(log_other) - probability
+            kinds = [difference, difference * place]
+            variance = probability * (1 - probability)
+            variances = [variance, variance * place.square()]
         path = model.orders[order]
-        residuals = torch.stack(kinds) * free * weights[order].view(-1, *[1] * (x.dim() - 1))
-        yield order, residuals.flatten(2)[:, :, path], log_other.flatten(1)[:, path].clamp(min=-8)
+        factor = free * weights[order].view(-1, *[1] * (x.dim() - 1))
+        residuals, expected = torch.stack(kinds) * factor, torch.stack(variances) * factor.square()
+        residuals, expected = residuals.flatten(2)[:, :, path], expected.flatten(2)[:, :, path]
+        yield order, residuals, expected, log_other.flatten(1)[:, path].clamp(min=-8)
 
 
-def _largest(subject: Subject, residuals: Tensor, other: Tensor, past: Tensor) -> tuple[float, int]:
+def _largest(subject: Subject, residuals: Tensor, variances: Tensor, other: Tensor, past: Tensor) -> tuple[float, int]:
     """The largest z-score of residuals (kinds, n, size) times features of the past, of one step or of all together, and
     the step where it is."""
     y = past.to(residuals)
@@ -249,8 +256,10 @@ def _largest(subject: Subject, residuals: Tensor, other: Tensor, past: Tensor) -
         projected = y * torch.randn(y.shape[1]).to(y)
         features.append(torch.cos(projected.cumsum(1) - projected + torch.rand(()).to(y)))
     worst = (0.0, 0)
-    for products in (kind * feature for kind in residuals for feature in features):
-        totals, squares = products.sum(0), products.square().sum(0)
+    for (kind, expected), feature in itertools.product(zip(residuals, variances, strict=True), features):
+        products = kind * feature
+        # A value that is nearly sure differs by next to nothing in every row, unless a rare one falls.
+        totals, squares = products.sum(0), products.square().sum(0).maximum((expected * feature.square()).sum(0))
         # Of how many terms it effectively consists: a sum of a few rare ones is not normal.
         effective = squares.square() / products.pow(4).sum(0).clamp(min=1e-300)
         z = torch.where(effective > EFFECTIVE, totals.abs() / squares.clamp(min=1e-300).sqrt(), 0.0)
@@ -269,7 +278,7 @@ def _known(subject: Subject, n: int) -> Tensor:
 
 
 def _require_same(subject: Subject, cached: Tensor, naive: Tensor, what: str) -> None:
-    model = subject.precise
+    model = subject.far
     assert isinstance(model, Autoregressive)
     # The values of a continuous event differ by rounding.
     wrong = ((cached - naive).abs() > 1e-7 * (1 + naive.abs())).flatten(1)
