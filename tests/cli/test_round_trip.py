@@ -149,7 +149,7 @@ def test_a_run_on_text_samples_text_and_scores_other_text_in_its_own_tokens(cli,
     (tmp_path / "train.txt").write_text("\n".join(lines))
     other = ["the zebra sat on the mat"] * 20  # "zebra" is no token of train.txt
     (tmp_path / "other.txt").write_text("\n".join(other))
-    words = ("--data.tokens", "words", "--model.hidden", "[32]", "--epochs", 150, "--lr", 0.02)
+    words = ("--data.tokens", "words", "--model.hidden", "[32]", "--epochs", 300, "--lr", 0.02)
     assert cli("fit", "made", "train.txt", *words, "--run-dir", "r").code == 0
     assert cli("sample", "r", "-n", 200, "-o", "s.txt").code == 0
     drawn = (tmp_path / "s.txt").read_text().splitlines()
