@@ -21,9 +21,11 @@ from ancestral.checks.statistics import (
 )
 from ancestral.checks.subject import Subject, number_of_values
 from ancestral.interface import (
+    Autoregressive,
     BoundedDensity,
     Categories,
     Classifier,
+    Completer,
     Decoder,
     Encoder,
     ExactDensity,
@@ -181,18 +183,29 @@ def decoded_prior_follows_the_samples(subject: Subject) -> None:
         z = model.sample_latents(n, context=context, generator=subject.generator())
         decoded = model.decode(z, context=context, generator=subject.generator()).double().flatten(1)
         samples = model.sample(n, context=context, generator=subject.generator()).double().flatten(1)
-        seed = subject.generator().initial_seed()
-        both = torch.cat([decoded, samples])
-        spread = (both - both.median(0).values).abs().quantile(0.7, dim=0)
-        spread = torch.where(spread > 0, spread, 1.0)
-        found, want = (
-            fourier_features(x, spread, torch.Generator().manual_seed(seed)).double() for x in (decoded, samples)
-        )
-        worst = _largest_difference(found, want)
+        worst = _apart(subject, decoded, samples)
         require(
             worst <= Z_LIMIT,
             f"decode of sample_latents does not follow the law of sample ({worst:.0f} standard errors apart in the mean"
             " of a bounded test function): the decoder, the prior or the context of one is not that of the other",
+        )
+
+
+def completions_follow_the_density(subject: Subject) -> None:
+    """Where x follows p, and what is unknown of it is drawn anew from p(unknown | known), it still follows p."""
+    model, n = subject.model, subject.rows(8192, least=256)
+    assert isinstance(model, Completer)
+    assert isinstance(model, Sampler)
+    for context in subject.single_contexts:
+        x, samples = (model.sample(n, context=context, generator=subject.generator()) for _ in range(2))
+        known = torch.rand(x.shape, generator=subject.generator()).to(x.device) < 0.5
+        completed = model.complete(x, known, context=context, generator=subject.generator())
+        worst = _apart(subject, completed.double().flatten(1), samples.double().flatten(1))
+        require(
+            worst <= Z_LIMIT,
+            f"samples of which a random half was completed anew no longer follow the law of sample ({worst:.0f}"
+            " standard errors apart in the mean of a bounded test function): complete does not draw from p(unknown | known); it"
+            " predicts a mean, forgets the noise or a covariance, or does not look at what is known",
         )
 
 
@@ -286,6 +299,17 @@ def _standard_errors(a: Tensor, b: Tensor) -> Tensor:
     return ((a.mean(0) - b.mean(0)).abs() - slack).clamp(min=0) / (noise + 1e-12)
 
 
+def _apart(subject: Subject, a: Tensor, b: Tensor) -> float:
+    """How far two samples (n, size) are apart, in standard errors of the mean of the worst bounded test function."""
+    seed = subject.generator().initial_seed()
+    both = torch.cat([a, b])
+    spread = (both - both.median(0).values).abs().quantile(0.7, dim=0)
+    spread = torch.where(spread > 0, spread, 1.0)
+    return _largest_difference(
+        *(fourier_features(x, spread, torch.Generator().manual_seed(seed)).double() for x in (a, b))
+    )
+
+
 def _largest_difference(a: Tensor, b: Tensor) -> float:
     half = len(a) // 2
     deviation = (a.var(0) + b.var(0)).sqrt()
@@ -364,6 +388,12 @@ def _noiseless(subject: Subject) -> str | None:
     return "what it decodes is a mean" if noisy and isinstance(model, MeanDecoder) else None
 
 
+def _completes_exactly(subject: Subject) -> str | None:
+    if isinstance(subject.original, Autoregressive):
+        return "its draws do not look ahead to what is known later in its order"
+    return needs(Completer, Sampler, ExactDensity)(subject)
+
+
 def quantizer(subject: Subject) -> str | None:
     """Why a model has no hard codes whose decodings are centres, or None."""
     if reason := needs(Encoder, MeanDecoder)(subject):
@@ -392,5 +422,6 @@ PROPERTIES = (
         by_chance=True,
     ),
     Property("the decoded prior follows the samples", _noiseless, decoded_prior_follows_the_samples, by_chance=True),
+    Property("completions follow the density", _completes_exactly, completions_follow_the_density, by_chance=True),
     Property("a code is the nearest", quantizer, codes_are_the_nearest),
 )

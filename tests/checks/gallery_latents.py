@@ -21,6 +21,7 @@ from ancestral.interface import (
     BoundedDensity,
     Classifier,
     ClosedFormFit,
+    Completer,
     Decoder,
     Encoder,
     Event,
@@ -55,6 +56,36 @@ class Blob(Sampler, ExactDensity):
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         return self.mean + self.width * self.sample_scale * torch.randn(n, 2, dtype=self.dtype)
+
+    def phases(self) -> Sequence[Phase]:
+        return likelihood_phase(self)
+
+
+class Ellipse(Sampler, ExactDensity, Completer):
+    """A correlated Gaussian in two dimensions, whose halves are completed given each other."""
+
+    def __init__(self, *, noise: float = 1.0, gain: float = 1.0) -> None:
+        super().__init__(Event((2,), Real()))
+        self.angle = nn.Parameter(torch.tensor(1.0))
+        self.noise, self.gain = noise, gain
+
+    @property
+    def correlation(self) -> Tensor:
+        return 0.9 * self.angle.tanh()
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        rest = (1 - self.correlation.square()).sqrt()
+        return Normal(0.0, 1.0).log_prob(x[:, 0]) + Normal(self.correlation * x[:, 0], rest).log_prob(x[:, 1])
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        a, b = torch.randn(2, n, dtype=self.dtype)
+        return torch.stack([a, self.correlation * a + (1 - self.correlation.square()).sqrt() * b], 1)
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        fresh, other = self._sample(len(x), context), x.flip(1)
+        rest = self.noise * (1 - self.correlation.square()).sqrt()
+        given = self.gain * self.correlation * other + rest * torch.randn_like(x)
+        return torch.where(known.flip(1), given, fresh)
 
     def phases(self) -> Sequence[Phase]:
         return likelihood_phase(self)

@@ -11,6 +11,7 @@ from gallery_latents import (
     Blob,
     Clusters,
     DrawingDecoder,
+    Ellipse,
     HalfBound,
     Hierarchy,
     Incomplete,
@@ -43,9 +44,11 @@ RIGHT: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "a decoder that draws": (DrawingDecoder, ("the decoded prior follows the samples",)),
     "clusters": (
         Clusters,
+        Ellipse,
         ("the encoding is that of the density", "classes are Bayes' rule", "a fit is a maximum"),
     ),
     "incomplete rows": (Incomplete, ("a fit is a maximum", "a fit with missing values is a maximum")),
+    "ellipse": (Ellipse, ("completions follow the density",)),
     "quantizer": (Quantizer, ("a code is the nearest", "centres are the means of their clusters")),
     "shifts": (Shifts, ("a translation reaches its domain",)),
     "autoencoder": (Autoencoder, ("an autoencoder reconstructs",)),
@@ -213,6 +216,18 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         lambda: Shifts(idle=True),
         "a translation reaches its domain",
         "does not come near 'winter'",
+    ),
+    (
+        "a completion that predicts the mean",
+        lambda: Ellipse(noise=0.0),
+        "completions follow the density",
+        "no longer follow the law of sample",
+    ),
+    (
+        "a completion that does not look at what is known",
+        lambda: Ellipse(gain=0.0),
+        "completions follow the density",
+        "no longer follow the law of sample",
     ),
     (
         "a decoder that ignores the code",
