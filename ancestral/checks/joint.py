@@ -203,8 +203,8 @@ def completions_follow_the_density(subject: Subject) -> None:
         worst = _apart(subject, completed.double().flatten(1), samples.double().flatten(1))
         require(
             worst <= Z_LIMIT,
-            f"samples of which a random half was completed anew no longer follow the law of sample ({worst:.0f}"
-            " standard errors apart in the mean of a bounded test function): complete does not draw from p(unknown | known); it"
+            f"samples of which a random half was completed anew do not follow the law of sample ({worst:.0f} standard"
+            " errors apart in the mean of a bounded test function): complete does not draw from p(unknown | known); it"
             " predicts a mean, forgets the noise or a covariance, or does not look at what is known",
         )
 

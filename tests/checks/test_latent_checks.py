@@ -44,7 +44,6 @@ RIGHT: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "a decoder that draws": (DrawingDecoder, ("the decoded prior follows the samples",)),
     "clusters": (
         Clusters,
-        Ellipse,
         ("the encoding is that of the density", "classes are Bayes' rule", "a fit is a maximum"),
     ),
     "incomplete rows": (Incomplete, ("a fit is a maximum", "a fit with missing values is a maximum")),
@@ -221,13 +220,13 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         "a completion that predicts the mean",
         lambda: Ellipse(noise=0.0),
         "completions follow the density",
-        "no longer follow the law of sample",
+        "do not follow the law of sample",
     ),
     (
         "a completion that does not look at what is known",
         lambda: Ellipse(gain=0.0),
         "completions follow the density",
-        "no longer follow the law of sample",
+        "do not follow the law of sample",
     ),
     (
         "a decoder that ignores the code",
