@@ -1,0 +1,245 @@
+"""Runs mutants: each on a copy of the package and in a process of its own.
+
+The processes fork from a server that has imported torch, and not the package. A first pass over the unchanged package
+tells what each case of the contract suite costs and which functions it runs: a mutant meets only the cases that run the
+function that it changes, the quickest first.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .mutant import HERE, Mutant
+
+ROOT = HERE.parents[1]
+#: Seconds for one process; a mutant that takes longer hangs.
+LIMIT = 600
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["torch", "torch.utils.flop_counter", "sklearn.mixture", "pandas", "pytest"])
+
+
+class InvalidMutant(Exception):
+    """A mutant that no model can be built with, or a check that fails without any."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What noticed a mutant: the property of the contract or the test that failed first, None where nothing did."""
+
+    mutant: Mutant
+    contract: str | None
+    tests: str | None
+
+    @property
+    def lives(self) -> bool:
+        return self.contract is None and self.tests is None
+
+
+@dataclass
+class _Case:
+    """One model of the contract suite: what it costs, and the functions that it runs, (file, first, last line)."""
+
+    name: str
+    module: str
+    seconds: float
+    functions: set[tuple[str, int, int]] = field(default_factory=set)
+
+    def runs(self, file: str, first: int, last: int) -> bool:
+        return any(name == file and start <= last and first <= end for name, start, end in self.functions)
+
+
+def run(mutants: Sequence[Mutant], workers: int | None = None, report: Callable[[Verdict], None] = print) -> list[Verdict]:
+    """The verdict on each mutant, in their order; `report` is called as they are reached.
+
+    Raises:
+        InvalidMutant: for a mutant with which a model cannot be built, and where a check fails on the package as it is.
+        StaleMutant: for one whose lines are not in the source.
+    """
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        whole = _copy(Path(scratch) / "whole")
+        cases = sorted(_elsewhere(_survey, whole), key=lambda case: case.seconds)
+        tried = {path for mutant in mutants for path in _test_files(mutant, _concerned(mutant, cases, whole))}
+        for path, failed in zip(tried, pool.map(lambda path: _elsewhere(_run_tests, whole, [path]), tried)):
+            if failed:
+                raise InvalidMutant(f"the tests fail without any mutant: {path}: {failed}")
+
+        def judge(numbered: tuple[int, Mutant]) -> Verdict:
+            index, mutant = numbered
+            verdict = _judge(mutant, cases, Path(scratch) / str(index))
+            report(verdict)
+            return verdict
+
+        return list(pool.map(judge, enumerate(mutants)))
+
+
+def _judge(mutant: Mutant, cases: list[_Case], folder: Path) -> Verdict:
+    root = _copy(folder)
+    concerned = _concerned(mutant, cases, root)
+    (root / "ancestral" / mutant.file).write_text(mutant.mutated(root / "ancestral"))
+    try:
+        contract = _elsewhere(_check, root, [case.name for case in concerned])
+        tests = None if contract else _elsewhere(_run_tests, root, _test_files(mutant, concerned))
+    except Exception as error:
+        raise InvalidMutant(f"{mutant}: {error}") from error
+    finally:
+        shutil.rmtree(root)
+    return Verdict(mutant, contract, tests)
+
+
+def _concerned(mutant: Mutant, cases: list[_Case], root: Path) -> list[_Case]:
+    """The cases that run the function that it changes, or its file where it changes what is in no function."""
+    place = mutant.place(root / "ancestral")
+    running = [case for case in cases if case.runs(mutant.file, *place)]
+    return running or [case for case in cases if case.runs(mutant.file, 0, sys.maxsize)]
+
+
+def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
+    """The tests that mirror its file, or else its folder, and then those of the models concerned."""
+    files = _mirror(mutant.file)
+    for case in concerned:
+        files += [path for path in _mirror(case.module) if path not in files]
+    return files
+
+
+def _mirror(file: str) -> list[str]:
+    folder, name = Path(file).parent, Path(file).stem
+    exact = folder / f"test_{name}.py"
+    for path in (exact, folder, Path(f"test_{folder}.py")):
+        if path != Path() and (ROOT / "tests" / path).exists():
+            return [str("tests" / path)]
+    return []
+
+
+def _copy(folder: Path) -> Path:
+    for part in ("ancestral", "tests"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+# -- In a process of its own ------------------------------------------------------------------------------------------
+
+
+def _elsewhere(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What `work` returns in a new process."""
+    receiver, sender = _SERVER.Pipe(duplex=False)
+    process = _SERVER.Process(target=_send, args=(sender, work, arguments), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(LIMIT):
+            return f"hangs for {LIMIT} s"
+        result = receiver.recv()
+    except EOFError:
+        return "kills its process"
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _send(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        try:
+            result = work(*arguments)
+        except Exception as error:
+            result = InvalidMutant(f"{type(error).__name__}: {error}")
+    sender.send(result)
+
+
+def _cases(root: Path) -> dict[str, Callable[[], Any]]:
+    """The cases of the contract suite by name, of the package in that folder."""
+    import torch
+
+    torch.set_num_threads(1)
+    sys.path.insert(0, str(root))
+    os.chdir(root)
+    cases: dict[str, Callable[[], Any]] = runpy.run_path(str(root / "tests/contract/test_contract.py"))["CASES"]
+    loaded = Path(sys.modules["ancestral"].__file__ or "")
+    assert loaded.is_relative_to(root), f"{loaded} was imported in place of the copy in {root}"
+    return cases
+
+
+def _survey(root: Path) -> list[_Case]:
+    cases, found = _cases(root), []
+    from ancestral.checks import check_model
+
+    package = str(root / "ancestral") + os.sep
+    for name, make in cases.items():
+        codes: set[Any] = set()
+        start = time.perf_counter()
+        with _profiled(lambda frame, codes=codes: codes.add(frame.f_code)):
+            model = make()
+            check_model(model, verbose=False)
+        inner = getattr(model, "inner", model)
+        case = _Case(name, type(inner).__module__.removeprefix("ancestral.").replace(".", "/") + ".py", 0.0)
+        case.seconds = time.perf_counter() - start
+        for code in codes:
+            if code.co_filename.startswith(package):
+                lines = [line for *_, line in code.co_lines() if line]
+                case.functions.add((code.co_filename.removeprefix(package), min(lines), max(lines)))
+        found.append(case)
+    return found
+
+
+@contextlib.contextmanager
+def _profiled(called: Callable[[FrameType], None]) -> Iterator[None]:
+    sys.setprofile(lambda frame, event, _: called(frame) if event == "call" else None)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def _check(root: Path, names: list[str]) -> str | None:
+    """The first failure of the contract among these cases; None where they hold."""
+    cases = _cases(root)
+    models = {name: cases[name]() for name in names}
+    from ancestral.checks import CheckFailure, check_model
+
+    for name, model in models.items():
+        try:
+            check_model(model, verbose=False)
+        except CheckFailure as failure:
+            return f"{name}: {failure.property}"
+        except Exception as error:
+            return f"{name}: {type(error).__name__}"
+    return None
+
+
+def _run_tests(root: Path, files: list[str]) -> str | None:
+    """The first test that fails among those of these files; None where they pass."""
+    import pytest
+
+    sys.path.insert(0, str(root))
+    os.chdir(root)
+    first = _FirstFailure()
+    code = pytest.main(["-x", "-p", "no:cacheprovider", "-p", "no:randomly", *files], plugins=[first])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RuntimeError(f"pytest ended with {code} for {', '.join(files)}")
+    return first.name
+
+
+class _FirstFailure:
+    """A plugin of pytest that notes the first test that fails."""
+
+    name: str | None = None
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid
