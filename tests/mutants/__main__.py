@@ -17,8 +17,8 @@ def main() -> None:
 
 
 def _say(verdict: Verdict) -> None:
-    by = f"contract  {verdict.contract}" if verdict.contract else f"tests     {verdict.tests}"
-    print(f"{'LIVES' if verdict.lives else by}  <-  {verdict.mutant}", flush=True)
+    by = verdict.contract or verdict.tests or (f"invalid, {verdict.invalid}" if verdict.invalid else "nothing")
+    print(f"{verdict.mutant}\n    {by}", flush=True)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def read_mutants() -> list[Mutant]:
 
 
 def _parse(text: str) -> list[Mutant]:
-    """`# file`, then for each mutant `## part: name` and its lines as in a diff: removed -, added +, kept with a space."""
+    """`# file`, then for each mutant `## part: name` and lines as in a diff: removed -, added +, kept with a space."""
     mutants, file, title = [], "", ""
     body: list[str] = []
     for line in [*text.splitlines(), "#"]:

@@ -6,6 +6,7 @@ function that it changes, the quickest first.
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import runpy
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from .mutant import HERE, Mutant
@@ -26,22 +27,33 @@ from .mutant import HERE, Mutant
 ROOT = HERE.parents[1]
 #: Seconds for one process; a mutant that takes longer hangs.
 LIMIT = 600
+#: Processes that share the first pass.
+_SLICES = 8
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["torch", "torch.utils.flop_counter", "sklearn.mixture", "pandas", "pytest"])
+# What the checks and the tests import slowly, torch's compiler (which its optimizers import) above all.
+_SERVER.set_forkserver_preload(["torch._dynamo", "torch.utils.flop_counter", "sklearn.mixture", "jaxtyping", "pytest"])
 
 
-class InvalidMutant(Exception):
-    """A mutant that no model can be built with, or a check that fails without any."""
+class NotRun(Exception):
+    """A check could not be made, or fails on the package as it is."""
+
+
+class _Gone(Exception):
+    """A process ended without an answer."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What noticed a mutant: the property of the contract or the test that failed first, None where nothing did."""
+    """What noticed a mutant: the property of the contract or the test that failed first, None where nothing did.
+
+    One is `invalid`, for the reason given, where no model can be built with it: nobody would overlook it.
+    """
 
     mutant: Mutant
-    contract: str | None
-    tests: str | None
+    contract: str | None = None
+    tests: str | None = None
+    invalid: str | None = None
 
     @property
     def lives(self) -> bool:
@@ -61,39 +73,44 @@ class _Case:
         return any(name == file and start <= last and first <= end for name, start, end in self.functions)
 
 
-def run(mutants: Sequence[Mutant], workers: int | None = None, report: Callable[[Verdict], None] = print) -> list[Verdict]:
+def run(
+    mutants: Sequence[Mutant], workers: int | None = None, report: Callable[[Verdict], None] = lambda verdict: None
+) -> list[Verdict]:
     """The verdict on each mutant, in their order; `report` is called as they are reached.
 
     Raises:
-        InvalidMutant: for a mutant with which a model cannot be built, and where a check fails on the package as it is.
-        StaleMutant: for one whose lines are not in the source.
+        NotRun: where a check fails on the package as it is.
+        StaleMutant: for a mutant whose lines are not in the source.
     """
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        whole = _copy(Path(scratch) / "whole")
-        cases = sorted(_elsewhere(_survey, whole), key=lambda case: case.seconds)
+        whole = Path(scratch) / "whole"
+        for part in ("ancestral", "tests"):
+            shutil.copytree(ROOT / part, whole / part)
+        shutil.copy(ROOT / "pyproject.toml", whole)
+        slices = pool.map(lambda index: _elsewhere(_survey, whole, index), range(_SLICES))
+        cases = sorted((case for part in slices for case in part), key=lambda case: case.seconds)
         tried = {path for mutant in mutants for path in _test_files(mutant, _concerned(mutant, cases, whole))}
-        for path, failed in zip(tried, pool.map(lambda path: _elsewhere(_run_tests, whole, [path]), tried)):
-            if failed:
-                raise InvalidMutant(f"the tests fail without any mutant: {path}: {failed}")
+        found = pool.map(lambda path: _elsewhere(_run_tests, whole, [path]), tried)
+        if failed := [name for name in found if name]:
+            raise NotRun(f"these tests fail without any mutant: {', '.join(failed)}")
 
         def judge(numbered: tuple[int, Mutant]) -> Verdict:
             index, mutant = numbered
-            verdict = _judge(mutant, cases, Path(scratch) / str(index))
+            verdict = _judge(mutant, cases, shutil.copytree(whole, Path(scratch) / str(index)))
             report(verdict)
             return verdict
 
         return list(pool.map(judge, enumerate(mutants)))
 
 
-def _judge(mutant: Mutant, cases: list[_Case], folder: Path) -> Verdict:
-    root = _copy(folder)
+def _judge(mutant: Mutant, cases: list[_Case], root: Path) -> Verdict:
     concerned = _concerned(mutant, cases, root)
     (root / "ancestral" / mutant.file).write_text(mutant.mutated(root / "ancestral"))
     try:
-        contract = _elsewhere(_check, root, [case.name for case in concerned])
-        tests = None if contract else _elsewhere(_run_tests, root, _test_files(mutant, concerned))
-    except Exception as error:
-        raise InvalidMutant(f"{mutant}: {error}") from error
+        contract = _failure(_check, root, [case.name for case in concerned])
+        tests = None if contract else _failure(_run_tests, root, _test_files(mutant, concerned))
+    except NotRun as error:
+        return Verdict(mutant, invalid=str(error))
     finally:
         shutil.rmtree(root)
     return Verdict(mutant, contract, tests)
@@ -123,11 +140,11 @@ def _mirror(file: str) -> list[str]:
     return []
 
 
-def _copy(folder: Path) -> Path:
-    for part in ("ancestral", "tests"):
-        shutil.copytree(ROOT / part, folder / part)
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
+def _failure(work: Callable[..., str | None], *arguments: Any) -> str | None:
+    try:
+        return _elsewhere(work, *arguments)
+    except _Gone as gone:
+        return str(gone)
 
 
 # -- In a process of its own ------------------------------------------------------------------------------------------
@@ -141,10 +158,10 @@ def _elsewhere(work: Callable[..., Any], *arguments: Any) -> Any:
     sender.close()
     try:
         if not receiver.poll(LIMIT):
-            return f"hangs for {LIMIT} s"
+            raise _Gone(f"no answer in {LIMIT} s")
         result = receiver.recv()
-    except EOFError:
-        return "kills its process"
+    except EOFError as error:
+        raise _Gone("the process died") from error
     finally:
         process.kill()
         process.join()
@@ -158,7 +175,7 @@ def _send(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ..
         try:
             result = work(*arguments)
         except Exception as error:
-            result = InvalidMutant(f"{type(error).__name__}: {error}")
+            result = NotRun(f"{type(error).__name__}: {error}")
     sender.send(result)
 
 
@@ -175,20 +192,20 @@ def _cases(root: Path) -> dict[str, Callable[[], Any]]:
     return cases
 
 
-def _survey(root: Path) -> list[_Case]:
-    cases, found = _cases(root), []
+def _survey(root: Path, index: int) -> list[_Case]:
+    cases, found = dict(itertools.islice(_cases(root).items(), index, None, _SLICES)), []
     from ancestral.checks import check_model
 
     package = str(root / "ancestral") + os.sep
     for name, make in cases.items():
-        codes: set[Any] = set()
         start = time.perf_counter()
-        with _profiled(lambda frame, codes=codes: codes.add(frame.f_code)):
+        with _called() as codes:
             model = make()
             check_model(model, verbose=False)
+        seconds = time.perf_counter() - start
         inner = getattr(model, "inner", model)
-        case = _Case(name, type(inner).__module__.removeprefix("ancestral.").replace(".", "/") + ".py", 0.0)
-        case.seconds = time.perf_counter() - start
+        module = type(inner).__module__.removeprefix("ancestral.").replace(".", "/") + ".py"
+        case = _Case(name, module, seconds)
         for code in codes:
             if code.co_filename.startswith(package):
                 lines = [line for *_, line in code.co_lines() if line]
@@ -198,10 +215,17 @@ def _survey(root: Path) -> list[_Case]:
 
 
 @contextlib.contextmanager
-def _profiled(called: Callable[[FrameType], None]) -> Iterator[None]:
-    sys.setprofile(lambda frame, event, _: called(frame) if event == "call" else None)
+def _called() -> Iterator[set[CodeType]]:
+    """The code of every Python function that is called inside the block."""
+    codes: set[CodeType] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            codes.add(frame.f_code)
+
+    sys.setprofile(note)
     try:
-        yield
+        yield codes
     finally:
         sys.setprofile(None)
 

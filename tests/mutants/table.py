@@ -14,7 +14,7 @@ def rates(verdicts: Sequence[Verdict]) -> tuple[float, float]:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """Kill rates by part, and those that live by name."""
+    """Kill rates by part, and by name those that the contract does not notice."""
     lines = [f"{'part':<16} mutants  contract  with tests"]
     for part in (*PARTS, "all"):
         mine = [verdict for verdict in verdicts if part in ("all", verdict.mutant.part)]
@@ -23,7 +23,8 @@ def table(verdicts: Sequence[Verdict]) -> str:
             lines.append(f"{part:<16} {len(mine):7d}  {contract:8.1%}  {both:10.1%}")
     for title, unnoticed in (
         ("killed by the tests alone", [v for v in verdicts if v.contract is None and not v.lives]),
-        ("alive", [v for v in verdicts if v.lives]),
+        ("alive", [v for v in verdicts if v.lives and not v.invalid]),
+        ("invalid, no model can be built with it", [v for v in verdicts if v.invalid]),
     ):
         lines += ["", f"{title}:", *(f"  {verdict.mutant}" for verdict in unnoticed)] if unnoticed else []
     return "\n".join(lines)

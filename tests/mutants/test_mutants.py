@@ -25,6 +25,7 @@ def test_the_lists_are_up_to_date() -> None:
 @pytest.mark.timeout(3600)
 def test_mistakes_are_noticed() -> None:
     verdicts = run(MUTANTS)
+    assert not any(verdict.invalid for verdict in verdicts), table(verdicts)
     contract, both = rates(verdicts)
     assert contract >= 0.85, table(verdicts)
     assert both >= 0.97, table(verdicts)
