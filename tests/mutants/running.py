@@ -5,6 +5,7 @@ tells what each case of the contract suite costs and which functions it runs: a 
 function that it changes, the quickest first.
 """
 
+import ast
 import contextlib
 import itertools
 import multiprocessing
@@ -118,9 +119,15 @@ def _judge(mutant: Mutant, cases: list[_Case], root: Path) -> Verdict:
 
 def _concerned(mutant: Mutant, cases: list[_Case], root: Path) -> list[_Case]:
     """The cases that run the function that it changes, or its file where it changes what is in no function."""
-    place = mutant.place(root / "ancestral")
-    running = [case for case in cases if case.runs(mutant.file, *place)]
-    return running or [case for case in cases if case.runs(mutant.file, 0, sys.maxsize)]
+    first, last = mutant.place(root / "ancestral")
+    if not _in_a_function((root / "ancestral" / mutant.file).read_text(), first, last):
+        first, last = 0, sys.maxsize
+    return [case for case in cases if case.runs(mutant.file, first, last)]
+
+
+def _in_a_function(source: str, first: int, last: int) -> bool:
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    return any(node.body[0].lineno <= first and last <= (node.end_lineno or 0) for node in functions)
 
 
 def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
