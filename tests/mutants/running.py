@@ -33,7 +33,7 @@ _SLICES = 8
 
 _SERVER = multiprocessing.get_context("forkserver")
 # What the checks and the tests import slowly, torch's compiler (which its optimizers import) above all.
-_SERVER.set_forkserver_preload(["torch._dynamo", "torch.utils.flop_counter", "sklearn.mixture", "jaxtyping", "pytest"])
+_SERVER.set_forkserver_preload(["torch._dynamo", "torch.utils.flop_counter", "sklearn.mixture", "pytest"])
 
 
 class NotRun(Exception):
