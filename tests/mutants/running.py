@@ -90,22 +90,22 @@ def run(
         shutil.copy(ROOT / "pyproject.toml", whole)
         slices = pool.map(lambda index: _elsewhere(_survey, whole, index), range(_SLICES))
         cases = sorted((case for part in slices for case in part), key=lambda case: case.seconds)
-        tried = {path for mutant in mutants for path in _test_files(mutant, _concerned(mutant, cases, whole))}
+        # Beforehand, since the parser of Python 3.11 is not safe in threads.
+        concerned = [_concerned(mutant, cases, whole) for mutant in mutants]
+        tried = {path for mutant, theirs in zip(mutants, concerned) for path in _test_files(mutant, theirs)}
         found = pool.map(lambda path: _elsewhere(_run_tests, whole, [path]), tried)
         if failed := [name for name in found if name]:
             raise NotRun(f"these tests fail without any mutant: {', '.join(failed)}")
 
-        def judge(numbered: tuple[int, Mutant]) -> Verdict:
-            index, mutant = numbered
-            verdict = _judge(mutant, cases, shutil.copytree(whole, Path(scratch) / str(index)))
+        def judge(mutant: Mutant, theirs: list[_Case], index: int) -> Verdict:
+            verdict = _judge(mutant, theirs, shutil.copytree(whole, Path(scratch) / str(index)))
             report(verdict)
             return verdict
 
-        return list(pool.map(judge, enumerate(mutants)))
+        return list(pool.map(judge, mutants, concerned, range(len(mutants))))
 
 
-def _judge(mutant: Mutant, cases: list[_Case], root: Path) -> Verdict:
-    concerned = _concerned(mutant, cases, root)
+def _judge(mutant: Mutant, concerned: list[_Case], root: Path) -> Verdict:
     (root / "ancestral" / mutant.file).write_text(mutant.mutated(root / "ancestral"))
     try:
         contract = _failure(_check, root, [case.name for case in concerned])
