@@ -28,6 +28,8 @@ from .mutant import HERE, Mutant
 ROOT = HERE.parents[1]
 #: Seconds for one process; a mutant that takes longer hangs.
 LIMIT = 600
+#: What tests the interface and the modules at the package's root, the quick ones first.
+_OF_THE_ROOT = ("interface", "registry", "dequantization", "sticking_points", "building")
 #: Processes that share the first pass.
 _SLICES = 8
 
@@ -139,12 +141,11 @@ def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
 
 
 def _mirror(file: str) -> list[str]:
-    folder, name = Path(file).parent, Path(file).stem
-    exact = folder / f"test_{name}.py"
-    for path in (exact, folder, Path(f"test_{folder}.py")):
-        if path != Path() and (ROOT / "tests" / path).exists():
-            return [str("tests" / path)]
-    return []
+    folder = Path("tests") / Path(file).parent
+    if folder == Path("tests") or not (ROOT / folder).exists():
+        return [f"tests/test_{name}.py" for name in _OF_THE_ROOT]
+    exact = folder / f"test_{Path(file).stem}.py"
+    return [str(exact if (ROOT / exact).exists() else folder)]
 
 
 def _failure(work: Callable[..., str | None], *arguments: Any) -> str | None:
