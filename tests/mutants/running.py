@@ -133,10 +133,10 @@ def _in_a_function(source: str, first: int, last: int) -> bool:
 
 
 def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
-    """The tests that mirror its file, or else its folder, and then those of the models concerned."""
+    """The tests that mirror its file and its folder, and those of the models concerned."""
     files = _mirror(mutant.file)
     for case in concerned:
-        files += [path for path in _mirror(case.module) if path not in files]
+        files += [path for path in _mirror(case.module)[:1] if path not in files]
     return files
 
 
@@ -145,7 +145,7 @@ def _mirror(file: str) -> list[str]:
     if folder == Path("tests") or not (ROOT / folder).exists():
         return [f"tests/test_{name}.py" for name in _OF_THE_ROOT]
     exact = folder / f"test_{Path(file).stem}.py"
-    return [str(exact if (ROOT / exact).exists() else folder)]
+    return [str(path) for path in (exact, folder) if (ROOT / path).exists()]
 
 
 def _failure(work: Callable[..., str | None], *arguments: Any) -> str | None:
