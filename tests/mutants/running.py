@@ -261,7 +261,7 @@ def _run_tests(root: Path, files: list[str]) -> str | None:
     sys.path.insert(0, str(root))
     os.chdir(root)
     first = _FirstFailure()
-    code = pytest.main(["-x", "-p", "no:cacheprovider", "-p", "no:randomly", *files], plugins=[first])
+    code = pytest.main(["-x", "-n", "0", "-p", "no:cacheprovider", *files], plugins=[first])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise RuntimeError(f"pytest ended with {code} for {', '.join(files)}")
     return first.name
