@@ -373,7 +373,7 @@ def test_latents_split_by_name_and_join_again() -> None:
     assert model.latent_size == 8
     parts = model.split_latents(z)
     assert {name: tuple(part.shape) for name, part in parts.items()} == {"a": (2, 2, 2), "b": (2,), "c": (2, 3)}
-    assert torch.equal(model.join_latents(parts), z)
+    assert torch.equal(model.join_latents(dict(reversed(parts.items()))), z)
     assert torch.equal(model.decode(z), torch.tensor([[0.0], [1.0]]))
     assert model.decode_mean(z)[0].item() == 0.5
     with pytest.raises(InputError, match=r"z must have shape \(batch, 8\), got \(2, 7\)"):

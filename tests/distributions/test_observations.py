@@ -131,7 +131,7 @@ def test_delta_has_all_mass_at_its_value() -> None:
     assert delta.batch_shape == (3,)
     assert delta.event_shape == (2,)
     torch.testing.assert_close(delta.log_prob(value), torch.zeros(3))
-    assert delta.log_prob(value + 1).tolist() == [-math.inf] * 3
+    assert delta.log_prob(value + torch.tensor([1.0, 0.0])).tolist() == [-math.inf] * 3
     assert torch.equal(delta.sample(torch.Size([5])), value.expand(5, 3, 2))
     assert torch.equal(delta.mean, value)
     assert torch.equal(delta.mode, value)

@@ -109,6 +109,20 @@ def test_completions_keep_what_is_known_and_follow_what_came_before(event: Event
     assert ((found - expected).abs() < 4.5 * (expected / n).sqrt() + 1 / n).all()
 
 
+def test_conditionals_of_standardised_data_are_in_its_units() -> None:
+    model = Belief(Event((3,), Real()), orders=1)
+    model.standardize(torch.tensor([1.0, -1.0, 0.0]), torch.tensor([0.5, 2.0, 3.0]))
+    x = model.sample(5)
+    torch.testing.assert_close(model.conditional_log_probs(x)[0].sum(1), model.log_prob(x))
+
+
+def test_the_order_of_each_observation_is_drawn_on_its_own() -> None:
+    chosen = Belief(Event((4,), Binary()), orders=3)._chosen_orders(3000)
+    for lag in (1, 2, 3):
+        same = (chosen[lag:] == chosen[:-lag]).double().mean()
+        assert float(same) == pytest.approx(1 / 3, abs=0.04)
+
+
 @pytest.mark.parametrize("support", OBSERVATIONS)
 def test_samples_are_what_the_cores_see(support: Support) -> None:
     model = Belief(Event((2, 3), support))

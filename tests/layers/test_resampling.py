@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ancestral.interface import Event, InputError, Levels, Real
+from ancestral.interface import Categories, Event, InputError, Levels, Real
 from ancestral.layers.conditioning import FlatContext
 from ancestral.layers.resampling import UPSAMPLINGS, Downsample, Upsample, half
 
@@ -40,3 +40,10 @@ def test_context_is_one_hot_or_flat() -> None:
     real = FlatContext(Event((), Real()))
     assert real(x, torch.tensor([1.5, 2.5])).tolist() == [[0, 1.5], [0, 2.5]]
     assert FlatContext(None)(x, None) is x
+
+
+def test_token_ids_as_context_keep_their_order() -> None:
+    tokens = FlatContext(Event((2,), Categories(4)), embedding=3)
+    first, second = tokens.vector(2, torch.tensor([[1, 3], [3, 1]]), like=torch.zeros(1)).unflatten(1, (2, 3))
+    assert torch.equal(first, second.flip(0))
+    assert not torch.equal(first, second)

@@ -132,7 +132,7 @@ class MADE(AutoregressiveModel):
     def examples(cls) -> Iterable[Model]:
         yield cls(Event((6,), Binary()), hidden=[16])
         yield cls(Event((1, 2, 3), Binary()), hidden=[12, 12], masks=3, order="random", direct=True)
-        yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], order="random")
+        yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], masks=2, order="random")
         yield cls(Event((3,), Categories(4)), hidden=[24], masks=2, order="random", direct=True)
 
 

@@ -28,13 +28,21 @@ def test_the_layout_of_32_pixels_is_the_papers() -> None:
         (128, 64),
         (256, 128),
     ]
-    # Section 5.1: all layers max-pooled to a 4x4 grid.
-    assert model.features(torch.zeros(2, 3, 32, 32)).shape == (2, (64 + 128 + 256) * 16)
     layers = list(model.generator.layers)
     assert isinstance(layers[-1], nn.Tanh)
     assert [layer.num_features for layer in layers if isinstance(layer, nn.BatchNorm2d)] == [256, 128, 64]
     weights = torch.cat([p.detach().flatten() for name, p in model.named_parameters() if "convolution.weight" in name])
     assert float(weights.std()) == pytest.approx(0.02, rel=0.01)
+
+
+def test_features_are_the_maps_of_all_layers_max_pooled_to_a_grid_of_4x4() -> None:
+    """Section 5.1 of Radford et al. 2016."""
+    model = DCGAN(Event((3, 32, 32), Levels(256)), channels=2).eval()
+    x = torch.randint(256, (5, 3, 32, 32))
+    maps = model.discriminator.encoder.maps(x * (2 / 255) - 1, None)
+    assert [tuple(m.shape[1:]) for m in maps] == [(2, 16, 16), (4, 8, 8), (8, 4, 4)]
+    pooled = [m.unflatten(3, (4, -1)).unflatten(2, (4, -1)).amax((3, 5)).flatten(1) for m in maps]
+    torch.testing.assert_close(model.features(x), torch.cat(pooled, dim=1))
 
 
 def test_support() -> None:

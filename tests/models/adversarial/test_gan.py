@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from ancestral.interface import Adam, Batch, Binary, Event, InputError, Levels, Losses, Real
+from ancestral.interface import Adam, Batch, Binary, Event, InputError, Levels, Losses, Real, Support
 from ancestral.models.adversarial._two_players import discriminator_loss, generator_loss
 from ancestral.models.adversarial.gan import GAN
 
@@ -24,6 +24,12 @@ def kl(p: Tensor, q: Tensor) -> Tensor:
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return 0.5 * kl(p, (p + q) / 2) + 0.5 * kl(q, (p + q) / 2)
+
+
+@pytest.mark.parametrize("support", [Binary(), Levels(7), Real()])
+def test_the_discriminator_sees_data_on_the_scale_on_which_they_are_generated(support: Support) -> None:
+    model, z = GAN(Event((5,), support), latent_dim=3, hidden=[16]), torch.randn(20, 3)
+    torch.testing.assert_close(model._to_networks(model.decode_mean(z)), model._generate(z, None))
 
 
 def test_the_trained_discriminator_approaches_the_optimum() -> None:

@@ -87,6 +87,16 @@ def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | 
         )
 
 
+def test_the_context_has_a_map_of_its_own_for_each_stack_of_each_layer() -> None:
+    """Equation 4 of van den Oord et al. 2016."""
+    context_event = Event((4,), Real())
+    model = build(GREY, context_event)
+    model.log_prob(some(GREY, 8), context=some(context_event, 8)).sum().backward()
+    gradient = model.context.maps.weight.grad
+    assert gradient.shape == (4 * 2 * 2 * 7, 4, 1, 1)
+    assert gradient.ne(0).all()
+
+
 @pytest.mark.parametrize("event", [Event((1, 10, 10), Binary()), Event((3, 6, 6), Levels(256))])
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(event: Event) -> None:
     model = build(event).float()

@@ -1,6 +1,7 @@
 """K-means against scikit-learn, and what Lloyd's algorithm guarantees."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -59,6 +60,22 @@ def test_k_means_plus_plus_prefers_far_rows() -> None:
         model.fit_start(x, generator=torch.Generator().manual_seed(seed))
         # Uniform seeding would nearly always draw both centres from the large cluster.
         assert float((model.centres[0] - model.centres[1]).norm()) > 50
+
+
+def test_each_centre_of_the_start_is_drawn_by_the_squared_distance_to_the_nearest_before_it() -> None:
+    x = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    squares = torch.cdist(x, x).square()
+    model = KMeans(Event((1,), Real()), components=3)
+    expected, found = torch.zeros(4), torch.zeros(4)
+    for first, second, third in itertools.permutations(range(4), 3):
+        nearest = squares[first].minimum(squares[second])
+        chance = 0.25 * squares[first, second] / squares[first].sum() * nearest[third] / nearest.sum()
+        expected[6 - first - second - third] += chance  # by the row that is left out
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2000):
+        model.fit_start(x, generator=generator)
+        found[int(torch.isin(x, model.centres.float()).logical_not().nonzero()[0, 0])] += 1 / 2000
+    torch.testing.assert_close(found, expected, rtol=0, atol=4 * 0.5 / math.sqrt(2000))
 
 
 def test_it_is_the_limit_of_a_gaussian_mixture() -> None:
