@@ -10,10 +10,11 @@ from ancestral.persistence import write_atomically
 
 
 def describe(event: Event, context_event: Event | None = None) -> str:
-    """An event in words, and what it is conditioned on: (1, 28, 28), 256 levels, given (), 10 categories."""
+    """An event in words, and what it is conditioned on: (1, 28, 28), 256 levels, given one of 10 categories."""
     kind = type(event.support).__name__.lower()
     counted = f"{event.values} {kind}" if isinstance(event.support, Levels | Categories) else kind
-    return f"{event.shape}, {counted}" + ("" if context_event is None else f", given {describe(context_event)}")
+    words = f"{event.shape}, {counted}" if event.shape else f"one of {counted}" if event.values else kind
+    return words if context_event is None else f"{words}, given {describe(context_event)}"
 
 
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
