@@ -171,6 +171,22 @@ def test_a_class_as_a_latent_is_drawn_and_weighed() -> None:
     assert model.log_prior(z).item() == pytest.approx(-0.5 * math.log(2 * math.pi) - math.log(3))
 
 
+def test_a_prior_may_depend_on_each_rows_context() -> None:
+    class Shifted(Hierarchy):
+        """Its upper latent lies about the context."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.context_event = Event((1,), Real())
+
+        def _log_prior(self, z: Tensor, context: Tensor | None) -> Tensor:
+            assert context is not None
+            return -0.5 * (z[:, :1] - context).square().sum(1)
+
+    z = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
+    assert Shifted().log_prior(z, context=torch.tensor([[0.0], [1.0], [3.0]])).tolist() == [-0.5, -0.5, 0.0]
+
+
 def test_a_hierarchy_keeps_the_contract() -> None:
     check_model(Hierarchy(), verbose=False)
 

@@ -1,13 +1,18 @@
-"""What a short fit must bring: a translator that moves to the domain it names, an autoencoder that reconstructs."""
+"""What a short fit must bring: a translator that moves to the domain it names, an autoencoder that reconstructs, and
+players each of which plays for itself."""
 
 import copy
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
+from ancestral.checks.losses import learns_by_gradients
 from ancestral.checks.report import Property, needs, require
 from ancestral.checks.subject import Subject, number_of_values
 from ancestral.checks.training import train
-from ancestral.interface import Batch, Decoder, Encoder, MeanDecoder, Translator, seeded
+from ancestral.interface import Adam, Batch, Critic, Decoder, Encoder, MeanDecoder, Phase, Sampler, Translator, seeded
 
 #: Training steps after which it must be learned.
 MOST_STEPS = 600
@@ -76,6 +81,67 @@ def autoencoders_reconstruct(subject: Subject) -> None:
     )
 
 
+def players_play_for_themselves(subject: Subject, steps: int = 150) -> None:
+    """On data far from what the model draws: the critic's phases alone make it prefer the data, and from there those of
+    the generator alone raise its value of the samples."""
+    model, n = copy.deepcopy(subject.original).train(), subject.rows(64)
+    assert isinstance(model, Critic)
+    assert isinstance(model, Sampler)
+    context, seed = subject.contexts(n), subject.generator().initial_seed()
+
+    def draw() -> Tensor:
+        return model.sample(n, context=context, generator=torch.Generator().manual_seed(seed))
+
+    def values() -> tuple[float, float]:
+        """The critic's mean value of the data and of samples."""
+        with torch.no_grad():
+            data, samples = (float(model.criticise(x, context=context).mean()) for x in (batch.x, draw()))
+        return data, samples
+
+    batch = Batch(_far_from(subject, draw()), None, context)
+    critics: list[Phase] = []
+    generators: list[Phase] = []
+    for phase in model.phases():
+        value = model.criticise(batch.x, context=context).sum()
+        slopes = torch.autograd.grad(value, [p for p in phase.parameters if p.requires_grad], allow_unused=True)
+        side = generators if all(slope is None for slope in slopes) else critics
+        side.append(replace(phase, optimizer=Adam(0.01)))  # what a game needs for its balance is too slow here
+    before = values()
+    train(subject, model, batch, steps, phases=critics)
+    data, samples = values()
+    told = data > 0 > samples if model.criticism == "logit" else data > samples
+    require(
+        told and data - samples > before[0] - before[1],
+        f"after {steps} steps of {_names(critics)} on data far from the samples criticise gives the data"
+        f" {data:.4f} and the samples {samples:.4f} on average ({before[0]:.4f} and {before[1]:.4f} before): it must"
+        f" come to prefer the data{', and a logit to tell them by its sign' if model.criticism == 'logit' else ''}; a"
+        " loss or criticise has the wrong sign, or one of the two sides is forgotten",
+    )
+    if generators and number_of_values(subject.event) is None:
+        train(subject, model, batch, 20, phases=generators)
+        reached = values()[1]
+        require(
+            reached > samples,
+            f"20 steps of {_names(generators)} lowered the critic's mean value of the samples from {samples:.4f} to"
+            f" {reached:.4f}: the generator's loss has the wrong sign",
+        )
+
+
+def _names(phases: Sequence[Phase]) -> str:
+    return " and ".join(repr(phase.name) for phase in phases)
+
+
+def _far_from(subject: Subject, samples: Tensor) -> Tensor:
+    """Observations on the other side of the support, or four units away."""
+    values, noise, centre = number_of_values(subject.event), subject.observations(len(samples)), samples.mean(0)
+    if values is None:
+        return (centre + 4 + 0.3 * noise).to(noise.dtype)
+    other = torch.where(centre < (values - 1) / 2, values - 1.0, 0.0).to(noise).expand_as(noise)
+    with seeded(subject.generator(), noise.device):
+        strays = torch.rand_like(noise) < 0.15
+    return torch.where(strays, noise, other)
+
+
 def _two_clusters(subject: Subject, n: int) -> Batch:
     """Two clusters far apart, the first half of the rows labelled 0 and in one, the second half 1 and in the other."""
     values, noise = number_of_values(subject.event), subject.observations(n)
@@ -86,6 +152,10 @@ def _two_clusters(subject: Subject, n: int) -> Batch:
     with seeded(subject.generator(), noise.device):
         strays = torch.rand_like(noise) < 0.15
     return Batch(torch.where(strays, noise, ((values - 1) * side).to(noise.dtype)), y, subject.contexts(n))
+
+
+def _two_players(subject: Subject) -> str | None:
+    return needs(Critic, Sampler)(subject) or learns_by_gradients(subject)
 
 
 def _autoencoder(subject: Subject) -> str | None:
@@ -100,4 +170,5 @@ def _autoencoder(subject: Subject) -> str | None:
 PROPERTIES = (
     Property("a translation reaches its domain", needs(Translator), translations_reach_their_domain),
     Property("an autoencoder reconstructs", _autoencoder, autoencoders_reconstruct),
+    Property("each player plays for itself", _two_players, players_play_for_themselves),
 )

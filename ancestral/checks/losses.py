@@ -61,7 +61,7 @@ def _slopes(subject: Subject, start: Model, index: int, batch: Batch, step: floa
     return slope, derivative, length
 
 
-def loss_is_the_monitor(subject: Subject, repeats: int = 32) -> None:
+def loss_is_the_monitor(subject: Subject, repeats: int = 256) -> None:
     """The first phase's loss is minus the mean of what is monitored, in the units that the cores see: to the last digit
     where both use their noise in the same way, otherwise in expectation."""
     model, plain = copy.deepcopy(subject.far), subject.batch(subject.rows(16))
@@ -81,13 +81,14 @@ def loss_is_the_monitor(subject: Subject, repeats: int = 32) -> None:
         return
     # A model of several orders may train them in turn, and counts its steps in training alone.
     model.training = orders > 1
-    draws = torch.tensor([both() for _ in range(orders * math.ceil(repeats / orders))], dtype=torch.float64)
+    rounds = [[both() for _ in range(orders)] for _ in range(max(8, repeats // orders))]
     model.training = False
-    losses, targets = draws.T
+    # Where each round takes every order once, rounds do not differ.
+    losses, targets = torch.tensor(rounds, dtype=torch.float64).mean(1).T
     if orders > 1:
         targets[:] = _mean_over_orders(model, plain)
     loss, target = float(losses.mean()), float(targets.mean())
-    stderr = float((losses - targets).std()) / math.sqrt(len(draws))
+    stderr = float((losses - targets).std()) / math.sqrt(len(rounds))
     require(
         _equal(loss, target) or abs(loss - target) <= Z_LIMIT * stderr,
         f"the loss of phase {phase.name!r} is {loss:.4f} where minus the mean {model.monitor} is"

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -160,10 +160,17 @@ def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:
     return model, batch
 
 
-def train(subject: Subject, model: Model, batch: Batch, steps: int, until: Callable[[], bool] | None = None) -> None:
-    """Steps on one batch as the engine makes them, every phase with its own optimizer and at its own time; no more of
-    them once `until` holds, which is asked now and then."""
-    phases, batch = model.phases(), model.prepare(batch)
+def train(
+    subject: Subject,
+    model: Model,
+    batch: Batch,
+    steps: int,
+    until: Callable[[], bool] | None = None,
+    phases: Sequence[Phase] | None = None,
+) -> None:
+    """Steps on one batch as the engine makes them, every phase of the model, or these, with its own optimizer and at
+    its own time; no more of them once `until` holds, which is asked now and then."""
+    phases, batch = model.phases() if phases is None else phases, model.prepare(batch)
     optimizers = [phase.optimizer.build(list(phase.parameters)) for phase in phases]
     with seeded(subject.generator(), model.device):
         for step in range(steps):

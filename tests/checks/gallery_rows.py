@@ -171,9 +171,16 @@ class Penalised(Sampler, MeanDecoder, Critic):
     monitor = None
     criticism = "potential"
 
-    def __init__(self, *, compares_with_the_batch: bool = False, single: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        compares_with_the_batch: bool = False,
+        single: bool = False,
+        critic_sign: float = 1.0,
+        generator_sign: float = 1.0,
+    ) -> None:
         super().__init__(Event((2,), Real()))
-        self.single = single
+        self.single, self.critic_sign, self.generator_sign = single, critic_sign, generator_sign
         self.generator = nn.Linear(2, 2)
         self.critic = nn.Sequential(nn.Linear(2, 8), nn.Softplus(), nn.Linear(8, 1, bias=False))
         self.compares_with_the_batch = compares_with_the_batch
@@ -198,11 +205,11 @@ class Penalised(Sampler, MeanDecoder, Critic):
         between = fake.lerp(batch.x, torch.rand(len(fake), 1, dtype=self.dtype)).requires_grad_(True)
         (slopes,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         penalty = (slopes.norm(dim=1) - 1).square().mean()
-        return Losses(self.critic(fake).mean() - self.critic(batch.x).mean() + 10 * penalty)
+        return Losses(self.critic_sign * (self.critic(fake).mean() - self.critic(batch.x).mean()) + 10 * penalty)
 
     def phases(self) -> Sequence[Phase]:
         def generator_loss(batch: Batch) -> Losses:
-            return Losses(-self.critic(self._sample(len(batch.x), None)).mean())
+            return Losses(-self.generator_sign * self.critic(self._sample(len(batch.x), None)).mean())
 
         return [
             Phase("critic", list(self.critic.parameters()), self.critic_loss),

@@ -1,4 +1,4 @@
-"""Gradients that are derivatives, losses that are what is monitored, training that raises it."""
+"""Gradients that are derivatives, losses that are what is monitored, training that raises it, games of two players."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from ancestral.interface import Model
 
 DERIVATIVE, VALUE = "a gradient is the derivative of its loss", "the loss is minus the monitored likelihood"
 LIKELIHOOD, LABELS = "training raises the likelihood", "training raises the probability of the labels"
+GAME = "each player plays for itself"
 
 
 def standardised() -> Model:
@@ -25,7 +26,7 @@ RIGHT: dict[str, tuple[Callable[[], Model], set[str]]] = {
         lambda: ConditionalVAE(monitor="log_prob_lower_bound"),
         {DERIVATIVE, VALUE, LIKELIHOOD},
     ),
-    "a gradient penalty": (Penalised, {DERIVATIVE}),
+    "a gradient penalty": (Penalised, {DERIVATIVE, GAME}),
     "a backward of its own": (OwnBackward, {DERIVATIVE, VALUE, LIKELIHOOD}),
     "standardised data": (standardised, {DERIVATIVE, VALUE, LIKELIHOOD}),
     "orders in turn": (InTurn, {DERIVATIVE, VALUE, LIKELIHOOD}),
@@ -46,6 +47,8 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         LIKELIHOOD,
         "lowered its log_prob_lower_bound",
     ),
+    ("a critic for the samples", lambda: Penalised(critic_sign=-1.0), GAME, "it must come to prefer the data"),
+    ("a generator against itself", lambda: Penalised(generator_sign=-1.0), GAME, "the generator's loss has the wrong"),
     ("labels counted from 1", lambda: Labelled(label_shift=1), LABELS, "numbers them differently"),
 ]
 

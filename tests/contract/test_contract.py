@@ -33,7 +33,7 @@ def _standardised(example: Model) -> Model:
     """The same model with shifts and scales that differ among the dimensions."""
     steps = torch.linspace(0, 1, example.event.size, dtype=torch.float64).view(example.event.shape)
     model = copy.deepcopy(example)
-    model.standardize(0.5 - steps, 0.5 + 1.5 * steps)
+    model.standardize(0.5 - steps, 0.5 + 2 * steps)
     return model
 
 

@@ -40,6 +40,8 @@ def test_empty_clusters_take_the_farthest_rows() -> None:
     x = torch.tensor([[0.0], [0.1], [10.0], [20.0]])
     model = KMeans(Event((1,), Real()), components=3)
     model.centres.copy_(torch.tensor([[0.0], [500.0], [600.0]]))
+    # They leave their old cluster: its centre is the mean of those that stay.
+    assert model.fit_step(x).objective == pytest.approx(-2 * 0.05**2 / 4)
     fitted(model, x)
     torch.testing.assert_close(model.centres.sort(0).values, torch.tensor([[0.05], [10.0], [20.0]]).double())
 
