@@ -29,7 +29,14 @@ ROOT = HERE.parents[1]
 #: Seconds for one process; a mutant that takes longer hangs.
 LIMIT = 600
 #: What tests the interface and the modules at the package's root, the quick ones first.
-_OF_THE_ROOT = ("interface", "registry", "dequantization", "sticking_points", "building")
+_OF_THE_ROOT = (
+    "tests/test_interface.py",
+    "tests/test_registry.py",
+    "tests/test_dequantization.py",
+    "tests/layers/test_autoregressive.py",
+    "tests/test_sticking_points.py",
+    "tests/test_building.py",
+)
 #: Processes that share the first pass.
 _SLICES = 8
 
@@ -143,7 +150,7 @@ def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
 def _mirror(file: str) -> list[str]:
     folder = Path("tests") / Path(file).parent
     if folder == Path("tests") or not (ROOT / folder).exists():
-        return [f"tests/test_{name}.py" for name in _OF_THE_ROOT]
+        return [*_OF_THE_ROOT]
     exact = folder / f"test_{Path(file).stem}.py"
     return [str(path) for path in (exact, folder) if (ROOT / path).exists()]
 
