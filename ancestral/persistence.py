@@ -110,7 +110,10 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
             f" {written_by}, which wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or"
             f" load it there ({' '.join(str(error).split())[:200]})"
         ) from error
-    return model.to(device).eval()
+    try:
+        return model.to(device).eval()
+    except (AssertionError, RuntimeError) as error:  # torch says in both ways that a device is not there
+        raise InputError(f"the device {str(device)!r} is not there: {' '.join(str(error).split())}") from error
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

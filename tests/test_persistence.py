@@ -123,6 +123,12 @@ def test_sizes_are_compared_before_memory_is_filled(model: Model, tmp_path: Path
     save(build("vae", EVENT, latent_dim=3, hidden=[4]), tmp_path / "next")  # no hook is left behind
 
 
+def test_a_device_that_is_not_there_is_named(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path)
+    with pytest.raises(InputError, match="the device 'nowhere' is not there"):
+        load(tmp_path, device="nowhere")
+
+
 def test_a_model_made_by_hand_cannot_be_saved_and_nothing_is_written(tmp_path: Path) -> None:
     class Mine(Model):
         def phases(self) -> list:

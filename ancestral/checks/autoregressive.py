@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.report import Property, Undecided, needs, require
 from ancestral.checks.statistics import Z_LIMIT
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.interface import Autoregressive, Completer, Event, ExactDensity
 from ancestral.layers.autoregressive import AutoregressiveModel
 
@@ -59,7 +59,7 @@ def conditionals_see_the_past_alone(subject: Subject) -> None:
 
 
 def conditionals_are_normalised(subject: Subject) -> None:
-    model, values = subject.far, number_of_values(subject.event)
+    model, values = subject.far, subject.event.values
     assert isinstance(model, Autoregressive)
     assert values is not None
     x, context = subject.observations(1, torch.float64), subject.contexts(1)
@@ -189,7 +189,7 @@ def draws_follow_their_conditionals(subject: Subject) -> None:
 
 
 def cold_draws_are_the_likeliest(subject: Subject) -> None:
-    model, values, n = subject.far, number_of_values(subject.event), 2
+    model, values, n = subject.far, subject.event.values, 2
     assert isinstance(model, Autoregressive)
     assert values is not None
     context = subject.contexts(1, torch.float64)
@@ -305,7 +305,7 @@ def _tried(subject: Subject, rows: int) -> Tensor:
 
 
 def _another(event: Event, x: Tensor) -> Tensor:
-    values = number_of_values(event)
+    values = event.values
     return x + 1 if values is None else (x + 1) % values
 
 
@@ -330,7 +330,7 @@ def _show(parameters: Tensor) -> str:
 
 
 def _discrete(subject: Subject) -> str | None:
-    values = number_of_values(subject.event)
+    values = subject.event.values
     return needs(Autoregressive)(subject) or ("its data are continuous" if values is None else None)
 
 

@@ -11,6 +11,7 @@ from ancestral.checks.report import Property, Undecided, needs, needs_any, requi
 from ancestral.checks.statistics import (
     Z_LIMIT,
     Weighted,
+    apart,
     fourier_features,
     has_total,
     is_whole,
@@ -18,9 +19,19 @@ from ancestral.checks.statistics import (
     paired,
     weighted,
 )
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.dequantization import DequantizedDensity
-from ancestral.interface import BoundedDensity, Decoder, Encoder, ExactDensity, Model, Sampler, repeated
+from ancestral.interface import (
+    Autoregressive,
+    BoundedDensity,
+    Completer,
+    Decoder,
+    Encoder,
+    ExactDensity,
+    Model,
+    Sampler,
+    repeated,
+)
 
 SAMPLES = 8192
 
@@ -66,7 +77,7 @@ def _wrong_total(
     subject: Subject, reference: Weighted, samples: int, total: float, stderr: float, leaked: float
 ) -> str:
     model, size = reference.model, subject.event.size
-    discrete = number_of_values(subject.event) is not None
+    discrete = subject.event.values is not None
     whole = "1" if is_whole(model) else "at most 1"
     found = f"to {total + leaked:.6f} ± {stderr:.6f} over all x, not {whole}"
     if leaked:
@@ -150,7 +161,7 @@ def samples_follow_the_density(subject: Subject) -> None:
     reference = weighted(subject, 0)
     samples, inside = _samples_within(subject, reference.model, 0)
     flat = samples.flatten(1).double()
-    least = 1e-6 if number_of_values(subject.event) is None else 0.25
+    least = 1e-6 if subject.event.values is None else 0.25
     spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).clamp(min=least)
     seed = subject.generator().initial_seed()
 
@@ -181,7 +192,7 @@ def samples_are_stationary(subject: Subject) -> None:
     half, must be 0.
     """
     # Not far on discrete data: a sample of nearly sure values may lack all the rare ones that balance them.
-    model = copy.deepcopy(subject.far if number_of_values(subject.event) is None else subject.precise)
+    model = copy.deepcopy(subject.far if subject.event.values is None else subject.precise)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
     n, context = subject.rows(1024, least=64), subject.single_contexts[0]
@@ -193,18 +204,37 @@ def samples_are_stationary(subject: Subject) -> None:
     if length == 0 or not math.isfinite(length):
         raise Undecided("the likelihood of its samples has no gradient")
     model.requires_grad_(False)
-    step, scores = 1e-4 / length, []
+    # Where the likelihood is steep, a step must be shorter for a difference to be its slope.
+    step, scores = 1e-4 / max(1.0, length), []
     for moves in (1, -2):
         for parameter, direction in zip(parameters, directions, strict=True):
-            parameter.add_(direction, alpha=moves * step)
+            parameter.add_(direction, alpha=moves * step / length)
         scores.append(log_density(model, test, context, subject.generator()))
-    mean, stderr = _mean((scores[0] - scores[1]) / (2 * step * length))
+    mean, stderr = _mean((scores[0] - scores[1]) / (2 * step))
     require(
         abs(mean) <= Z_LIMIT * stderr + 1e-7,
         f"sample disagrees with the density: on samples, ln p has the slope {mean:.4f} ± {stderr:.4f} along a change of"
         " the weights, where it must be 0; one of the two uses another order, temperature, noise or parameters than the"
         " other, or log_prob is not normalised",
     )
+
+
+def completions_follow_the_density(subject: Subject) -> None:
+    """Where x follows p, and what is unknown of it is drawn anew from p(unknown | known), it still follows p."""
+    model, n = subject.model, subject.rows(8192, least=256)
+    assert isinstance(model, Completer)
+    assert isinstance(model, Sampler)
+    for context in subject.single_contexts:
+        x, samples = (model.sample(n, context=context, generator=subject.generator()) for _ in range(2))
+        known = torch.rand(x.shape, generator=subject.generator()).to(x.device) < 0.5
+        completed = model.complete(x, known, context=context, generator=subject.generator())
+        worst = apart(subject, completed.double().flatten(1), samples.double().flatten(1))
+        require(
+            worst <= Z_LIMIT,
+            f"samples of which a random half was completed anew do not follow the law of sample ({worst:.0f} standard"
+            " errors apart in the mean of a bounded test function): complete does not draw from p(unknown | known); it"
+            " predicts a mean, forgets the noise or a covariance, or does not look at what is known",
+        )
 
 
 def dequantized_samples_are_the_cells(subject: Subject) -> None:
@@ -278,7 +308,7 @@ def _mean(values: Tensor) -> tuple[float, float]:
 
 
 def _discrete_density(subject: Subject) -> str | None:
-    if number_of_values(subject.event) is None:
+    if subject.event.values is None:
         return "its data are continuous"
     return needs_any(ExactDensity, BoundedDensity)(subject)
 
@@ -295,6 +325,12 @@ def _parametric(subject: Subject) -> str | None:
     return None if any(True for _ in subject.model.parameters()) else "it has no parameters with gradients"
 
 
+def _completes_exactly(subject: Subject) -> str | None:
+    if isinstance(subject.original, Autoregressive):
+        return "its draws do not look ahead to what is known later in its order"
+    return needs(Completer, Sampler, ExactDensity)(subject)
+
+
 def _dequantized(model: Model) -> str | None:
     return None if isinstance(model, DequantizedDensity) else "it is not dequantized"
 
@@ -308,5 +344,6 @@ LIKELIHOODS = (
 SAMPLING = (
     Property("samples follow the density", _sampled, samples_follow_the_density, by_chance=True),
     Property("samples are stationary for their likelihood", _parametric, samples_are_stationary, by_chance=True),
+    Property("completions follow the density", _completes_exactly, completions_follow_the_density, by_chance=True),
     Property("dequantized samples are cells", lambda s: _dequantized(s.original), dequantized_samples_are_the_cells),
 )

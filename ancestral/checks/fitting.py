@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ancestral.checks.joint import mixture, quantizer
 from ancestral.checks.report import Property, Undecided, needs, require
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.interface import (
     Classifier,
     ClosedFormFit,
@@ -262,7 +262,7 @@ def _mean_log_prob(model: Model, x: Tensor) -> float | None:
 def _continuous_likelihood(subject: Subject) -> str | None:
     if reason := needs(ClosedFormFit, ExactDensity)(subject):
         return reason
-    return None if number_of_values(subject.event) is None else "its data are discrete"
+    return None if subject.event.values is None else "its data are discrete"
 
 
 def _missing_likelihood(subject: Subject) -> str | None:

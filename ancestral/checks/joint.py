@@ -11,21 +11,20 @@ from ancestral.checks.report import Property, Undecided, needs, require
 from ancestral.checks.statistics import (
     Z_LIMIT,
     Weighted,
+    apart,
     enumerated,
-    fourier_features,
     heavy_tailed,
     integrated,
     is_whole,
+    largest_difference,
     paired,
     too_large,
 )
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.interface import (
-    Autoregressive,
     BoundedDensity,
     Categories,
     Classifier,
-    Completer,
     Decoder,
     Encoder,
     ExactDensity,
@@ -165,7 +164,7 @@ def decoded_prior_averages_to_the_samples(subject: Subject) -> None:
             # Of a generator without noise on discrete data the nearest value is the observation.
             "decode": model.decode(z, context=context, generator=subject.generator()).double().flatten(1),
         }
-        scores = {name: _largest_difference(values, samples) for name, values in means.items()}
+        scores = {name: largest_difference(values, samples) for name, values in means.items()}
         name = min(scores, key=lambda name: scores[name])
         require(
             scores[name] <= Z_LIMIT,
@@ -183,29 +182,11 @@ def decoded_prior_follows_the_samples(subject: Subject) -> None:
         z = model.sample_latents(n, context=context, generator=subject.generator())
         decoded = model.decode(z, context=context, generator=subject.generator()).double().flatten(1)
         samples = model.sample(n, context=context, generator=subject.generator()).double().flatten(1)
-        worst = _apart(subject, decoded, samples)
+        worst = apart(subject, decoded, samples)
         require(
             worst <= Z_LIMIT,
             f"decode of sample_latents does not follow the law of sample ({worst:.0f} standard errors apart in the mean"
             " of a bounded test function): the decoder, the prior or the context of one is not that of the other",
-        )
-
-
-def completions_follow_the_density(subject: Subject) -> None:
-    """Where x follows p, and what is unknown of it is drawn anew from p(unknown | known), it still follows p."""
-    model, n = subject.model, subject.rows(8192, least=256)
-    assert isinstance(model, Completer)
-    assert isinstance(model, Sampler)
-    for context in subject.single_contexts:
-        x, samples = (model.sample(n, context=context, generator=subject.generator()) for _ in range(2))
-        known = torch.rand(x.shape, generator=subject.generator()).to(x.device) < 0.5
-        completed = model.complete(x, known, context=context, generator=subject.generator())
-        worst = _apart(subject, completed.double().flatten(1), samples.double().flatten(1))
-        require(
-            worst <= Z_LIMIT,
-            f"samples of which a random half was completed anew do not follow the law of sample ({worst:.0f} standard"
-            " errors apart in the mean of a bounded test function): complete does not draw from p(unknown | known); it"
-            " predicts a mean, forgets the noise or a covariance, or does not look at what is known",
         )
 
 
@@ -218,7 +199,7 @@ def codes_are_the_nearest(subject: Subject) -> None:
     codes = torch.eye(model.latent_size, dtype=x.dtype, device=x.device)
     with torch.no_grad():
         centres = model.decode_mean(codes, context=one)
-        if number_of_values(subject.event) is None:
+        if subject.event.values is None:
             x = torch.cat([centres, x])
         chosen = model.encode(x, context=one).mean
         error = (x - model.decode_mean(chosen, context=one)).flatten(1).square().sum(1)
@@ -263,7 +244,7 @@ def _conditional(subject: Subject, model: JointDensity, z: Tensor, context: Tens
         rows = z.expand(len(x), -1)
         return model.log_joint(x, rows, context=context) - model.log_prior(rows, context=context)
 
-    if number_of_values(subject.event) is not None:
+    if subject.event.values is not None:
         return enumerated(model, log_likelihood)
     if not isinstance(model, MeanDecoder):
         centres = model.decode(z.expand(128, -1), context=context, generator=subject.generator())
@@ -288,34 +269,6 @@ def _mean_given(subject: Subject, model: Decoder, z: Tensor, context: Tensor | N
         return mean, torch.zeros_like(mean)
     draws = model.decode(z.expand(1024, -1), context=context, generator=subject.generator()).double().flatten(1)
     return draws.mean(0), draws.std(0) / math.sqrt(len(draws))
-
-
-def _standard_errors(a: Tensor, b: Tensor) -> Tensor:
-    """By how many standard errors the means of two sets of rows differ, in each column."""
-    noise = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
-    both = torch.cat([a, b])
-    # A few observations are forgiven: rare values are not normally distributed.
-    slack = 6 / min(len(a), len(b)) * (both.amax(0) - both.amin(0)) + 1e-9 * both.abs().amax(0)
-    return ((a.mean(0) - b.mean(0)).abs() - slack).clamp(min=0) / (noise + 1e-12)
-
-
-def _apart(subject: Subject, a: Tensor, b: Tensor) -> float:
-    """How far two samples (n, size) are apart, in standard errors of the mean of the worst bounded test function."""
-    seed = subject.generator().initial_seed()
-    both = torch.cat([a, b])
-    spread = (both - both.median(0).values).abs().quantile(0.7, dim=0)
-    spread = torch.where(spread > 0, spread, 1.0)
-    return _largest_difference(
-        *(fourier_features(x, spread, torch.Generator().manual_seed(seed)).double() for x in (a, b))
-    )
-
-
-def _largest_difference(a: Tensor, b: Tensor) -> float:
-    half = len(a) // 2
-    deviation = (a.var(0) + b.var(0)).sqrt()
-    direction = (a[:half].mean(0) - b[:half].mean(0)) / deviation.square().clamp(min=1e-12)
-    along = _standard_errors(a[half:] @ direction[:, None], b[half:] @ direction[:, None])
-    return float(torch.cat([_standard_errors(a, b), along]).max())
 
 
 def _wrong_posterior(error: Tensor) -> str:
@@ -388,12 +341,6 @@ def _noiseless(subject: Subject) -> str | None:
     return "what it decodes is a mean" if noisy and isinstance(model, MeanDecoder) else None
 
 
-def _completes_exactly(subject: Subject) -> str | None:
-    if isinstance(subject.original, Autoregressive):
-        return "its draws do not look ahead to what is known later in its order"
-    return needs(Completer, Sampler, ExactDensity)(subject)
-
-
 def quantizer(subject: Subject) -> str | None:
     """Why a model has no hard codes whose decodings are centres, or None."""
     if reason := needs(Encoder, MeanDecoder)(subject):
@@ -422,6 +369,5 @@ PROPERTIES = (
         by_chance=True,
     ),
     Property("the decoded prior follows the samples", _noiseless, decoded_prior_follows_the_samples, by_chance=True),
-    Property("completions follow the density", _completes_exactly, completions_follow_the_density, by_chance=True),
     Property("a code is the nearest", quantizer, codes_are_the_nearest),
 )

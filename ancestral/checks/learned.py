@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.losses import learns_by_gradients
 from ancestral.checks.report import Property, needs, require
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.checks.training import train
 from ancestral.interface import Adam, Batch, Critic, Decoder, Encoder, MeanDecoder, Phase, Sampler, Translator, seeded
 
@@ -117,7 +117,7 @@ def players_play_for_themselves(subject: Subject, steps: int = 150) -> None:
         f" come to prefer the data{', and a logit to tell them by its sign' if model.criticism == 'logit' else ''}; a"
         " loss or criticise has the wrong sign, or one of the two sides is forgotten",
     )
-    if generators and number_of_values(subject.event) is None:
+    if generators and subject.event.values is None:
         train(subject, model, batch, 20, phases=generators)
         reached = values()[1]
         require(
@@ -132,10 +132,11 @@ def _names(phases: Sequence[Phase]) -> str:
 
 
 def _far_from(subject: Subject, samples: Tensor) -> Tensor:
-    """Observations on the other side of the support, or four units away."""
-    values, noise, centre = number_of_values(subject.event), subject.observations(len(samples)), samples.mean(0)
+    """Observations on the other side of the support, or four units away as the cores see them."""
+    values, noise, centre = subject.event.values, subject.observations(len(samples)), samples.mean(0)
     if values is None:
-        return (centre + 4 + 0.3 * noise).to(noise.dtype)
+        core = subject.original._to_core
+        return subject.in_data_units(core(samples).mean(0) + 4 + 0.3 * core(noise))
     other = torch.where(centre < (values - 1) / 2, values - 1.0, 0.0).to(noise).expand_as(noise)
     with seeded(subject.generator(), noise.device):
         strays = torch.rand_like(noise) < 0.15
@@ -144,11 +145,12 @@ def _far_from(subject: Subject, samples: Tensor) -> Tensor:
 
 def _two_clusters(subject: Subject, n: int) -> Batch:
     """Two clusters far apart, the first half of the rows labelled 0 and in one, the second half 1 and in the other."""
-    values, noise = number_of_values(subject.event), subject.observations(n)
+    values, noise = subject.event.values, subject.observations(n)
     y = (torch.arange(n, device=noise.device) >= n // 2).long()
     side = y.view(-1, *[1] * len(subject.event.shape))
     if values is None:
-        return Batch(2.0 * (2 * side - 1) + 0.3 * noise, y, subject.contexts(n))
+        core = 2.0 * (2 * side - 1) + 0.3 * subject.original._to_core(noise)
+        return Batch(subject.in_data_units(core), y, subject.contexts(n))
     with seeded(subject.generator(), noise.device):
         strays = torch.rand_like(noise) < 0.15
     return Batch(torch.where(strays, noise, ((values - 1) * side).to(noise.dtype)), y, subject.contexts(n))

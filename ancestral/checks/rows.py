@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.report import Property, always, needs, require
 from ancestral.checks.statistics import Z_LIMIT, fourier_features
-from ancestral.checks.subject import Rows, Subject, calls, is_deterministic, number_of_values, outputs
+from ancestral.checks.subject import Rows, Subject, calls, is_deterministic, outputs
 from ancestral.interface import BoundedDensity, ExactDensity, Model
 
 #: The public methods that take no context, by the start of their names.
@@ -77,7 +77,7 @@ def draws_are_independent(subject: Subject) -> None:
     n = subject.rows(1024, least=128)
     model = _in_parts(subject.far, n // 4)
     one = subject.inputs(model, 1).at(torch.zeros(n, dtype=torch.int64))
-    continuous_density = isinstance(model, ExactDensity | BoundedDensity) and number_of_values(model.event) is None
+    continuous_density = isinstance(model, ExactDensity | BoundedDensity) and model.event.values is None
     for name, call in calls(model, one.x, one.context, one.z, one.known).items():
         if is_deterministic(model, name):
             continue
@@ -156,7 +156,7 @@ def _settings(subject: Subject, context: Tensor) -> dict[str, Tensor]:
     """
     event = subject.original.context_event
     assert event is not None
-    values = number_of_values(event)
+    values = event.values
     if values is not None and event.size == 1:
         labels = torch.linspace(0, values - 1, min(values, MOST_VALUES)).round().long().tolist()
         return {f"label {label}": torch.full_like(context, label) for label in labels}

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Chi2
 
 from ancestral.checks.report import Undecided
-from ancestral.checks.subject import Subject, number_of_values
+from ancestral.checks.subject import Subject
 from ancestral.dequantization import DequantizedDensity
 from ancestral.interface import BoundedDensity, Event, ExactDensity, InputError, Model, Sampler, seeded
 
@@ -71,7 +71,7 @@ def is_whole(model: Model) -> bool:
 
 def too_large(event: Event) -> str | None:
     """Why sums over all observations are out of reach, or None."""
-    size, values = event.size, number_of_values(event)
+    size, values = event.size, event.values
     if values is None:
         if size > MOST_DIMENSIONS:
             return f"{size} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
@@ -126,7 +126,7 @@ def _points(subject: Subject, model: Model, which: int, samples: int, effort: in
     def log_weights(x: Tensor) -> Tensor:
         return log_density(model, x, context, subject.generator(), samples)
 
-    if number_of_values(subject.event) is not None:
+    if subject.event.values is not None:
         if isinstance(model, ExactDensity):
             return enumerated(model, log_weights)
         return enumerated(model, log_weights, max(16, effort * MOST_ROWS // samples // len(states(subject.event))))
@@ -177,7 +177,7 @@ def heavy_tailed(weights: Tensor) -> bool:
 
 def states(event: Event) -> Tensor:
     """Every value of a discrete event, (values ** size, *shape)."""
-    values = number_of_values(event)
+    values = event.values
     if values is None:
         raise InputError(f"{event} is continuous: its values cannot be enumerated")
     return torch.tensor(list(itertools.product(range(values), repeat=event.size)), dtype=torch.float64).reshape(
@@ -208,7 +208,9 @@ class _Proposal:
             raise Undecided("its samples are not finite")
         self.wide = centres.mean(0)
         covariance = centres.T.cov().reshape(size, size)
-        self.root = torch.linalg.cholesky(covariance + 1e-6 * covariance.trace() / size * torch.eye(size).to(centres))
+        # A little of each dimension's own variance: their units may differ by many orders.
+        variances = covariance.diagonal().clamp(min=1e-12 * float(covariance.trace()) / size)
+        self.root = torch.linalg.cholesky(covariance + 1e-6 * variances.diag())
         self.centres, self.bandwidth, self.spread = centres, 0.5, 2.0
 
     def sample(self, n: int) -> Tensor:
@@ -264,3 +266,33 @@ def paired(a: Tensor, b: Tensor) -> Tensor:
     variance = torch.cat([variance, variance.sum()[None]])
     # Below 1e-7 nats a difference is rounding.
     return torch.where(difference.abs() < 1e-7 * (1 + a.abs().mean()), 0.0, difference / (variance.sqrt() + 1e-12))
+
+
+def _standard_errors(a: Tensor, b: Tensor) -> Tensor:
+    """By how many standard errors the means of two sets of rows differ, in each column."""
+    noise = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
+    both = torch.cat([a, b])
+    # A few observations are forgiven: rare values are not normally distributed.
+    slack = 6 / min(len(a), len(b)) * (both.amax(0) - both.amin(0)) + 1e-9 * both.abs().amax(0)
+    return ((a.mean(0) - b.mean(0)).abs() - slack).clamp(min=0) / (noise + 1e-12)
+
+
+def apart(subject: Subject, a: Tensor, b: Tensor) -> float:
+    """How far two samples (n, size) are apart, in standard errors of the mean of the worst bounded test function."""
+    seed = subject.generator().initial_seed()
+    both = torch.cat([a, b])
+    spread = (both - both.median(0).values).abs().quantile(0.7, dim=0)
+    spread = torch.where(spread > 0, spread, 1.0)
+    return largest_difference(
+        *(fourier_features(x, spread, torch.Generator().manual_seed(seed)).double() for x in (a, b))
+    )
+
+
+def largest_difference(a: Tensor, b: Tensor) -> float:
+    """By how many standard errors the means of two sets of rows differ, in the worst column or along the direction in
+    which half of them differ most, on the other half."""
+    half = len(a) // 2
+    deviation = (a.var(0) + b.var(0)).sqrt()
+    direction = (a[:half].mean(0) - b[:half].mean(0)) / deviation.square().clamp(min=1e-12)
+    along = _standard_errors(a[half:] @ direction[:, None], b[half:] @ direction[:, None])
+    return float(torch.cat([_standard_errors(a, b), along]).max())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
 from ancestral.checks.rows import WITHOUT_CONTEXT
-from ancestral.checks.subject import Subject, all_outputs, methods, number_of_values, outputs, same
+from ancestral.checks.subject import Subject, all_outputs, methods, outputs, same
 from ancestral.interface import (
     Autoregressive,
     BoundedDensity,
@@ -87,7 +87,7 @@ def latents_have_their_shapes(subject: Subject) -> None:
         require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
         require(bool(torch.isfinite(value).all()), f"{name} returned a value that is not finite")
     _in_support(model, found["decode"], "decode")
-    values = number_of_values(model.event)
+    values = model.event.values
     if values is not None and "decode_mean" in found:
         mean = found["decode_mean"]
         low, high = float(mean.min()), float(mean.max())
@@ -125,9 +125,9 @@ def class_probabilities_sum_to_one(subject: Subject) -> None:
 
 
 def storage_dtypes_are_equal(subject: Subject) -> None:
-    if number_of_values(subject.event) is None:
+    if subject.event.values is None:
         x = subject.observations(4, torch.float64)
-        other = x.to(subject.model.dtype)
+        other = x.to(subject.storage)
     else:
         other = subject.observations(4)
         x = other.to(torch.uint8)
@@ -145,7 +145,7 @@ def bad_input_is_refused(subject: Subject) -> None:
     good, context = subject.observations(4), subject.contexts(4)
     bad = {"NaN": good.clone(), "a value outside of the support": good.clone(), "a wrong shape": good[..., None]}
     bad["NaN"].view(-1)[0] = math.nan
-    bad["a value outside of the support"].view(-1)[-1] = math.inf if number_of_values(model.event) is None else 2.5e3
+    bad["a value outside of the support"].view(-1)[-1] = math.inf if model.event.values is None else 2.5e3
     wrong_contexts: dict[str, Tensor | None] = {"a context but is unconditional": torch.zeros(4, 1).to(good)}
     if context is not None:
         wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}
@@ -205,7 +205,7 @@ def seeds_decide(subject: Subject) -> None:
         samples = found[0]["sample"]
         constant = not bool((samples != samples[:1]).any())
         # The rounded output of a random network (a GAN on discrete data) may well be one and the same.
-        if not (constant and number_of_values(model.event) is not None and not isinstance(model, DENSITIES)):
+        if not (constant and model.event.values is not None and not isinstance(model, DENSITIES)):
             require(
                 not torch.equal(samples, found[2]["sample"]),
                 "sample ignores its seed: different generator seeds gave the same observations",

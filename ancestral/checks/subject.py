@@ -180,15 +180,29 @@ class Subject:
         self._streams += 1
         return torch.Generator().manual_seed(self.seed * 100_003 + self._streams)
 
-    def observations(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
-        """`n` random values of the event: uniform on a discrete support, normal on a continuous one."""
+    def observations(self, n: int, dtype: torch.dtype | None = None, *, spread: float = 1.0) -> Tensor:
+        """`n` random values of the event: uniform on a discrete support, on a continuous one normal with the deviation
+        `spread`, in the units of the data where the model is standardised."""
+        if self.event.values is None:
+            return self.in_data_units(spread * self._random(self.event, n, torch.float64), dtype)
         return self._random(self.event, n, dtype)
+
+    def in_data_units(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Real values as the cores see them, as observations."""
+        # In float64 until the end: the units may be such that float32 cannot tell values apart.
+        return self.original._from_core(x.double()).to(dtype or self.storage)
+
+    @functools.cached_property
+    def storage(self) -> torch.dtype:
+        """The dtype in which observations are told apart: the model's own, or float64 where their units ask for it."""
+        zeros = torch.zeros(1, *self.event.shape, dtype=self.original.dtype, device=self.original.device)
+        return self.original._from_core(zeros).dtype
 
     def clustered(self, n: int, dtype: torch.dtype | None = None) -> Tensor:
         """`n` observations with structure to fit: on the real numbers three clusters of unequal size, each with
         correlations of its own."""
         size, generator = self.event.size, self.generator()
-        if number_of_values(self.event) is not None:
+        if self.event.values is not None:
             return self.observations(n, dtype)
 
         def normal(*shape: int) -> Tensor:
@@ -248,7 +262,7 @@ class Subject:
 
     def _random(self, event: Event, n: int, dtype: torch.dtype | None) -> Tensor:
         shape, generator = (n, *event.shape), self.generator()
-        levels = number_of_values(event)
+        levels = event.values
         if levels is None:
             x = torch.randn(shape, generator=generator, dtype=torch.float64)
         else:
@@ -258,7 +272,7 @@ class Subject:
 
 def _unlike(event: Event, old: Tensor, new: Tensor) -> Tensor:
     """Values of the event that are nowhere those of `old`: `new` ones where it is continuous."""
-    values = number_of_values(event)
+    values = event.values
     return new if values is None else (old + 1 + new % (values - 1)) % values
 
 
@@ -276,11 +290,6 @@ class Operations(TorchDispatchMode):
         if (count := flop_registry.get(func.overloadpacket)) is not None:
             self.total += count(*args, **kwargs, out_val=out)
         return out
-
-
-def number_of_values(event: Event) -> int | None:
-    """How many values a dimension can take; None for a continuous one."""
-    return event.values
 
 
 def same(a: Tensor, b: Tensor) -> bool:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ancestral.cli.output import console, resuming
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
+from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
@@ -29,7 +30,7 @@ from ancestral.output import describe
 from ancestral.persistence import save
 from ancestral.registry import build, find_model, list_models, quick_settings, supports
 from ancestral.reproduction import load_recipe
-from ancestral.training import Report, fit, training_arguments
+from ancestral.training import fit, training_arguments
 from ancestral.training.run_folder import check_run_dir, replacing
 
 #: What the command line has flags of its own for.
@@ -88,7 +89,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
-    _conclude(screen, model, folder, report)
+    _conclude(screen, model, folder, text="vocabulary" in remembered)
     return 0
 
 
@@ -162,11 +163,11 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     return {name: asdict(score) for name, score in scores.items()}
 
 
-def _conclude(screen: Console, model: Model, folder: Path, report: Report) -> None:
+def _conclude(screen: Console, model: Model, folder: Path, *, text: bool) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
     if isinstance(model, Sampler):
-        kind = "txt" if isinstance(model.event.support, Categories) else "png"
-        screen.print(f"  ancestral sample {folder} -n 64 -o samples.{kind}")
+        label = " --class 0" if takes_class(model.context_event) else ""
+        screen.print(f"  ancestral sample {folder}{label} -n 64 -o samples.{'txt' if text else 'png'}")
     screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {folder}")
 
 

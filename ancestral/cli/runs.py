@@ -115,6 +115,11 @@ def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
     return batch.x, batch.context
 
 
+def takes_class(context_event: Event | None) -> bool:
+    """Whether what a model is conditioned on is a label."""
+    return context_event is not None and context_event.shape == () and context_event.values is not None
+
+
 def contexts_to_draw_at(run: Run, n: int, label: int | None, data_root: str | None = None) -> tuple[Tensor | None, str]:
     """The contexts of `n` draws, (n, *context_event.shape), and what to say of them.
 
@@ -126,9 +131,10 @@ def contexts_to_draw_at(run: Run, n: int, label: int | None, data_root: str | No
         if label is not None:
             raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... --context labels`")
         return None, ""
-    if event.values is not None and event.shape == ():
+    if takes_class(event):
+        assert event.values is not None
         if label is None:
-            raise InputError(f"{run.path} is conditional on {event}; say which with --class")
+            raise InputError(f"{run.path} is conditional on a class, 0 to {event.values - 1}; say which with --class")
         if not 0 <= label < event.values:
             raise InputError(f"--class must lie in 0 .. {event.values - 1}, got {label}")
         return torch.full((n,), label, device=run.model.device), f" of class {label}"

@@ -61,13 +61,21 @@ def call(load: Callable[..., Data], what: str, options: Mapping[str, Any], **giv
     """`load` with `options`, refused by name where it has no such option."""
     parameters = inspect.signature(load).parameters
     known = [name for name in parameters if name not in (*_GIVEN, *given)]
-    for option, value in options.items():
+    for option in options:
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise InputError(f"{what} has no option {option!r}{did_you_mean(option, known)}; {has}")
-        if not _accepts(parameters[option].annotation, value):
-            raise InputError(f"{what}: {option} must be {_words(parameters[option].annotation)}, got {value!r}")
+    check_types(load, what, options)
     return load(**given, **options)
+
+
+def check_types(function: Callable[..., Any], what: str, values: Mapping[str, Any]) -> None:
+    """Raise `InputError` for the first value that is not of the type that the function's parameter declares."""
+    parameters = inspect.signature(function).parameters
+    for name, value in values.items():
+        annotation = parameters[name].annotation
+        if not _accepts(annotation, value):
+            raise InputError(f"{what}: {name} must be {_words(annotation)}, got {value!r}")
 
 
 def _accepts(annotation: Any, value: object) -> bool:

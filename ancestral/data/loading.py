@@ -7,7 +7,7 @@ from typing import Any
 
 # Imported for the data sets that they register.
 from ancestral.data import cifar, digits, mnist, shapes, synthetic, uci  # noqa: F401
-from ancestral.data.catalogue import BUILTINS, DataInfo, call
+from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
@@ -56,6 +56,8 @@ def load_data(
     Raises:
         InputError: There is no such data set or file, or what it holds is wrong or damaged.
     """
+    given = {"seed": seed, "support": support, "labels": labels, "window": window, "context": context}
+    check_types(load_data, str(name_or_path), given)
     store = Store.at(data_root)
     wanted = None if support is None else parse_support(support)
     known = BUILTINS.get(os.fspath(name_or_path).replace("_", "-"))
@@ -67,10 +69,10 @@ def load_data(
     else:
         path = _path(name_or_path, store)
         load = loader_for(path)
-        given = {"path": path, "seed": seed, "support": wanted}
+        source = {"path": path, "seed": seed, "support": wanted}
         if "window" in inspect.signature(load).parameters:  # sequences of any length, that only their loader sees whole
-            given, window = given | {"window": window}, None
-        data = call(load, str(path), options, **given)
+            source, window = source | {"window": window}, None
+        data = call(load, str(path), options, **source)
     if labels is not None:
         data = data.with_labels(labels, seed=seed)
     if window is not None:

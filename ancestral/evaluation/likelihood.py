@@ -127,6 +127,8 @@ def batches(
     data: Split | Tensor, batch_size: int, limit: int | None = None, description: str | None = None
 ) -> Iterator[Batch]:
     """The rows of `data` in order, whole batches at a time; with a progress bar where there is a `description`."""
+    if not isinstance(data, Split | Tensor):
+        raise InputError(f"data must be a Split, as data.test, or a tensor of observations, got {type(data).__name__}")
     n = len(data) if limit is None else min(len(data), limit)
     if n == 0:
         raise InputError("the data are empty: there is nothing to evaluate")

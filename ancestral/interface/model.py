@@ -36,8 +36,8 @@ class Model(nn.Module, ABC):
 
     batching: Batching = Shuffled()
     #: The validation quantity that picks the best checkpoint: the mean `log_prob`, `elbo`, `log_prob_lower_bound` (of
-    #: `monitor_samples`) or `accuracy` (highest), or the total of the first phase's `loss` (lowest); None where there
-    #: is none, as for a GAN: then the last weights are kept.
+    #: `monitor_samples`) or `accuracy` (highest), or the total `loss` of the first phase that runs (lowest); None where
+    #: there is none, as for a GAN: then the last weights are kept.
     monitor: Monitor | None = "loss"
     #: Importance samples of a monitored `log_prob_lower_bound`.
     monitor_samples: int = 1

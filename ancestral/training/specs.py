@@ -56,7 +56,10 @@ def _build(given: Any, kinds: Mapping[str, type[T]], what: str) -> T:
         raise InputError(f"there is no {what} {name!r}{did_you_mean(name, kinds)}; there are {', '.join(kinds)}")
     types = get_type_hints(kinds[name])
     arguments = {key: value for key, value in settings.items() if key != "name"}
-    check_keys(arguments, inspect.signature(kinds[name]).parameters, f"the {what} {name!r}")
+    parameters = inspect.signature(kinds[name]).parameters
+    check_keys(arguments, parameters, f"the {what} {name!r}")
+    if missing := [key for key, p in parameters.items() if p.default is p.empty and key not in arguments]:
+        raise InputError(f"the {what} {name!r} needs {missing[0]}, as in {{name: {name}, {missing[0]}: ...}}")
     return kinds[name](**{key: _read(value, types[key], f"{key} of the {what}") for key, value in arguments.items()})
 
 

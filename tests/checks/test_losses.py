@@ -7,7 +7,12 @@ import torch
 from gallery_rows import ConditionalVAE, InTurn, Labelled, OwnBackward, Penalised
 
 from ancestral.checks import CheckFailure, check_model
+from ancestral.checks.losses import gradients_are_derivatives
+from ancestral.checks.subject import Subject
+from ancestral.data import load_data
 from ancestral.interface import Model
+from ancestral.registry import build
+from ancestral.training import fit
 
 DERIVATIVE, VALUE = "a gradient is the derivative of its loss", "the loss is minus the monitored likelihood"
 LIKELIHOOD, LABELS = "training raises the likelihood", "training raises the probability of the labels"
@@ -71,3 +76,13 @@ def test_a_loss_that_differs_by_design_says_so() -> None:
     model = ConditionalVAE(loss="mean")
     model.loss_differs = "pixels count a quarter"
     assert "pixels count a quarter" in check_model(model, verbose=False).skipped[VALUE]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_large_trained_network_of_rectifiers_has_its_gradients(seed: int) -> None:
+    """Along a long direction a step would cross thousands of kinks, and the slope would not be the derivative."""
+    data = load_data("digits")
+    torch.manual_seed(seed)
+    model = build("realnvp", data)
+    fit(model, data, epochs=2, progress=False)
+    gradients_are_derivatives(Subject(model, 0))

@@ -30,10 +30,10 @@ def _dequantized(name: str, example: Model) -> Model:
 
 
 def _standardised(example: Model) -> Model:
-    """The same model with shifts and scales that differ among the dimensions."""
-    steps = torch.linspace(0, 1, example.event.size, dtype=torch.float64).view(example.event.shape)
+    """The same model of data in units from thousandths to thousands, far from zero."""
+    steps = torch.linspace(-3, 3, example.event.size, dtype=torch.float64).view(example.event.shape)
     model = copy.deepcopy(example)
-    model.standardize(0.5 - steps, 0.5 + 2 * steps)
+    model.standardize(2 * 10**steps, 10**steps)
     return model
 
 

@@ -1,9 +1,12 @@
 """Splits serve whole batches; data sets hold together."""
 
+import re
+
 import pytest
 import torch
 
 from ancestral.data import Data, Split, load_data
+from ancestral.data.catalogue import check_types
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 
 GREY = Event((2, 2), Levels(256))
@@ -73,3 +76,18 @@ def test_what_does_not_hold_together_is_refused(make: object, message: str) -> N
 def test_missing_values_are_kept_where_they_are_allowed() -> None:
     x = torch.tensor([[0.0, torch.nan]])
     assert Split(x, Event((2,), Real()), missing=True).x.isnan().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("labels", "abc", "labels must be int | None, got 'abc'"),
+        ("labels", 100.5, "labels must be int | None, got 100.5"),
+        ("seed", True, "seed must be int, got True"),
+        ("context", 5, "context must be str | None, got 5"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_by_name(name: str, value: object, words: str) -> None:
+    check_types(load_data, "digits", {"seed": 0, "labels": None, "context": "labels"})
+    with pytest.raises(InputError, match=re.escape(f"digits: {words}")):
+        check_types(load_data, "digits", {name: value})

@@ -36,6 +36,7 @@ def test_what_is_spelled_is_what_is_meant(spelled: dict[str, object], meant: dic
         ({"optimizer": "adamm"}, "no optimizer 'adamm' (did you mean 'adam'?)"),
         ({"optimizer": {"lr": 1e-3}}, "the optimizer needs a name, such as adam or {name: adam, ...}"),
         ({"optimizer": {}}, "the optimizer needs a name"),
+        ({"schedule": "step"}, "the schedule 'step' needs every, as in {name: step, every: ...}"),
         ({"optimizer": {"generator": {"lr": 1e-3}}}, "the optimizer of generator needs a name"),
         ({"optimizer": {"name": "adam", "momentum": 0.9}}, "has no setting 'momentum'"),
         ({"optimizer": {"name": "adam", "lr": "fast"}}, "lr of the optimizer must be a number, got 'fast'"),
