@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ancestral.interface import Categories as Categories
     from ancestral.interface import Classifier as Classifier
     from ancestral.interface import ClosedFormFit as ClosedFormFit
+    from ancestral.interface import Columns as Columns
     from ancestral.interface import Completer as Completer
     from ancestral.interface import Critic as Critic
     from ancestral.interface import Decoder as Decoder
@@ -83,7 +84,7 @@ _PUBLIC = {
     "data": "Data Split list_data load_data",
     "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
-        "Adam Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Completer Critic "
+        "Adam Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns Completer Critic "
         "Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "
         "Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
         "Translator Unpaired abilities maximum_likelihood repeated"

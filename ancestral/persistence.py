@@ -22,7 +22,18 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ancestral.dequantization import DequantizedDensity
-from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Real, Support
+from ancestral.interface import (
+    Binary,
+    Categories,
+    Columns,
+    Event,
+    InputError,
+    Levels,
+    Model,
+    Real,
+    Support,
+    parse_support,
+)
 from ancestral.registry import build
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -188,15 +199,20 @@ def _digest(config: Mapping[str, Any]) -> str:
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
-    """{"shape": [...], "support": "binary" | "levels" | "categories" | "real", "levels" or "categories": how many}."""
+    """{"shape": [...], "support": "binary" | "levels" | "categories" | "real", "levels" or "categories": how many}.
+
+    Of a table {"shape": [n], "support": "columns", "columns": ["real", "levels:90", ...]}.
+    """
     support = event.support
     if isinstance(support, Levels):
         return {"shape": list(event.shape), "support": "levels", "levels": support.levels}
     if isinstance(support, Categories):
         return {"shape": list(event.shape), "support": "categories", "categories": support.categories}
+    if isinstance(support, Columns):
+        return {"shape": list(event.shape), "support": "columns", "columns": [each.flag for each in support.supports]}
     if isinstance(support, Binary | Real):
         return {"shape": list(event.shape), "support": type(support).__name__.lower()}
-    raise InputError(f"an event on {support} cannot be saved; use Binary, Levels, Categories or Real")
+    raise InputError(f"an event on {support} cannot be saved; use Binary, Levels, Categories, Real or Columns")
 
 
 def event_from_json(value: Mapping[str, Any], source: str | Path = "the configuration") -> Event:
@@ -211,8 +227,11 @@ def event_from_json(value: Mapping[str, Any], source: str | Path = "the configur
         return Event(tuple(shape), counted[kind](number))
     if kind in plain:
         return Event(tuple(shape), plain[kind]())
+    columns = value.get("columns")
+    if kind == "columns" and isinstance(columns, list) and all(isinstance(each, str) for each in columns):
+        return Event(tuple(shape), Columns(tuple(map(parse_support, columns))))
     raise InputError(
-        f"{source}: an event's support must be binary, real, or levels or categories with their number,"
+        f"{source}: an event's support must be binary, real, levels or categories with their number, or columns,"
         f" found {dict(value)!r}"
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ancestral.cli.sources import load
 from ancestral.data import Data, Split, load_rows
 from ancestral.evaluation import contexts_of, spread_rows
-from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Support
+from ancestral.interface import Event, InputError, Model
 from ancestral.output import describe
 from ancestral.persistence import load as load_model
 from ancestral.persistence import read_config
@@ -47,7 +47,7 @@ class Run:
             options = {"name": name, "data_root": data_root, "vocabulary": list(self.vocabulary), **kept, **length}
         else:
             # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
-            support = support_flag(self.model.event.support) if Path(name).exists() else None
+            support = self.model.event.support.flag if Path(name).exists() else None
             same = ("context", "window", "label") if Path(name).suffix in _TABLES else ("context", "window")
             kept = {key: remembered[key] for key in same if key in remembered}
             options = {"name": name, "data_root": data_root, "support": support, **kept}
@@ -95,18 +95,6 @@ def chosen_split(data: Data, name: str) -> Split:
         raise InputError(f"there is no split {name!r}{did_you_mean(name, SPLITS)}; take one of {', '.join(SPLITS)}")
     split: Split = {"train": data.train, "valid": data.valid, "test": data.test}[name]
     return split
-
-
-def support_flag(support: Support) -> str:
-    """A support as `--support` takes it."""
-    match support:
-        case Levels(count):
-            return f"levels:{count}"
-        case Categories(count):
-            return f"categories:{count}"
-        case Binary():
-            return "binary"
-    return "real"
 
 
 def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:

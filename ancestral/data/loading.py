@@ -11,8 +11,7 @@ from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
-from ancestral.data.support import parse_support
-from ancestral.interface import Event, InputError
+from ancestral.interface import Event, InputError, parse_support
 from ancestral.registry import did_you_mean
 
 

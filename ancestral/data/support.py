@@ -1,6 +1,5 @@
 """From the values of a file to the support of an event, and to the tensors that are stored."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,16 +52,6 @@ def infer_support(parts: Sequence[Num[Tensor, "..."] | Tensor], source: str) -> 
             f" numbers, or support=levels:{high + 1} if that is meant"
         )
     return Levels(high + 1)
-
-
-def parse_support(text: str) -> Support:
-    """The support that 'binary', 'levels:N', 'categories:N' or 'real' names."""
-    match = re.fullmatch(r"binary|real|(levels|categories):(\d+)", text.strip().lower())
-    if match is None:
-        raise InputError(f"support must be binary, levels:N (as levels:256), categories:N or real, got {text!r}")
-    if match[1]:
-        return Levels(int(match[2])) if match[1] == "levels" else Categories(int(match[2]))
-    return Binary() if match[0] == "binary" else Real()
 
 
 def storage_dtype(support: Support, parts: Sequence[Tensor]) -> torch.dtype:

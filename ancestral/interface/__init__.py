@@ -41,12 +41,14 @@ from ancestral.interface.abilities import (
 from ancestral.interface.events import (
     Binary,
     Categories,
+    Columns,
     Described,
     Event,
     InputError,
     Levels,
     Real,
     Support,
+    parse_support,
 )
 from ancestral.interface.model import Model, Monitor, QuickSettings, seeded
 from ancestral.interface.phases import (
@@ -76,6 +78,7 @@ __all__ = [
     "Categories",
     "Classifier",
     "ClosedFormFit",
+    "Columns",
     "Completer",
     "Critic",
     "Decoder",
@@ -106,6 +109,7 @@ __all__ = [
     "Unpaired",
     "abilities",
     "maximum_likelihood",
+    "parse_support",
     "repeated",
     "seeded",
 ]

@@ -1,8 +1,10 @@
 """What one observation is: its shape, and the values that it may take."""
 
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,6 +24,14 @@ class Support(ABC):
     @abstractmethod
     def project(self, x: Tensor) -> Tensor:
         """The nearest values of the support, elementwise."""
+
+    @property
+    def flag(self) -> str:
+        """The support as flags and files spell it: binary, levels:N, categories:N, real."""
+        match self:
+            case Levels(count) | Categories(count):
+                return f"{type(self).__name__.lower()}:{count}"
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,50 @@ class Real(Support):
 
 
 @dataclass(frozen=True)
+class Columns(Support):
+    """A support for each column of a table, for example `Columns((Real(), Levels(90), Categories(5), Binary()))`.
+
+    The event's shape is (columns,). A core receives the columns side by side in floats, where integers stay exact; what
+    `Categories` may be used for holds for each column of them.
+    """
+
+    supports: tuple[Support, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "supports", tuple(self.supports))
+        if not self.supports or any(isinstance(support, Columns) for support in self.supports):
+            raise InputError(f"Columns needs one support for each column, got {self.supports}")
+
+    def contains(self, x: Tensor) -> Tensor:
+        good = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
+        for support, places in self.kinds.items():
+            good[..., places] = support.contains(x[..., places])
+        return good
+
+    def project(self, x: Tensor) -> Tensor:
+        nearest = x.clone()
+        for support, places in self.kinds.items():
+            nearest[..., places] = support.project(x[..., places])
+        return nearest
+
+    @cached_property
+    def kinds(self) -> dict[Support, list[int]]:
+        """The supports that occur, each with the places of its columns."""
+        places: dict[Support, list[int]] = {}
+        for place, support in enumerate(self.supports):
+            places.setdefault(support, []).append(place)
+        return places
+
+    def places(self, kind: type[Support] | tuple[type[Support], ...]) -> list[int]:
+        """The places of the columns of a kind."""
+        return [place for place, support in enumerate(self.supports) if isinstance(support, kind)]
+
+    @property
+    def flag(self) -> str:
+        return f"columns:{','.join(support.flag for support in self.supports)}"
+
+
+@dataclass(frozen=True)
 class Event:
     """The shape and the support of one observation, for example `Event((1, 28, 28), Binary())`."""
 
@@ -97,6 +151,8 @@ class Event:
         object.__setattr__(self, "shape", tuple(self.shape))
         if any(side < 1 for side in self.shape):
             raise InputError(f"an event's sides must be at least 1, got {self.shape}")
+        if isinstance(self.support, Columns) and self.shape != (len(self.support.supports),):
+            raise InputError(f"an event of {len(self.support.supports)} columns has as many values, got {self.shape}")
 
     @property
     def size(self) -> int:
@@ -105,7 +161,7 @@ class Event:
 
     @property
     def values(self) -> int | None:
-        """How many values each dimension can take; None for a continuous one."""
+        """How many values each dimension can take; None for a continuous one, and for `Columns`."""
         match self.support:
             case Binary():
                 return 2
@@ -158,6 +214,16 @@ class Described(ABC):
     def moments(self) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each dimension over the training split, float64 (*event.shape) each;
         over the values that are not missing."""
+
+
+def parse_support(text: str) -> Support:
+    """The support that 'binary', 'levels:N', 'categories:N' or 'real' names."""
+    match = re.fullmatch(r"binary|real|(levels|categories):(\d+)", text.strip().lower())
+    if match is None:
+        raise InputError(f"support must be binary, levels:N (as levels:256), categories:N or real, got {text!r}")
+    if match[1]:
+        return Levels(int(match[2])) if match[1] == "levels" else Categories(int(match[2]))
+    return Binary() if match[0] == "binary" else Real()
 
 
 def _integers_below(bound: int, x: Tensor) -> Tensor:
