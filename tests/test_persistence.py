@@ -86,7 +86,7 @@ def _edit(key: str, value: object) -> object:
         (_edit("settings", {"latent_dims": 7}), "no setting 'latent_dims' .did you mean 'latent_dim'"),
         (_edit("settings", {"latent_dim": "two"}), "does not describe a model"),
         (_edit("event", {"shape": "x"}), "list of integers"),
-        (_edit("event", {"shape": [2], "support": "complex"}), "binary, real, or levels or categories"),
+        (_edit("event", {"shape": [2], "support": "complex"}), "binary, real, levels or categories"),
         (_edit("context_event", 3), "object or null"),
     ],
 )
