@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ancestral.dequantization import dequantize
+from ancestral.dequantization import dequantize, is_dequantized
 from ancestral.interface import (
     ClosedFormFit,
+    Columns,
     Described,
     Event,
     ExactDensity,
     InputError,
-    Levels,
     Model,
     QuickSettings,
     Real,
@@ -95,7 +95,13 @@ def supports(name: str, event: Event, context_event: Event | None = None) -> str
     """None if `build(name, event, context_event=context_event)` works, otherwise the reason why not."""
     cls = find_model(name)
     reason = cls.supports(event, context_event)
-    return None if reason and _real_valued(cls, event, context_event) else reason
+    if reason is None or _real_valued(cls, event, context_event):
+        return None
+    if isinstance(event.support, Columns) and not is_dequantized(event.support):
+        return (
+            f"{reason}, and columns of categories have no order by which to dequantize them: drop them or recode them"
+        )
+    return reason
 
 
 def build(name: str, data: Event | Described, **settings: Any) -> Model:
@@ -115,7 +121,7 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     if isinstance(data, Event):
         return _built(cls, data, settings)
     model = _built(cls, data.event, _described(data, known) | settings)
-    if isinstance(data.event.support, Real) and not isinstance(model, ClosedFormFit):
+    if data.event.densities and not isinstance(model, ClosedFormFit):
         model.standardize(*_shift_and_scale(data))
     return model
 
@@ -168,7 +174,8 @@ def _shift_and_scale(data: Described) -> tuple[Tensor, Tensor]:
         mean, deviation = whole.expand_as(mean), variance.sqrt().expand_as(deviation)
     # What does not vary, but for rounding, is centred alone.
     constant = deviation <= 1e-12 * mean.abs()
-    return mean, torch.where(constant, torch.ones_like(deviation), deviation)
+    discrete = torch.tensor([support.values is not None for support in data.event.supports]).view(data.event.shape)
+    return mean.masked_fill(discrete, 0.0), deviation.masked_fill(constant | discrete, 1.0)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -180,7 +187,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _real_valued(cls: type[Model], event: Event, context_event: Event | None) -> Event | None:
     """The event on which `cls` would model `event` after dequantization, if it can."""
     real = Event(event.shape, Real())
-    if not isinstance(event.support, Levels) or not issubclass(cls, ExactDensity):
+    if not is_dequantized(event.support) or not issubclass(cls, ExactDensity):
         return None
     return real if cls.supports(real, context_event) is None else None
 

@@ -262,7 +262,7 @@ def _mean_log_prob(model: Model, x: Tensor) -> float | None:
 def _continuous_likelihood(subject: Subject) -> str | None:
     if reason := needs(ClosedFormFit, ExactDensity)(subject):
         return reason
-    return None if subject.event.values is None else "its data are discrete"
+    return None if subject.event.densities == subject.event.size else "its data are discrete"
 
 
 def _missing_likelihood(subject: Subject) -> str | None:

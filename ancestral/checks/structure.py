@@ -87,14 +87,13 @@ def latents_have_their_shapes(subject: Subject) -> None:
         require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
         require(bool(torch.isfinite(value).all()), f"{name} returned a value that is not finite")
     _in_support(model, found["decode"], "decode")
-    values = model.event.values
-    if values is not None and "decode_mean" in found:
-        mean = found["decode_mean"]
+    for place, support in enumerate(model.event.supports if "decode_mean" in found else ()):
+        mean, values = found["decode_mean"].flatten(1)[:, place], support.values
         low, high = float(mean.min()), float(mean.max())
         require(
-            low >= -1e-3 and high <= values - 1 + 1e-3,
-            f"decode_mean reached [{low:.3f}, {high:.3f}], outside of the support's range [0, {values - 1}]: it must be"
-            " the expected observation in data units; a network's raw output needs its sigmoid or its scaling first",
+            values is None or (low >= -1e-3 and high <= values - 1 + 1e-3),
+            f"decode_mean reached [{low:.3f}, {high:.3f}], outside of the support {support}: it must be the expected"
+            " observation in data units; a network's raw output needs its sigmoid or its scaling first",
         )
 
 
@@ -145,7 +144,7 @@ def bad_input_is_refused(subject: Subject) -> None:
     good, context = subject.observations(4), subject.contexts(4)
     bad = {"NaN": good.clone(), "a value outside of the support": good.clone(), "a wrong shape": good[..., None]}
     bad["NaN"].view(-1)[0] = math.nan
-    bad["a value outside of the support"].view(-1)[-1] = math.inf if model.event.values is None else 2.5e3
+    bad["a value outside of the support"].view(-1)[-1] = math.inf if model.event.densities else 2.5e3
     wrong_contexts: dict[str, Tensor | None] = {"a context but is unconditional": torch.zeros(4, 1).to(good)}
     if context is not None:
         wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
-from ancestral.interface.events import Categories, Event, InputError, Levels, Real
+from ancestral.interface.events import Categories, Event, InputError, Levels
 from ancestral.interface.phases import Batch, Batching, Phase, Shuffled
 from ancestral.interface.standardization import Standardization
 
@@ -47,7 +47,7 @@ class Model(nn.Module, ABC):
     #: Set by the registry: the public name, and the constructor's arguments beyond the events (None: made by hand).
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None
-    #: Of `Real` data: what the cores see, (x - shift) / scale. Set by `standardize`.
+    #: Of `Real` data and columns: what the cores see, (x - shift) / scale. Set by `standardize`.
     standardization: Standardization | None
 
     def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
@@ -121,12 +121,14 @@ class Model(nn.Module, ABC):
     def standardize(self, shift: Num[Tensor, "*event"], scale: Num[Tensor, "*event"]) -> None:
         """From now on let the cores and the losses see (x - shift) / scale, one pair for each dimension of the event.
 
-        `build(name, data)` does this for gradient-trained models on `Real` data, from the training split.
+        `build(name, data)` does this for gradient-trained models on `Real` data, from the training split. What is
+        discrete must have a shift of 0 and a scale of 1.
         """
-        if not isinstance(self.event.support, Real):
-            raise InputError(f"only Real data are standardised; this {type(self).__name__} is of {self.event.support}")
         if tuple(shift.shape) != self.event.shape:
             raise InputError(f"shift must have the event's shape {self.event.shape}, got {tuple(shift.shape)}")
+        moved = ((shift != 0) | (scale != 1)).flatten().nonzero()[:, 0].tolist()
+        if self.event.densities == 0 or any(self.event.supports[place].values is not None for place in moved):
+            raise InputError(f"only Real data are standardised; this {type(self).__name__} is of {self.event.support}")
         self.standardization = Standardization(shift, scale).to(self.device)
 
     def _to_core(self, x: Tensor) -> Tensor:

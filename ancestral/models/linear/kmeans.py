@@ -21,6 +21,7 @@ from ancestral.interface import (
     Binary,
     Categories,
     ClosedFormFit,
+    Columns,
     Encoder,
     Event,
     FitStep,
@@ -60,6 +61,8 @@ class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if context_event is not None:
             return "it is unconditional"
+        if isinstance(event.support, Columns):
+            return "distances across columns of different kinds have no unit; take the table as real numbers"
         return "its centres are means, which categories do not have" if isinstance(event.support, Categories) else None
 
     @classmethod

@@ -32,7 +32,7 @@ def everything(event: Event) -> Tensor:
 def test_every_conditional_sees_earlier_dimensions_alone(event: Event, direct: bool) -> None:
     # Wide and shallow, so that some path leads from every earlier dimension.
     model = build(event, hidden=[200], direct=direct)
-    inputs = torch.rand(1, event.size * model.network.width).double()
+    inputs = torch.rand(1, sum(model.inputs.widths)).double()
     for mask, order in enumerate(model.orders):
         jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: model.network(x, m), inputs)
         seen = jacobian.view(model.observation.size, event.size, event.size, -1).ne(0).all(3).all(0)[order][:, order]
@@ -104,8 +104,8 @@ def test_initial_model_is_near_uniform() -> None:
 
 
 def test_events_and_settings_that_cannot_be() -> None:
-    with pytest.raises(InputError, match="discrete"):
-        MADE(Event((3,), Real()))
+    with pytest.raises(InputError, match="components"):
+        MADE(Event((3,), Real()), components=0)
     with pytest.raises(InputError, match="order"):
         MADE(Event((3,), Binary()), order="sorted")
     with pytest.raises(InputError, match="masks"):
