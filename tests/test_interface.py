@@ -18,6 +18,7 @@ from ancestral.interface import (
     BoundedDensity,
     Categories,
     ClosedFormFit,
+    Columns,
     Completer,
     Encoder,
     Event,
@@ -35,7 +36,9 @@ from ancestral.interface import (
     Sampler,
     Support,
     abilities,
+    by_kind,
     maximum_likelihood,
+    parse_support,
     seeded,
 )
 
@@ -150,6 +153,38 @@ def test_projection_is_onto_the_nearest_value() -> None:
     assert Binary().project(x).tolist() == [0, 0, 1, 1, 1]
     assert Levels(4).project(x).tolist() == [0, 0, 1, 2, 3]
     assert torch.equal(Real().project(x), x)
+
+
+def test_a_table_has_a_support_for_each_column() -> None:
+    columns = Columns((Levels(4), Real(), Categories(3), Real(), Binary()))
+    event = Event((5,), columns)
+    x = torch.tensor([[3.0, -1e9, 2.0, 0.25, 1.0], [0.0, 7.0, 0.0, 1e-9, 0.0]])
+    event.check(x)
+    for column, value in enumerate([4.0, math.inf, 0.5, math.nan, 2.0]):
+        wrong = x.clone()
+        wrong[1, column] = value
+        with pytest.raises(
+            InputError, match=rf"must lie in {type(columns.supports[column]).__name__}.*\(1, {column}\)"
+        ):
+            event.check(wrong)
+    assert (event.values, event.densities, event.supports) == (None, 2, columns.supports)
+    assert columns.kinds[Real()] == [1, 3]
+    # Categories have no nearest value: theirs must be values already.
+    moved = x + torch.tensor([0.3, 0.3, 0.0, 0.0, -0.3])
+    assert columns.project(moved)[1].tolist() == pytest.approx([0.0, 7.3, 0.0, 1e-9, 0.0])
+    assert parse_support("levels:4") == Levels(4)
+    with pytest.raises(InputError, match="as many values"):
+        Event((4,), columns)
+    with pytest.raises(InputError, match="one support for each column"):
+        Columns((columns,))
+
+
+def test_by_kind_puts_every_column_back_in_its_place() -> None:
+    columns = Columns((Levels(4), Real(), Categories(3), Real(), Levels(4)))
+    x, counts = torch.randn(6, 5), torch.tensor([4.0, 0.0, 3.0, 0.0, 4.0])
+    found = by_kind(columns, lambda kind, part: part + (kind.values or 0), x)
+    torch.testing.assert_close(found, x + counts)
+    assert torch.equal(by_kind(Real(), lambda kind, part: 2 * part, x), 2 * x)
 
 
 def test_shape_errors_say_what_to_do() -> None:
