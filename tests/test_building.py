@@ -80,7 +80,7 @@ def test_the_columns_of_a_table_are_learnt_each_as_what_it_is(name: str, tmp_pat
     draws = model.sample(2000, generator=torch.Generator().manual_seed(1))
     event.check(draws)
     shares = [draws[:, 1].eq(kind).double().mean().item() for kind in range(3)]
-    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.06)
+    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.1)
     centres = [draws[draws[:, 1] == kind, 0].mean().item() for kind in range(3)]
     assert centres == pytest.approx([0, 1000, 2000], abs=150)
 

@@ -186,7 +186,7 @@ def test_each_family_has_a_model_for_images_and_for_vectors() -> None:
     families = {info.name: info.family for info in list_models()}
     digits, moons = (representatives(load_data(name).event) for name in ("digits", "two-moons"))
     assert {families[name] for name in digits} == set(families.values())
-    assert {families[name] for name in moons} == set(families.values()) - {"autoregressive"}
+    assert {families[name] for name in moons} == set(families.values())
 
 
 def test_a_quick_training_is_the_common_one_and_the_models_own() -> None:
