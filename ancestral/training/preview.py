@@ -17,11 +17,11 @@ class Preview:
         if not isinstance(model, Sampler):
             raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
         self.model, self.folder, self.every = model, folder, every
-        self.context = None
-        self.n = _SAMPLES
-        if model.context_event is not None:
-            self.n = min(_SAMPLES, len(source))
-            self.context = model.prepare(source.batch(torch.arange(self.n))).context
+        rows = torch.arange(min(_SAMPLES, len(source)))
+        real = source.batch(rows)
+        self.real = real.x
+        self.n = _SAMPLES if model.context_event is None else len(rows)
+        self.context = None if model.context_event is None else model.prepare(real).context
 
     def after_epoch(self, epoch: int) -> None:
         if epoch % self.every:
@@ -31,4 +31,5 @@ class Preview:
 
         generator = torch.Generator().manual_seed(0)
         x = self.model.sample(self.n, context=self.context, generator=generator)
-        save_figure(samples_figure(x, self.model.event), self.folder / f"samples-epoch-{epoch:05d}.png")
+        figure = samples_figure(x, self.model.event, real=self.real)
+        save_figure(figure, self.folder / f"samples-epoch-{epoch:05d}.png")
