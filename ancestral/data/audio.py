@@ -61,7 +61,7 @@ def load_sounds(
 
 
 def save_sounds(
-    x: Num[Tensor, "n time"], event: Event, folder: str | Path, sample_rate: int, names: Sequence[str] | None = None
+    x: Num[Tensor, "n *event"], event: Event, folder: str | Path, sample_rate: int, names: Sequence[str] | None = None
 ) -> None:
     """Write sounds (n, time) as mono WAV files of 16 bits into a new folder, all or none.
 

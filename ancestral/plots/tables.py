@@ -182,15 +182,12 @@ def _pairs(rows: Mapping[str, np.ndarray], columns: Sequence[Column], limits: Se
     n = len(columns)
     side = max(3.6, 1.3 * n + 1.2)
     figure = Figure(figsize=(side, side * (0.75 if n == 1 else 1)), dpi=_DPI, layout="constrained")
-    grid = figure.subplots(n, n, squeeze=False)
+    grid = figure.add_gridspec(n, n)
     spread = [_jittered(rows, column, i) for i, column in enumerate(columns)]
     for i in range(n):
-        for j in range(n):
-            axes = grid[i, j]
-            axes.set_visible(j <= i)
+        for j in range(i + 1):
+            axes = figure.add_subplot(grid[i, j])
             axes.tick_params(labelsize=7)
-            if j > i:
-                continue
             if i == j:
                 _marginal(axes, rows, i, columns[i], limits[i])
             else:

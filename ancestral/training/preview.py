@@ -4,21 +4,23 @@ from pathlib import Path
 
 import torch
 
-from ancestral.interface import InputError, Model, Sampler
+from ancestral.interface import InputError, Model, Sampler, seeded
 from ancestral.training.sources import Source
 
 _SAMPLES = 64
 
 
 class Preview:
-    """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time."""
+    """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time;
+    of a table beside those rows."""
 
     def __init__(self, model: Model, source: Source, folder: Path, every: int) -> None:
         if not isinstance(model, Sampler):
             raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
         self.model, self.folder, self.every = model, folder, every
         rows = torch.arange(min(_SAMPLES, len(source)))
-        real = source.batch(rows)
+        with seeded(torch.Generator().manual_seed(0)):  # some sources draw their rows
+            real = source.batch(rows)
         self.real = real.x
         self.n = _SAMPLES if model.context_event is None else len(rows)
         self.context = None if model.context_event is None else model.prepare(real).context
