@@ -10,8 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ancestral.interface import Event, Real
-from ancestral.plots.samples import kind_of, samples_figure
-from ancestral.plots.tables import (
+from ancestral.plots.columns import (
     DRAWN,
     REAL,
     SHOWN,
@@ -23,12 +22,13 @@ from ancestral.plots.tables import (
     note,
     plane,
 )
+from ancestral.plots.samples import kind_of, samples_figure
 
 #: Pairs side by side in one band of the picture.
 _COLUMNS = 8
 #: Walks in one picture of a table: more lines cannot be told apart.
 _WALKS = 8
-_BY_WALK = ("#2f7fd6", "#e0762a", "#2f9e44", "#d6394a", "#8f63c4", "#9a6b52", "#d968b0", "#1fa6b8")
+_BY_WALK = ["#2f7fd6", "#e0762a", "#2f9e44", "#d6394a", "#8f63c4", "#9a6b52", "#d968b0", "#1fa6b8"]
 
 
 def reconstruction_figure(
@@ -56,7 +56,7 @@ def reconstruction_figure(
 
     def draw(axes: Axes, i: int, column: Column) -> None:
         first, second = x[:, i], back[:, i]
-        limits = limits_of(first, column)
+        limits = limits_of(first.numpy(), column)
         if column.unordered:
             _agreement(axes, first, second.round(), column)
         else:
@@ -89,7 +89,7 @@ def walks_figure(
     every = x.detach().cpu().double().flatten(1).unflatten(0, (-1, steps))
     walks = every[:_WALKS]
     if len(columns) == 2 and all(isinstance(column.support, Real) for column in columns):
-        figure, axes = plane(columns, [limits_of(walks[..., i], column) for i, column in enumerate(columns)])
+        figure, axes = plane(columns, [limits_of(walks[..., i].numpy(), column) for i, column in enumerate(columns)])
         for colour, walk in zip(_BY_WALK, walks, strict=False):
             axes.plot(walk[:, 0], walk[:, 1], "-", linewidth=1, color=colour)
             axes.plot(walk[:1, 0], walk[:1, 1], "o", markersize=5, color=colour)
@@ -101,7 +101,7 @@ def walks_figure(
                 # Lines on the same category stand beside each other.
                 shift = 0.05 * (place - (len(walks) - 1) / 2) if column.unordered else 0.0
                 axes.plot(range(1, steps + 1), walk[:, i] + shift, linewidth=1.2, color=colour, drawstyle=style)
-            name_axis(axes, "y", column, limits_of(walks[..., i], column))
+            name_axis(axes, "y", column, limits_of(walks[..., i].numpy(), column))
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.set_xlabel("step", fontsize=7)
 

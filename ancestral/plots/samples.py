@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ancestral.interface import Binary, Categories, Columns, Event
+from ancestral.plots.columns import SHOWN, columns_of
 from ancestral.plots.pixels import class_rows, image_grid, strips_figure
 from ancestral.plots.sequences import waveforms_figure
-from ancestral.plots.tables import SHOWN, columns_of, series_figure, table_figure
+from ancestral.plots.tables import series_figure, table_figure
 
 #: More values than this, of one support and without names, are a sequence and no row of a table.
 _LONGEST_ROW = 64

@@ -11,7 +11,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from torch import Tensor
 
 from ancestral.interface import Event
-from ancestral.plots.tables import DRAWN, note
+from ancestral.plots.columns import DRAWN, note
 
 _DPI = 100
 #: The most waveforms in a picture, and lines of text.

@@ -1,26 +1,33 @@
 """Tables as pictures: every column on its own and against every other, real rows beside samples."""
 
 import math
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from torch import Tensor
 
-from ancestral.interface import Binary, Categories, Columns, Event, InputError, Real, Support
+from ancestral.interface import Event, Real
+from ancestral.plots.columns import (
+    DRAWN,
+    REAL,
+    SHOWN,
+    Column,
+    columns_of,
+    in_bars,
+    limits_of,
+    name_axis,
+    note,
+    panels,
+    plane,
+)
 
 _DPI = 100
-#: Up to so many columns are drawn, in pairs where there are no more.
-SHOWN = 8
-#: Of real rows, and of what stands beside them; both are seen on white and on black.
-REAL, DRAWN = "#8c8c8c", "#2f7fd6"
-_CLASSES = (
+#: Of classes, one after another.
+_CLASSES = [
     "#2f7fd6",
     "#e0762a",
     "#2f9e44",
@@ -31,44 +38,9 @@ _CLASSES = (
     "#8c8c8c",
     "#a8a11f",
     "#1fa6b8",
-)
-#: Rows of a series in a picture, values of a column that are bars of their own, and the most bins of a histogram.
-_ROWS, _BARS, _BINS = 2000, 30, 30
-#: In inches: a panel of a grid.
-_PANEL = 1.45
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table: its name, its support, and the words of its categories where they are known."""
-
-    name: str
-    support: Support
-    words: Sequence[str] | None = None
-
-    @property
-    def unordered(self) -> bool:
-        """Whether its values are names: categories, or the two of `Binary`."""
-        return isinstance(self.support, Categories | Binary)
-
-    def word(self, place: int) -> str:
-        """What a value is called on an axis."""
-        if self.words is not None and 0 <= place < len(self.words):
-            return textwrap.shorten(self.words[place], 12, placeholder="…") or self.words[place][:12]
-        return str(place)
-
-
-def columns_of(
-    event: Event, names: Sequence[str] | None = None, categories: Sequence[Sequence[str] | None] | None = None
-) -> list[Column]:
-    """The columns of an event (columns,), by default called "column 0", ...; `categories` holds the words of each."""
-    n = event.size
-    for given, what in ((names, "names"), (categories, "categories")):
-        if given is not None and len(given) != n:
-            raise InputError(f"{what} must be given for each of the {n} columns, got {len(given)}")
-    supports = event.support.supports if isinstance(event.support, Columns) else [event.support] * n
-    names = names or [f"column {i}" for i in range(n)]
-    return [Column(*parts) for parts in zip(names, supports, categories or [None] * n, strict=True)]
+]
+#: Rows of a series in a picture, and the most bins of a histogram.
+_ROWS, _BINS = 2000, 30
 
 
 def table_figure(
@@ -96,8 +68,8 @@ def series_figure(series: Mapping[str, Tensor], columns: Sequence[Column]) -> Fi
     rows = {name: x.detach().cpu().double()[:_ROWS].numpy() for name, x in series.items()}
     shown = columns[:SHOWN]
     frame = rows["real"] if "real" in rows else np.concatenate(list(rows.values()))
-    limits = [_limits(frame[:, i], column) for i, column in enumerate(shown)]
-    if len(columns) == 2 and not any(_in_bars(*both) for both in zip(shown, limits, strict=True)):
+    limits = [limits_of(frame[:, i], column) for i, column in enumerate(shown)]
+    if len(columns) == 2 and not any(in_bars(*both) for both in zip(shown, limits, strict=True)):
         figure = _plane(rows, columns, limits)
     elif len(columns) <= SHOWN:
         figure = _pairs(rows, columns, limits)
@@ -117,64 +89,10 @@ def series_figure(series: Mapping[str, Tensor], columns: Sequence[Column]) -> Fi
     return figure
 
 
-def note(figure: Figure, words: str) -> None:
-    """A line below the figure; nothing where there are no words."""
-    if words:
-        figure.supxlabel(words, fontsize=8, fontstyle="italic")
-
-
-def panels(n: int, columns: int = 4) -> tuple[Figure, list[Axes]]:
-    """A figure of `n` small axes in a grid, and the axes."""
-    columns = min(n, columns)
-    rows = math.ceil(n / columns)
-    width = max(3.6, 1.5 * _PANEL * columns)
-    figure = Figure(figsize=(width, max(2.6, 1.4 * _PANEL * rows)), dpi=_DPI, layout="constrained")
-    every = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in every[n:]:
-        axes.set_visible(False)
-    for axes in every[:n]:
-        axes.tick_params(labelsize=7)
-    return figure, every[:n]
-
-
-def name_axis(axes: Axes, which: str, column: Column, limits: tuple[float, float], *, label: bool = True) -> None:
-    """The limits, ticks and name of a column along "x" or "y": words where its values have some."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xlim if which == "x" else axes.set_ylim)(*limits)
-    if isinstance(column.support, Real):
-        axis.set_major_locator(MaxNLocator(3 if max(map(abs, limits)) >= 10_000 else 4))
-    else:
-        first, last = math.ceil(limits[0]), math.floor(limits[1])
-        few = last - first < (12 if column.unordered else 6)
-        axis.set_major_locator(FixedLocator(range(first, last + 1)) if few else MaxNLocator(5, integer=True))
-        if column.unordered:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: column.word(round(value))))
-            letters = sum(len(column.word(value)) for value in range(first, min(last, first + 12) + 1))
-            if which == "x" and letters > 12:
-                axes.tick_params(axis="x", labelrotation=90)
-    if label:
-        axis.set_label_text(textwrap.fill(column.name, 18, max_lines=2, placeholder="…"), fontsize=8)
-
-
 def _plane(rows: Mapping[str, np.ndarray], columns: Sequence[Column], limits: Sequence[tuple[float, float]]) -> Figure:
     figure, axes = plane(columns, limits)
     _scatter(axes, *({name: x[:, i] for name, x in rows.items()} for i in range(2)))
     return figure
-
-
-def plane(columns: Sequence[Column], limits: Sequence[tuple[float, float]]) -> tuple[Figure, Axes]:
-    """Axes for two continuous columns, on one scale unless one would be a thin band."""
-    figure = Figure(figsize=(4.2, 4.2), dpi=_DPI, layout="constrained")
-    axes = figure.subplots()
-    axes.tick_params(labelsize=8)
-    spans = [high - low for low, high in limits]
-    if max(spans) < 3 * min(spans):
-        half = max(spans) / 2
-        limits = [((low + high) / 2 - half, (low + high) / 2 + half) for low, high in limits]
-    axes.set_box_aspect(1)
-    name_axis(axes, "x", columns[0], limits[0])
-    name_axis(axes, "y", columns[1], limits[1])
-    return figure, axes
 
 
 def _pairs(rows: Mapping[str, np.ndarray], columns: Sequence[Column], limits: Sequence[tuple[float, float]]) -> Figure:
@@ -212,12 +130,11 @@ def _marginal(
     axes: Axes, rows: Mapping[str, np.ndarray], place: int, column: Column, limits: tuple[float, float]
 ) -> None:
     """The share of each value as bars, or of each bin: of the first of several filled, of the others as lines."""
-    in_bars = _in_bars(column, limits)
     for i, (name, x) in enumerate(rows.items()):
         values, colour = x[:, place], _colours(rows)[name]
         # Of all rows: what lies outside the axes is missing from the bars as well.
         share = np.full(len(values), 1 / max(1, len(values)))
-        if in_bars:
+        if in_bars(column, limits):
             at = np.arange(math.ceil(limits[0]), math.floor(limits[1]) + 1)
             heights = np.array([np.sum(share[values == value]) for value in at])
             width = 0.84 / len(rows)
@@ -247,34 +164,6 @@ def _colours(rows: Iterable[str]) -> dict[str, str]:
     return {name: _CLASSES[i % len(_CLASSES)] for i, name in enumerate(rows)}
 
 
-def _limits(values: np.ndarray, column: Column) -> tuple[float, float]:
-    """What an axis spans: all values, without rare ones far outside the rest; half a step more of integers."""
-    values = values[np.isfinite(values)]
-    if column.unordered:
-        count = Event((), column.support).values or 1
-        return -0.6, count - 0.4
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    inner_low, inner_high = (float(value) for value in np.quantile(values, [0.01, 0.99]))
-    inner = inner_high - inner_low
-    if inner > 0 and high - low > 8 * inner:
-        low, high = max(low, inner_low - inner / 2), min(high, inner_high + inner / 2)
-    if not isinstance(column.support, Real):
-        return math.floor(low) - 0.6, math.ceil(high) + 0.6
-    margin = 0.06 * (high - low) or 0.05 * abs(low) or 0.5
-    return low - margin, high + margin
-
-
-def limits_of(values: Tensor, column: Column) -> tuple[float, float]:
-    """What an axis of these values spans."""
-    return _limits(values.detach().cpu().double().flatten().numpy(), column)
-
-
-def _in_bars(column: Column, limits: tuple[float, float]) -> bool:
-    return not isinstance(column.support, Real) and (column.unordered or limits[1] - limits[0] <= _BARS)
-
-
 def _edges(column: Column, limits: tuple[float, float]) -> np.ndarray:
     if isinstance(column.support, Real):
         return np.linspace(*limits, _BINS + 1)
@@ -301,15 +190,3 @@ def _outside(rows: Mapping[str, np.ndarray], limits: Sequence[tuple[float, float
         if share > 0:
             notes.append(f"{100 * share:.1f}% of {name} {'rows ' if name == 'real' else ''}outside the axes")
     return notes
-
-
-def by_column(
-    columns: Sequence[Column], draw: Callable[[Axes, int, Column], None], *, shown: int = 2 * SHOWN
-) -> Figure:
-    """A small panel for each of the first columns."""
-    figure, every = panels(min(len(columns), shown))
-    for i, axes in enumerate(every):
-        draw(axes, i, columns[i])
-    if len(columns) > shown:
-        note(figure, f"{shown} of {len(columns)} columns shown")
-    return figure
