@@ -1,6 +1,8 @@
 """Results on their way out: an event in words, and files checked before the work starts and written whole or not at
 all."""
 
+import secrets
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -55,3 +57,34 @@ def write_bytes(data: bytes, path: Path) -> None:
     """Write the file, and the folders above it that do not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically({path: data})
+
+
+def write_folder(contents: Sequence[bytes], suffix: str, folder: Path, names: Sequence[str] | None = None) -> None:
+    """Write each content to a file of a new folder: all of them, or no folder.
+
+    The files are called by `names`, without an ending, or by numbers that sort: 00, 01, ...
+    """
+    n = len(contents)
+    names = [f"{i:0{len(str(n - 1))}d}" for i in range(n)] if names is None else names
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} is there already; give the name of a new folder")
+    if len(names) != n:
+        raise InputError(f"{n} files must have {n} names, got {len(names)}")
+    if len(set(names)) < n:
+        raise InputError(
+            f"names of files must differ, got {next(name for name in names if names.count(name) > 1)!r} twice"
+        )
+    stray = [name for name in names if Path(name).name != name]
+    if stray:
+        raise InputError(f"names of files must not contain folders, got {stray[0]!r}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    temporary.mkdir()
+    try:
+        for name, content in zip(names, contents, strict=True):
+            (temporary / f"{name}{suffix}").write_bytes(content)
+        if folder.exists():
+            folder.rmdir()
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ancestral import environment
 from ancestral.comparison.page import Cell, Html, cards, definitions, figures, fill, joined, section, table
@@ -21,10 +22,13 @@ from ancestral.comparison.rows import (
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.interface import Real
 from ancestral.output import describe
-from ancestral.plots import em_trace, learning_curves, samples_figure
+from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
 
-#: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram.
-_IMAGES, _POINTS = 36, 1000
+#: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram, texts.
+_POINTS, _TEXTS = 1000, 12
+_COUNTS = {"images": 36, "table": _POINTS, "waveforms": 18, "strips": 36}
+#: In a line of a text.
+_LETTERS = 56
 
 _FRECHET = """The Fréchet distance between the moments of samples and of real rows in the space of the data's principal
 components: 0 is best, and “real to real” is what two halves of the real data score. It sees means and covariances only;
@@ -136,21 +140,22 @@ def _cells(values: Sequence[str]) -> list[Cell]:
 
 
 def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
-    event = result.data.event
-    count = _IMAGES if len(event.shape) == 3 else _POINTS
-    real = samples_figure(result.shown.x[:count], event)
-    if event.size == 2:
-        real.axes[0].set_aspect("equal", adjustable="box")
-    pictures = [("real data", "test rows drawn at random", real, True)]
+    pictures = [("real data", "test rows drawn at random", _drawn(result, result.shown.x), True)]
     for entry in [*result.ranked, *result.density_free]:
         samples = entry.trials[0].samples if entry.trials else None
         if samples is not None:
-            drawn = samples_figure(samples[:count], event)
-            if event.size == 2:  # points are compared on one scale
-                drawn.axes[0].set_aspect("equal", adjustable="box")
-                drawn.axes[0].set(xlim=real.axes[0].get_xlim(), ylim=real.axes[0].get_ylim())
-            pictures.append((entry.name, entry.family, drawn, False))
+            pictures.append((entry.name, entry.family, _drawn(result, samples, beside=result.shown.x), False))
     return pictures
+
+
+def _drawn(result: Comparison, x: Tensor, beside: Tensor | None = None) -> Figure:
+    """As many observations as have room; of a table beside the real rows."""
+    data = result.data
+    kind = kind_of(data.event)
+    if data.vocabulary and kind == "strips":
+        return text_figure([data.text(tokens.long()) for tokens in x[:_TEXTS]], width=_LETTERS)
+    real = None if beside is None else beside[:_POINTS]
+    return samples_figure(x[: _COUNTS[kind]], data.event, real=real)
 
 
 def _curves(result: Comparison) -> list[Html]:

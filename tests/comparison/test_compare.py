@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ancestral import registry
 from ancestral.comparison import Comparison, compare, quick_training
+from ancestral.comparison.report import _pictures
 from ancestral.data import Split, load_data
 from ancestral.interface import Classifier, Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
 from ancestral.registry import list_models, quick_settings, representatives
@@ -46,6 +47,36 @@ def test_the_page_needs_no_other_file_and_says_how_it_was_made(result: Compariso
     assert [path.name for path in tmp_path.rglob("*.*")] == ["report.html"]
     with pytest.raises(InputError, match="must end in .html"):
         result.save_report(tmp_path / "report.txt")
+
+
+def test_the_page_is_read_on_a_phone_and_in_the_dark(result: Comparison, tmp_path: Path) -> None:
+    page = result.save_report(tmp_path / "report.html").read_text()
+    # The learning curves have axes, of either ink; an image has none, and one version.
+    dark = re.findall(r'<source media="\(prefers-color-scheme: dark\)" srcset="data:image/png;base64,([^"]*)"', page)
+    light = re.findall(r'<img alt="[^"]*"\s+style="[^"]*" src="data:image/png;base64,([^"]*)"', page)
+    curves = len(dark)
+    assert 0 < curves < len(light)
+    assert not set(dark) & set(light)
+    # No column of the page is wider than a small screen.
+    columns = re.findall(r"minmax\(([^;]*?), 1fr\)", page)
+    assert len(columns) == 3
+    assert all(least == "0" or "100%" in least for least in columns)
+    assert page.count("<table>") == page.count('<div class="scroll"><table>')
+
+
+def test_each_kind_of_data_has_its_picture(tmp_path: Path) -> None:
+    """Of a table pairs of columns with the real rows behind; of a text the text itself."""
+    moons = compare("two-moons", ["ppca"], minutes=0.05, progress=False)
+    real, model = (figure for *_, figure, _ in _pictures(moons))
+    assert not real.legends
+    assert [text.get_text() for text in model.legends[0].get_texts()] == ["real", "samples"]
+    assert model.axes[0].get_xlim() == real.axes[0].get_xlim()
+    lines = [f"the {animal} sat" for animal in ("cat", "dog", "rat")] * 20
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    text = compare(load_data(tmp_path / "lines.txt"), ["made"], minutes=0.02, progress=False)
+    (_, _, real, _), (_, _, model, _) = _pictures(text)
+    assert {line.get_text() for line in real.texts} <= set(lines)
+    assert len(model.texts) >= 6
 
 
 def test_a_notebook_and_a_prompt_show_the_tables(result: Comparison) -> None:
