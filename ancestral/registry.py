@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ancestral.dequantization import dequantize, is_dequantized
 from ancestral.interface import (
-    ClosedFormFit,
     Columns,
     Described,
     Event,
@@ -108,8 +107,8 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     """A new model for an event, or for a data set (`load_data`), in evaluation mode.
 
     `settings` are the constructor's arguments. From a data set come its `event` and, unless they are given, what else
-    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data a
-    model that is trained by gradients is then standardised: see `Model.standardize`.
+    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data the
+    model is then standardised, so that no result hangs on their units: see `Model.standardize`.
 
     A model that lives on `Real` data is returned dequantized for `Levels` data.
     """
@@ -121,7 +120,7 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     if isinstance(data, Event):
         return _built(cls, data, settings)
     model = _built(cls, data.event, _described(data, known) | settings)
-    if data.event.densities and not isinstance(model, ClosedFormFit):
+    if data.event.densities:
         model.standardize(*_shift_and_scale(data))
     return model
 
