@@ -196,7 +196,7 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         "rows with missing values scored by nothing",
         lambda: Incomplete(scores_the_whole_alone=True),
         "a fit with missing values is a maximum",
-        "of rows with missing values .NaN. log_prob has the mean",
+        "of rows with missing values (NaN) log_prob has the mean",
     ),
     (
         "codes numbered backwards",
