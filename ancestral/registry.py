@@ -130,12 +130,13 @@ def quick_settings(name: str, event: Event) -> QuickSettings:
     return find_model(name).quick_settings(event)
 
 
-def representatives(event: Event, context_event: Event | None = None) -> list[str]:
-    """One model of each family that can be built for the event: the first fitting one that the family's package
-    lists as its `REPRESENTATIVES`, in the order of the families."""
+def representatives(event: Event, context_event: Event | None = None, *, missing: bool = False) -> list[str]:
+    """One model of each family that can be built for the event: the first fitting one that the family's package lists
+    as its `REPRESENTATIVES`, in the order of the families; with `missing`, of those that accept missing values."""
     chosen: list[str] = []
     for _, family in _families():
-        fitting = (name for name in family.REPRESENTATIVES if supports(name, event, context_event) is None)
+        able = (name for name in family.REPRESENTATIVES if find_model(name).accepts_missing or not missing)
+        fitting = (name for name in able if supports(name, event, context_event) is None)
         chosen += itertools.islice(fitting, 1)
     return chosen
 

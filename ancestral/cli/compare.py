@@ -19,6 +19,7 @@ from ancestral.comparison.rows import (
     SAMPLES_ONLY_SHORT,
     TEXT_COLUMNS,
     classifier_row,
+    headline,
     likelihood_row,
     samples_only_row,
     spread_of,
@@ -54,6 +55,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         on_end=lambda entry: _conclude(screen, entry),
     )
     _print_tables(screen, result)
+    screen.print(f"\n{headline(result)}", soft_wrap=True)
     result.save_report(output, command=shlex.join(["ancestral", "compare", *arguments]))
     screen.print(f"\nreport with samples and learning curves: [bold]{output}[/]  ({result.seconds:.0f} s in all)")
     return 0 if len(result.failed) < len(result.entries) else 1

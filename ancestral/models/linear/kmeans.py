@@ -37,13 +37,13 @@ from ancestral.registry import register
 class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     """K-means clustering by Lloyd's algorithm from a k-means++ start.
 
-    The centres are the float64 buffer `centres`, (components, *event.shape); set it to choose another start. The code of
-    a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is minus the inertia
+    The centres are the float64 buffer `centres`, (components, *event.shape); set it to choose another start. The code
+    of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is minus the inertia
     per example, so that larger is better: it is no likelihood.
 
-    Distances add up dimensions, so their units matter. On `Real` data `build(name, data)` counts each dimension in units
-    of its standard deviation (an image's in those of its channel): centres and inertia are then in these units, while
-    `decode` returns centres in the data's own. A model of an event alone takes the dimensions as they are.
+    Distances add up dimensions, so their units matter. On `Real` data `build(name, data)` counts each dimension in
+    units of its standard deviation (an image's in those of its channel): centres and inertia are then in these units,
+    while `decode` returns centres in the data's own. A model of an event alone takes the dimensions as they are.
     """
 
     monitor = None
