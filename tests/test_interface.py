@@ -421,6 +421,13 @@ def test_a_standardised_fit_reports_the_likelihood_of_what_was_observed_in_the_d
     assert plain.fit_step(x).objective == pytest.approx(-1.0)
 
 
+@pytest.mark.parametrize("kind", [Adam, RMSProp, SGD])
+@pytest.mark.parametrize("lr", [-1.0, 0, math.nan, math.inf, "0.1", True])
+def test_a_learning_rate_is_a_number_above_0(untyped: None, kind: type[OptimizerSpec], lr: object) -> None:
+    with pytest.raises(InputError, match=f"lr of {kind.__name__} must be a finite number above 0"):
+        kind(lr=lr)
+
+
 @pytest.mark.parametrize("spec", [Adam(), Adam(weight_decay=0.1), RMSProp(), SGD(momentum=0.9)])
 def test_optimizer_specs_build_optimizers_that_descend(spec: OptimizerSpec) -> None:
     parameter = nn.Parameter(torch.tensor([3.0]))

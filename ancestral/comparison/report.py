@@ -21,7 +21,7 @@ from ancestral.comparison.rows import (
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.interface import Real
-from ancestral.output import describe
+from ancestral.output import counted, describe
 from ancestral.plots import em_trace, learning_curves, samples_figure
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram.
@@ -93,9 +93,11 @@ def _introduction(result: Comparison) -> str:
     data, trained = result.data, [entry for entry in result.entries if entry.trials]
     families = len({entry.family for entry in trained})
     return (
-        f"{len(trained)} models of {families} families, trained on the same {len(data.train):,} rows of"
+        f"{counted(len(trained), 'model')} of {families} famil{'y' if families == 1 else 'ies'},"
+        f" trained on the same {len(data.train):,} rows of"
         f" {describe(data.event, data.context_event)}, and measured on the same {len(result.test):,} test rows that"
-        f" none of them has seen. Each model that learns by gradients had up to {result.budget:.0f} seconds, and the"
+        f" none of them has seen. Each model that learns by gradients had up to"
+        f" {counted(round(result.budget), 'second')}, and the"
         f" best weights were chosen on {len(data.valid):,} validation rows."
     )
 
@@ -182,5 +184,5 @@ def _origin(result: Comparison) -> list[tuple[str, str]]:
         ("settings", settings),
         ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions().items())),
         ("machine", f"{environment.device()}, {torch.get_num_threads()} threads"),
-        ("date", f"{environment.today()}, {result.seconds:.0f} seconds in all"),
+        ("date", f"{environment.today()}, {counted(round(result.seconds), 'second')} in all"),
     ]

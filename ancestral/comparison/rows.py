@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ancestral.comparison.result import Comparison, Entry
+from ancestral.output import counted
 
 #: Of the report; and, with its numbers short, of a terminal of 80 columns.
 LIKELIHOOD = (
@@ -106,8 +107,8 @@ def classifier_row(entry: Entry) -> Sequence[str]:
 def spread_of(result: Comparison) -> str:
     """What stands behind ±."""
     if result.seeds == 1:
-        return f"standard error over {len(result.test):,} test rows"
-    return f"mean ± standard deviation over {result.seeds} seeds"
+        return f"standard error over {counted(len(result.test), 'test row')}"
+    return f"mean ± standard deviation over {counted(result.seeds, 'seed')}"
 
 
 def _behind(entry: Entry, result: Comparison, *, short: bool) -> str:

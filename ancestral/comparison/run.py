@@ -192,9 +192,9 @@ def _independent(train: Tensor, test: Tensor, event: Event) -> tuple[str, Tensor
         return independent(train, test, event)
     name, total = "", torch.zeros(len(test), dtype=torch.float64)
     columns = (part.flatten(1).T for part in (train, test, *seen))
-    for train_values, test_values, train_seen, test_seen in zip(*columns, strict=True):
+    for support, train_values, test_values, train_seen, test_seen in zip(event.supports, *columns, strict=True):
         name, found = independent(
-            train_values[train_seen][:, None], test_values[test_seen][:, None], Event((1,), event.support)
+            train_values[train_seen][:, None], test_values[test_seen][:, None], Event((1,), support)
         )
         total[test_seen] += found.double()
     return name, total

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ancestral.data import Split
 from ancestral.interface import Batch, BoundedDensity, Event, ExactDensity, InputError, Model
+from ancestral.output import counted
 
 #: Importance samples for a bound where the caller names no number.
 DEFAULT_IMPORTANCE_SAMPLES = 10
@@ -51,7 +52,8 @@ class Score:
         )
 
     def __str__(self) -> str:
-        how = self.kind if self.importance_samples is None else f"{self.kind}, {self.importance_samples} samples"
+        samples = self.importance_samples
+        how = self.kind if samples is None else f"{self.kind}, {counted(samples, 'sample')}"
         nats = f"{self.nats:.3f} nats, standard error unknown"
         if not math.isnan(self.stderr):
             nats = f"{self.nats:.3f} ± {self.stderr:.3f} nats"

@@ -30,3 +30,15 @@ def test_a_context_is_named_and_used(cli) -> None:
     assert done.code == 0, done.err
     assert "(1, 8, 8), 17 levels, given one of 10 categories" in " ".join(done.out.split())
     assert "give one of them" in cli("compare", "--data.context", "labels", "--context", "labels").err
+
+
+def test_names_of_models_are_some_and_different(cli) -> None:
+    for given, words in {
+        "": "--models takes names with commas between",
+        "made,,vae": "--models takes names",
+        "made,made": "made is named twice",
+    }.items():
+        done = cli("compare", "--models", given)
+        assert done.code != 0
+        assert words in done.err
+        assert len(done.err.strip().splitlines()) == 1

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ancestral.data import Split
-from ancestral.evaluation import bits_per_dim, evaluate, log_likelihoods
+from ancestral.evaluation import Score, bits_per_dim, evaluate, log_likelihoods
 from ancestral.interface import (
     Batch,
     BoundedDensity,
@@ -116,6 +116,11 @@ def test_one_row_has_no_standard_error() -> None:
     score = evaluate(StandardNormal(Event((3,), Real())), torch.zeros(1, 3))
     assert math.isnan(score.stderr)
     assert str(score) == "-2.757 nats, standard error unknown (exact), 1.3257 bits/dim, n = 1"
+
+
+def test_one_sample_is_one() -> None:
+    assert "(lower bound, 1 sample)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1))
+    assert "(lower bound, 1,000 samples)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1000))
 
 
 def test_rows_with_missing_values_are_scored_by_a_model_that_accepts_them() -> None:
