@@ -124,8 +124,8 @@ class Model(nn.Module, ABC):
     def standardize(self, shift: Num[Tensor, "*event"], scale: Num[Tensor, "*event"]) -> None:
         """From now on let the cores and the losses see (x - shift) / scale, one pair for each dimension of the event.
 
-        `build(name, data)` does this on `Real` data, from the training split. What is discrete must have a shift of 0 and
-        a scale of 1.
+        `build(name, data)` does this on `Real` data, from the training split. What is discrete must have a shift of 0
+        and a scale of 1.
         """
         if tuple(shift.shape) != self.event.shape:
             raise InputError(f"shift must have the event's shape {self.event.shape}, got {tuple(shift.shape)}")
