@@ -26,6 +26,11 @@ def describe(event: Event, context_event: Event | None = None) -> str:
     return words if context_event is None else f"{words}, given {describe(context_event)}"
 
 
+def counted(n: int, noun: str) -> str:
+    """So many of them: '1 epoch', '2 epochs'. For nouns whose plural ends in s."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
     """`path`, if its ending is one of `suffixes` and a file can be written there."""
     path = Path(path)

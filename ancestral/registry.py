@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ancestral.dequantization import dequantize, is_dequantized
 from ancestral.interface import (
-    ClosedFormFit,
     Columns,
     Described,
     Event,
@@ -108,8 +107,8 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     """A new model for an event, or for a data set (`load_data`), in evaluation mode.
 
     `settings` are the constructor's arguments. From a data set come its `event` and, unless they are given, what else
-    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data a
-    model that is trained by gradients is then standardised: see `Model.standardize`.
+    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data the
+    model is then standardised, so that no result hangs on their units: see `Model.standardize`.
 
     A model that lives on `Real` data is returned dequantized for `Levels` data.
     """
@@ -121,7 +120,7 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     if isinstance(data, Event):
         return _built(cls, data, settings)
     model = _built(cls, data.event, _described(data, known) | settings)
-    if data.event.densities and not isinstance(model, ClosedFormFit):
+    if data.event.densities:
         model.standardize(*_shift_and_scale(data))
     return model
 
@@ -131,12 +130,13 @@ def quick_settings(name: str, event: Event) -> QuickSettings:
     return find_model(name).quick_settings(event)
 
 
-def representatives(event: Event, context_event: Event | None = None) -> list[str]:
-    """One model of each family that can be built for the event: the first fitting one that the family's package
-    lists as its `REPRESENTATIVES`, in the order of the families."""
+def representatives(event: Event, context_event: Event | None = None, *, missing: bool = False) -> list[str]:
+    """One model of each family that can be built for the event: the first fitting one that the family's package lists
+    as its `REPRESENTATIVES`, in the order of the families; with `missing`, of those that accept missing values."""
     chosen: list[str] = []
     for _, family in _families():
-        fitting = (name for name in family.REPRESENTATIVES if supports(name, event, context_event) is None)
+        able = (name for name in family.REPRESENTATIVES if find_model(name).accepts_missing or not missing)
+        fitting = (name for name in able if supports(name, event, context_event) is None)
         chosen += itertools.islice(fitting, 1)
     return chosen
 

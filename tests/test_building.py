@@ -121,9 +121,10 @@ def test_constant_columns_are_centred_alone_and_images_by_channel() -> None:
     assert standard.scale.flatten(1).unique(dim=1).shape == (2, 1)
 
 
-def test_only_gradient_trained_models_of_real_data_are_standardised() -> None:
+def test_models_of_real_data_are_standardised_from_their_data_set_alone() -> None:
     data = table(units())
-    assert build("ppca", data, latent_dim=1).standardization is None
+    for name in ("kmeans", "gaussian_mixture", "ppca", "vae"):
+        assert build(name, data).standardization is not None
     assert build("vae", data.event).standardization is None
     event = Event((3,), Binary())
     bits = Data("bits", event, *(Split(torch.randint(2, (30, 3)), event) for _ in range(3)))

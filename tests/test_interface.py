@@ -432,6 +432,37 @@ def test_missing_values_pass_only_where_they_are_declared() -> None:
         Strict().fit_step(x)
 
 
+def test_a_standardised_fit_reports_the_likelihood_of_what_was_observed_in_the_datas_units() -> None:
+    class Observed(Average, ExactDensity):
+        """Each row's observed value as a standard normal about the centre."""
+
+        def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+            return torch.where(x.isnan(), 0.0, Normal(self.centre, 1.0).log_prob(x.nan_to_num())).sum(1)
+
+        def _fit_step(self, x: Tensor) -> FitStep:
+            super()._fit_step(x)
+            return FitStep(float(self._log_prob(x, None).mean()))
+
+    model = Observed()
+    model.standardize(torch.tensor([5.0]), torch.tensor([100.0]))
+    x = torch.tensor([[105.0], [math.nan], [305.0]])
+    step = model.fit_step(x)
+    expected = Normal(205.0, 100.0).log_prob(torch.tensor([105.0, 305.0]))
+    assert step.objective == pytest.approx(float(expected.sum()) / 3, rel=1e-5)
+    torch.testing.assert_close(model.log_prob(x), torch.stack([expected[0], torch.tensor(0.0), expected[1]]))
+    # A step whose objective is no likelihood says what the core said.
+    plain = Average()
+    plain.standardize(torch.tensor([5.0]), torch.tensor([100.0]))
+    assert plain.fit_step(x).objective == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("kind", [Adam, RMSProp, SGD])
+@pytest.mark.parametrize("lr", [-1.0, 0, math.nan, math.inf, "0.1", True])
+def test_a_learning_rate_is_a_number_above_0(untyped: None, kind: type[OptimizerSpec], lr: object) -> None:
+    with pytest.raises(InputError, match=f"lr of {kind.__name__} must be a finite number above 0"):
+        kind(lr=lr)
+
+
 @pytest.mark.parametrize("spec", [Adam(), Adam(weight_decay=0.1), RMSProp(), SGD(momentum=0.9)])
 def test_optimizer_specs_build_optimizers_that_descend(spec: OptimizerSpec) -> None:
     parameter = nn.Parameter(torch.tensor([3.0]))

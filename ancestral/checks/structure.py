@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
 from ancestral.checks.rows import WITHOUT_CONTEXT
-from ancestral.checks.subject import Subject, all_outputs, methods, outputs, same
+from ancestral.checks.subject import Subject, all_outputs, calls, methods, outputs, same
 from ancestral.interface import (
     Autoregressive,
     BoundedDensity,
@@ -36,7 +36,16 @@ def shapes_and_supports(subject: Subject) -> None:
     for model in (subject.model, subject.precise):
         given = subject.inputs(model, 3)
         given = given._replace(x=given.x.to(model.dtype))
-        for name, value in outputs(model, given, subject.seed).items():
+        for name, call in calls(model, *given).items():
+            before = [None if part is None else part.clone() for part in given]
+            with torch.no_grad():
+                value = call(torch.Generator().manual_seed(subject.seed))
+            for argument, part, copied in zip(given._fields, given, before, strict=True):
+                require(
+                    part is None or copied is None or torch.equal(part, copied),
+                    f"{name} changes {argument}, which the caller still holds, in place: work on a clone, without"
+                    " assignments and methods that end in _ on the input",
+                )
             _has_shape_and_support(model, name, value, given.x)
 
 
@@ -62,9 +71,13 @@ def _has_shape_and_support(model: Model, name: str, value: Tensor, x: Tensor) ->
         dtypes = {torch.int64, x.dtype} if name == "complete" else {torch.int64}
     elif want == event and model.standardization is not None:
         dtypes.add(torch.float64)  # where the model's own could not tell the data apart
+    categories = torch.int64 in dtypes
     require(
         value.dtype in dtypes,
-        f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
+        f"{name} returned {value.dtype} values for {model.event.support}: categories are names, in int64; end with"
+        " .long(), or draw by multinomial or argmax"
+        if categories
+        else f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
     )
     if want == event and name != "decode_mean":
         _in_support(model, value, name)
@@ -150,6 +163,8 @@ def bad_input_is_refused(subject: Subject) -> None:
         wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}
     for name, method in methods(model).items():
         for what, x in bad.items():
+            if what == "NaN" and model.accepts_missing and name in ("log_prob", "encode"):
+                continue
             _refuses(functools.partial(method, x, context, subject.generator()), f"{name} accepts {what}")
         if name.startswith(WITHOUT_CONTEXT):
             continue

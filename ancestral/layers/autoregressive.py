@@ -174,6 +174,20 @@ def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
     return torch.arange(event.size).view(event.shape).permute(1, 2, 0).reshape(1, -1)
 
 
+#: Outputs for one observation beyond which a model is refused: a batch of them would fill a machine.
+MOST_OUTPUTS = 1_000_000
+
+
+def too_many_outputs(outputs: int) -> str | None:
+    """Why so many parameters of the conditionals of one observation are out of the question; None if they are not."""
+    if outputs <= MOST_OUTPUTS:
+        return None
+    return (
+        f"its output would be {outputs:,} numbers an observation, a softmax over all values of each dimension, and"
+        f" {MOST_OUTPUTS:,} are the most; use fewer values or dimensions, or a model that is dequantized for levels"
+    )
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Run on `count` threads, and on as many as before afterwards."""

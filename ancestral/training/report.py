@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ancestral.output import counted
+
 #: Which weights a fitted model holds: those of the best validation, the last ones, or their moving average (the best
 #: of it where there is a validation).
 Weights: TypeAlias = Literal["best", "last", "ema"]
@@ -46,7 +48,8 @@ class Report:
         return [(float(row["epoch"]), float(row[name])) for row in self.history if name in row]
 
     def __str__(self) -> str:
-        text = f"{self.epochs} epochs, {self.steps} steps in {self.seconds:.1f} s, ended by {self.ended_by}"
+        text = f"{counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')} in {self.seconds:.1f} s"
+        text += f", ended by {self.ended_by}"
         if self.best is not None and self.monitor is not None:
             value = self.best[f"valid/{self.monitor}"]
             shown = f"{100 * value:.2f} %" if self.monitor == "accuracy" else f"{value:.4g}"

@@ -34,7 +34,7 @@ from ancestral.interface import (
     QuickSettings,
     Real,
 )
-from ancestral.layers.autoregressive import AutoregressiveModel
+from ancestral.layers.autoregressive import AutoregressiveModel, too_many_outputs
 from ancestral.layers.conditioning import FlatContext
 from ancestral.layers.flat import FlatInputs
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
@@ -121,6 +121,10 @@ class MADE(AutoregressiveModel):
 
     def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
         return None if context is None else self.context.vector(n, context, like=self._reference)
+
+    @classmethod
+    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
+        return too_many_outputs(sum(conditional_for(event.support).sizes(event.size)))
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:

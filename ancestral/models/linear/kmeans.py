@@ -37,9 +37,13 @@ from ancestral.registry import register
 class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     """K-means clustering by Lloyd's algorithm from a k-means++ start.
 
-    The centres are the float64 buffer `centres`, (components, *event.shape), in data units; set it to choose another
-    start. The code of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is
-    minus the inertia per example, so that larger is better: it is no likelihood.
+    The centres are the float64 buffer `centres`, (components, *event.shape); set it to choose another start. The code
+    of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is minus the inertia
+    per example, so that larger is better: it is no likelihood.
+
+    Distances add up dimensions, so their units matter. On `Real` data `build(name, data)` counts each dimension in
+    units of its standard deviation (an image's in those of its channel): centres and inertia are then in these units,
+    while `decode` returns centres in the data's own. A model of an event alone takes the dimensions as they are.
     """
 
     monitor = None
@@ -73,7 +77,8 @@ class KMeans(Encoder, MeanDecoder, ClosedFormFit):
 
     @torch.no_grad()
     def inertia(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, ""]:
-        """The sum over all rows of the squared distance to the nearest centre, in squared data units."""
+        """The sum over all rows of the squared distance to the nearest centre: in squared standard deviations of each
+        dimension where the model is standardised, otherwise in squared data units."""
         with self._public():
             return self._assign(self._checked(x).reshape(-1, self.event.size))[1].sum()
 
