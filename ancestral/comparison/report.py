@@ -21,7 +21,7 @@ from ancestral.comparison.rows import (
     spread_of,
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
-from ancestral.interface import Real
+from ancestral.interface import Event
 from ancestral.output import counted, describe
 from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
 
@@ -166,7 +166,7 @@ def _curves(result: Comparison) -> list[Html]:
 def _explanations(result: Comparison) -> list[tuple[str, str]]:
     return [
         ("test nats", "the mean natural log-likelihood of one test row; larger is better"),
-        ("bits/dim", _REAL if isinstance(result.data.event.support, Real) else _DISCRETE),
+        ("bits/dim", _bits_per_dim(result.data.event)),
         ("exact", "the log-likelihood itself"),
         ("lower bound", f"{_BOUND}; {IMPORTANCE_SAMPLES} importance samples a row"),
         ("±", spread_of(result)),
@@ -176,6 +176,12 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
             f"{result.baseline.name}: {_BASELINE}{_UNCONDITIONAL if result.data.context_event is not None else ''}",
         ),
     ]
+
+
+def _bits_per_dim(event: Event) -> str:
+    if 0 < event.densities < event.size:
+        return f"{_DISCRETE}. Of the {event.size} columns {event.densities} are densities: {_REAL}"
+    return _REAL if event.densities else _DISCRETE
 
 
 def _origin(result: Comparison) -> list[tuple[str, str]]:

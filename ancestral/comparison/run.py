@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from ancestral.evaluation import (
     independent,
     log_likelihoods,
     rows_to_judge_samples,
+    spike,
     why_no_error_rate,
 )
 from ancestral.interface import BoundedDensity, ClosedFormFit, Event, ExactDensity, InputError, Model, Sampler
@@ -139,6 +141,8 @@ def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progr
         values = log_likelihoods(model, test, importance_samples=count, seed=seed)
         measured["score"] = Score.of(values, model.event, importance_samples=count)
         measured["log_likelihoods"] = values
+        if reason := spike(measured["score"].nats, test):
+            warnings.warn(f"{entry.name}: {reason}", stacklevel=2)
     if isinstance(model, Sampler):
         measured["sample_seconds"], measured["samples"] = _timed_samples(model, shown, seed)
         if not isinstance(model, ExactDensity | BoundedDensity):

@@ -11,6 +11,7 @@ from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconst
 from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
+from ancestral.evaluation.spikes import spike
 
 __all__ = [
     "ErrorRate",
@@ -35,6 +36,7 @@ __all__ = [
     "measures",
     "resampled",
     "rows_to_judge_samples",
+    "spike",
     "spread_rows",
     "standard_error",
     "train_factor_classifier",

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ancestral.data import Split
-from ancestral.interface import Batch, BoundedDensity, Event, ExactDensity, InputError, Model
+from ancestral.interface import Batch, BoundedDensity, Columns, Event, ExactDensity, InputError, Model
 from ancestral.output import counted
 
 #: Importance samples for a bound where the caller names no number.
@@ -35,6 +35,8 @@ class Score:
     kind: Literal["exact", "lower bound"]
     n: int
     importance_samples: int | None = None
+    #: Of a table of several kinds of columns, how many of them are densities.
+    densities: int | None = None
 
     @classmethod
     def of(cls, nats_of_rows: Float[Tensor, " n"], event: Event, *, importance_samples: int | None = None) -> "Score":
@@ -49,6 +51,7 @@ class Score:
             kind="exact" if importance_samples is None else "lower bound",
             n=n,
             importance_samples=importance_samples,
+            densities=event.densities if isinstance(event.support, Columns) else None,
         )
 
     def __str__(self) -> str:
@@ -57,6 +60,8 @@ class Score:
         nats = f"{self.nats:.3f} nats, standard error unknown"
         if not math.isnan(self.stderr):
             nats = f"{self.nats:.3f} ± {self.stderr:.3f} nats"
+        if self.densities is not None:
+            how = f"{how}, {counted(self.densities, 'column')} of densities"
         return f"{nats} ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
 
 

@@ -1,5 +1,6 @@
 """What a trained model is measured by, and on which rows: one decision for every command."""
 
+import warnings
 from typing import TypeAlias
 
 from ancestral.data import Data
@@ -7,6 +8,7 @@ from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, 
 from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation.spikes import spike
 from ancestral.interface import BoundedDensity, Encoder, ExactDensity, MeanDecoder, Model, Sampler
 
 Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate
@@ -43,6 +45,8 @@ def measures(
             progress=progress,
         )
         found.append((name, score))
+        if reason := spike(score.nats, rows):
+            warnings.warn(reason, stacklevel=2)
     elif isinstance(model, Sampler):
         judges = rows if split else rows_to_judge_samples(data)
         where = next(key for key, value in data.splits.items() if value is judges)

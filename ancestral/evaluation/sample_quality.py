@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ancestral.data import Data, Split
 from ancestral.evaluation.likelihood import batches
-from ancestral.interface import InputError, Model, Sampler
+from ancestral.interface import Categories, Columns, Event, InputError, Model, Sampler
 
 _COMPONENTS = 64
 
@@ -49,7 +50,8 @@ def evaluate_samples(
     """The Fréchet distance between `samples` draws of the model and as many rows of `data`.
 
     `features` maps observations (batch, *event) to (batch, n); by default it is the projection of the flattened values
-    on the first principal components (at most 64) of the data. A conditional model draws at the data's own contexts.
+    on the first principal components (at most 64) of the data, of a table with columns in units of their deviation and
+    categories one-hot. A conditional model draws at the data's own contexts.
     """
     if not isinstance(model, Sampler):
         raise InputError(f"{type(model).__name__} cannot be sampled, so there are no samples to judge")
@@ -71,7 +73,7 @@ def evaluate_samples(
     )
     name = "the given features"
     if features is None:
-        features, name = _principal_components(torch.cat([real[0].x, real[1].x]))
+        features, name = _principal_components(torch.cat([real[0].x, real[1].x]), model.event)
     mapped = [features(x).double() for x in (real[0].x, real[1].x, fake)]
     if n < 2 * mapped[0].shape[1]:
         warnings.warn(
@@ -95,10 +97,27 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     return max(distance.item(), 0.0)
 
 
-def _principal_components(x: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
-    flat = x.flatten(1).double()
+def _principal_components(x: Tensor, event: Event) -> tuple[Callable[[Tensor], Tensor], str]:
+    flat = _numbers(x, event)
     mean = flat.mean(0)
     scale = (flat - mean).square().mean().sqrt().clamp(min=1e-12)
-    _, vectors = torch.linalg.eigh(torch.atleast_2d(torch.cov(flat.T)))
-    directions = vectors[:, -min(_COMPONENTS, flat.shape[1]) :] / scale
-    return (lambda x: (x.flatten(1).double() - mean) @ directions), f"{directions.shape[1]} principal components"
+    if len(event.shape) == 1:  # the columns of a table have units of their own
+        deviation = flat.std(0, correction=0)
+        scale = torch.where(deviation <= 1e-12 * mean.abs(), 1.0, deviation)
+    _, vectors = torch.linalg.eigh(torch.atleast_2d(torch.cov(((flat - mean) / scale).T)))
+    directions = vectors[:, -min(_COMPONENTS, flat.shape[1]) :]
+    return (lambda x: (_numbers(x, event) - mean) / scale @ directions), f"{directions.shape[1]} principal components"
+
+
+def _numbers(x: Tensor, event: Event) -> Tensor:
+    """The flattened values, (batch, n) float64, the categories of a table's columns one-hot."""
+    flat = x.flatten(1)
+    if not isinstance(event.support, Columns):
+        return flat.double()
+    parts = [
+        F.one_hot(flat[:, places].long(), kind.categories).flatten(1)
+        if isinstance(kind, Categories)
+        else flat[:, places]
+        for kind, places in event.support.kinds.items()
+    ]
+    return torch.cat([part.double() for part in parts], 1)

@@ -7,7 +7,7 @@ from torch import Tensor
 from ancestral.data import Split
 from ancestral.evaluation import evaluate_samples
 from ancestral.evaluation.sample_quality import frechet_distance
-from ancestral.interface import Event, InputError, Model, Phase, Real, Sampler
+from ancestral.interface import Categories, Columns, Event, InputError, Levels, Model, Phase, Real, Sampler
 
 
 class Gaussian(Sampler):
@@ -40,6 +40,34 @@ def test_a_right_sampler_scores_as_real_data_do_and_a_shifted_one_worse() -> Non
     assert wrong.frechet == pytest.approx(4, rel=0.2)
     assert right == evaluate_samples(Gaussian(event, 0.0), data)
     assert "principal components" in str(right)
+
+
+def test_the_columns_of_a_table_count_alike_and_categories_as_names() -> None:
+    event = Event((3,), Columns((Real(), Categories(3), Levels(50))))
+
+    class Shuffled(Sampler):
+        """Draws rows, with category 2 for category 0 and back."""
+
+        def __init__(self, exchanged: bool) -> None:
+            super().__init__(event)
+            self.exchanged = exchanged
+
+        def phases(self) -> list[Phase]:
+            return []
+
+        def _sample(self, n: int, context: Tensor | None) -> Tensor:
+            x = rows(n)
+            return torch.stack([x[:, 0], 2 - x[:, 1] if self.exchanged else x[:, 1], x[:, 2]], 1)
+
+    def rows(n: int) -> Tensor:
+        kinds = torch.multinomial(torch.tensor([0.7, 0.2, 0.1]), n, replacement=True)
+        return torch.stack([1e4 * torch.randn(n), kinds, torch.randint(50, (n,))], 1)
+
+    data = Split(rows(4000), event=event)
+    right, wrong = (evaluate_samples(Shuffled(exchanged), data) for exchanged in (False, True))
+    assert right.frechet < 3 * right.reference
+    # Indicators of shares 0.7 and 0.1 exchanged: 0.6 apart in units of their deviations, 0.46 and 0.3.
+    assert wrong.frechet > 0.6**2 * (1 / 0.46**2 + 1 / 0.3**2)
 
 
 def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
