@@ -17,6 +17,11 @@ def describe(event: Event, context_event: Event | None = None) -> str:
     return words if context_event is None else f"{words}, given {describe(context_event)}"
 
 
+def counted(number: int | float, noun: str) -> str:
+    """A number of things in words: 1 epoch, 2,000 epochs, 0.5 minutes."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
     """`path`, if its ending is one of `suffixes` and a file can be written there."""
     path = Path(path)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ancestral.output import counted
+
 #: Which weights a fitted model holds: those of the best validation, the last ones, or their moving average (the best
 #: of it where there is a validation).
 Weights: TypeAlias = Literal["best", "last", "ema"]
@@ -36,6 +38,8 @@ class Report:
     trace: list[tuple[str, float]] = field(default_factory=list)
     run_dir: Path | None = None
     recipe: Mapping[str, Any] | None = None
+    #: Whether this resumed a run that had nothing left of its budget, so that nothing was trained.
+    done_before: bool = False
 
     @property
     def interrupted(self) -> bool:
@@ -46,7 +50,8 @@ class Report:
         return [(float(row["epoch"]), float(row[name])) for row in self.history if name in row]
 
     def __str__(self) -> str:
-        text = f"{self.epochs} epochs, {self.steps} steps in {self.seconds:.1f} s, ended by {self.ended_by}"
+        done = f"{counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')} in {self.seconds:.1f} s"
+        text = f"{done}, ended by {self.ended_by}"
         if self.best is not None and self.monitor is not None:
             value = self.best[f"valid/{self.monitor}"]
             shown = f"{100 * value:.2f} %" if self.monitor == "accuracy" else f"{value:.4g}"
@@ -54,7 +59,7 @@ class Report:
         else:
             text += f"; {self.weights} weights"
         if self.interrupted and self.run_dir is not None:
-            text += f"; resume with run_dir={str(self.run_dir)!r}, resume=True"
+            text += f"; resume goes on with it in {str(self.run_dir)!r}"
         return text
 
 
