@@ -8,8 +8,11 @@ seed would otherwise load, and give other numbers.
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import secrets
+import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +56,7 @@ def save(
     """Write `model` into the folder `path`, replacing a model that is already there; returns the path.
 
     `recipe` and `scores` (JSON) say where the weights come from and what they reached; `weights` says which they are:
-    "last", "best" on validation, or "ema". Raises `InputError` for a model made by hand from custom parts, `OSError` if
+    "last", "best" on validation, or "ema". A score that is not finite is unknown: null, since JSON has no NaN. Raises `InputError` for a model made by hand from custom parts, `OSError` if
     the folder cannot be written; a failure leaves what was there before.
     """
     name = type(model).__name__ if model.registered_name is None else model.registered_name
@@ -75,7 +78,7 @@ def save(
         "weights": weights,
         "weights_sha256": hashlib.sha256(data).hexdigest(),
         "recipe": None if recipe is None else dict(recipe),
-        "scores": None if scores is None else dict(scores),
+        "scores": None if scores is None else _known(scores),
     }
     try:
         config["config_sha256"] = _digest(config)
@@ -87,7 +90,21 @@ def save(
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically({folder / WEIGHTS: data, folder / CONFIG: text.encode()})
+    # What it replaces has served.
+    shutil.rmtree(put_aside(folder), ignore_errors=True)
     return folder
+
+
+def put_aside(folder: str | Path) -> Path:
+    """Where the run in `folder` waits, still to be loaded from there, until the one that replaces it is saved."""
+    whole = Path(os.path.abspath(folder))
+    return whole.with_name(f".{whole.name}.replaced") if whole.name else whole / ".replaced"
+
+
+def saved_in(path: str | Path) -> Path:
+    """The folder that the model of the run in `path` is read from: another one while that run is being replaced."""
+    folder, aside = Path(path), put_aside(path)
+    return aside if not (folder / CONFIG).exists() and (aside / CONFIG).exists() else folder
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
@@ -97,7 +114,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
     wrote, was changed since, or was written by a newer version.
     """
     config = read_config(path)
-    folder = Path(path)
+    folder = saved_in(path)
     state = _read_weights(folder / WEIGHTS, config)
     context = config["context_event"]
     settings = dict(config["settings"])
@@ -129,7 +146,12 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """The checked configuration of the model saved in the folder `path`."""
-    file = Path(path) / CONFIG
+    folder = saved_in(path)
+    if folder != Path(path):
+        warnings.warn(
+            f"{path} is being replaced by a run that is not finished; this is still the old one", stacklevel=2
+        )
+    file = folder / CONFIG
     if not file.is_file():
         raise InputError(f"{path} holds no saved model: there is no {CONFIG} in it")
     try:
@@ -190,6 +212,15 @@ def _no_larger_than(state: Mapping[str, Tensor], folder: Path) -> Iterator[None]
         yield
     finally:
         handle.remove()
+
+
+def _known(value: Any) -> Any:
+    """A JSON value with null for the numbers in it that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _digest(config: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """`ancestral fit`: train a model, save it, and say how good it is."""
 
-import os
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -27,11 +26,11 @@ from ancestral.evaluation import (
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import describe
-from ancestral.persistence import save
+from ancestral.persistence import CONFIG, save
 from ancestral.registry import build, find_model, list_models, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import fit, training_arguments
-from ancestral.training.run_folder import check_run_dir, replacing
+from ancestral.training.run_folder import check_run_dir, leads, replacing
 
 #: What the command line has flags of its own for.
 _OWN = ("model", "data", "run_dir", "resume", "recipe")
@@ -68,20 +67,23 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     torch.manual_seed(how.get("seed", args.seed))
     model = build(args.name, data, **settings)
     # With several devices this command runs once for each; the first one speaks and saves.
-    leads = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    screen = Console(quiet=True) if not leads else console()
+    screen = console() if leads() else Console(quiet=True)
     _introduce(screen, model, data)
-    with replacing(folder, overwrite=args.overwrite and leads):
+    with replacing(folder, overwrite=args.overwrite):
         report = fit(model, data, run_dir=folder, resume=args.resume, **how)
-    if not leads:
+    if not leads():
         return 0
     command = shlex.join(["ancestral", "fit", *arguments])
     if report.interrupted:
         screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
+    if report.done_before and (folder / CONFIG).exists():
+        screen.print(f"{report}\nthe run in {folder} is finished: nothing of its budget is left; a larger one goes on")
+        return 0
     remembered: dict[str, Any] = {
         "command": command,
         "data": named,
+        "data_digest": data.digests,
         "fit": {key: _plain(value) for key, value in how.items()},
     }
     if isinstance(model.event.support, Categories) and data.vocabulary:

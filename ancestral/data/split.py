@@ -70,10 +70,14 @@ class Split(Dataset[Batch]):
     def digests(self) -> dict[str, str]:
         """The sha256 of the observations as they are stored, and of the labels and the contexts where there are any."""
         stored = self._stored
-        parts = [stored.values, stored.first, stored.last] if isinstance(stored, Windows) else [stored]
-        kept = {"observations": parts, "labels": [self.y], "contexts": [self.context]}
-        found = {name: [part for part in parts if part is not None] for name, parts in kept.items()}
-        return {name: _digest(parts) for name, parts in found.items() if parts}
+        found = {
+            "observations": [stored.values, stored.first, stored.last] if isinstance(stored, Windows) else [stored]
+        }
+        if self.y is not None:
+            found["labels"] = [self.y]
+        if self.context is not None:
+            found["contexts"] = [self.context]
+        return {name: _digest(parts) for name, parts in found.items()}
 
     @property
     def digest(self) -> str:
@@ -162,5 +166,5 @@ def _digest(tensors: Sequence[Tensor]) -> str:
     for tensor in tensors:
         found.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
         # Seen as bytes where they lie, without a copy.
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        found.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
     return found.hexdigest()

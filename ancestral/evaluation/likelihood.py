@@ -34,7 +34,8 @@ class Score:
 
     def __str__(self) -> str:
         how = self.kind if self.importance_samples is None else f"{self.kind}, {self.importance_samples} samples"
-        return f"{self.nats:.3f} ± {self.stderr:.3f} nats ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
+        error = "unknown" if math.isnan(self.stderr) else f"{self.stderr:.3f}"
+        return f"{self.nats:.3f} ± {error} nats ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
 
 
 def bits_per_dim(nats: float, event: Event) -> float:
