@@ -55,9 +55,10 @@ def save(
 ) -> Path:
     """Write `model` into the folder `path`, replacing a model that is already there; returns the path.
 
-    `recipe` and `scores` (JSON) say where the weights come from and what they reached; `weights` says which they are:
-    "last", "best" on validation, or "ema". A score that is not finite is unknown: null, since JSON has no NaN. Raises `InputError` for a model made by hand from custom parts, `OSError` if
-    the folder cannot be written; a failure leaves what was there before.
+    `recipe` and `scores` (JSON) say where the weights come from and what they reached; a score that is not finite is
+    unknown: null, since JSON has no NaN. `weights` says which they are: "last", "best" on validation, or "ema". Raises
+    `InputError` for a model made by hand from custom parts, `OSError` if the folder cannot be written; a failure leaves
+    what was there before.
     """
     name = type(model).__name__ if model.registered_name is None else model.registered_name
     if model.registered_name is None or model.settings is None:

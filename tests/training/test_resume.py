@@ -173,8 +173,8 @@ def test_other_data_are_noticed(tmp_path: Path) -> None:
 def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
     folder, event = tmp_path, PLANE
     fit(build("realnvp", event, blocks=2, hidden=[8]), points(), run_dir=folder, epochs=1, progress=False)
+    other = build("realnvp", event, blocks=3, hidden=[6])
     with pytest.raises(InputError) as caught:
-        other = build("realnvp", event, blocks=3, hidden=[6])
         fit(other, points(), run_dir=folder, epochs=1, lr=0.1, resume=True, progress=False)
     changes = "model.blocks was 2 and is now 3; model.hidden was [8] and is now [6]; lr was not set and is now 0.1"
     assert str(caught.value) == f"the run in {folder} cannot be resumed: {changes}, or start a new run"
@@ -185,7 +185,7 @@ def test_no_damage_of_a_checkpoint_is_resumed_from(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     whole = path.read_bytes()
     generator = torch.Generator().manual_seed(0)
-    for place in torch.randint(len(whole), (60,), generator=generator).tolist() + [0, len(whole) - 1]:
+    for place in [*torch.randint(len(whole), (60,), generator=generator).tolist(), 0, len(whole) - 1]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         with pytest.raises(InputError, match="is damaged"):
             run(noisy(), tmp_path, epochs=1, resume=True)
