@@ -114,6 +114,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
     Raises `InputError` naming the file, what was found and what was expected, if the folder is not one that `save`
     wrote, was changed since, or was written by a newer version.
     """
+    where = _checked_device(device)
     config = read_config(path)
     folder = saved_in(path)
     state = _read_weights(folder / WEIGHTS, config)
@@ -139,10 +140,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
             f" {written_by}, which wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or"
             f" load it there ({' '.join(str(error).split())[:200]})"
         ) from error
-    try:
-        return model.to(device).eval()
-    except (AssertionError, RuntimeError) as error:  # torch says in both ways that a device is not there
-        raise InputError(f"the device {str(device)!r} is not there: {' '.join(str(error).split())}") from error
+    return model.to(where).eval()
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -213,6 +211,19 @@ def _no_larger_than(state: Mapping[str, Tensor], folder: Path) -> Iterator[None]
         yield
     finally:
         handle.remove()
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    """The device, if it is there."""
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = None
+    if found is None or not any(name in (str(found), f"{found}:0") for name in there):
+        raise InputError(f"the device {str(device)!r} is not there; there is {', '.join(there)}")
+    return found
 
 
 def _known(value: Any) -> Any:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    # What torch's C++ parts tell of its own use, to which no user has an answer.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -101,7 +104,11 @@ def _expected() -> tuple[type[BaseException], ...]:
     return tuple(getattr(sys.modules[home], name) for home, name in homes.items() if home in sys.modules)
 
 
-def _warn(message: Warning | str, *where: object, **more: object) -> None:
+def _warn(message: Warning | str, category: type[Warning], filename: str, *where: object, **more: object) -> None:
+    """Our warnings in a line each; those of the libraries below are for programmers."""
+    foreign = {"torch", "lightning_fabric"} & set(Path(filename).parts)
+    if foreign or "Triggered internally at" in str(message):  # so torch's C++ parts warn, in the name of their caller
+        return
     print(f"ancestral: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
