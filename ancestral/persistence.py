@@ -266,6 +266,8 @@ def event_from_json(value: Mapping[str, Any], source: str | Path = "the configur
     counted: dict[Any, type[Levels] | type[Categories]] = {"levels": Levels, "categories": Categories}
     plain: dict[Any, type[Support]] = {"binary": Binary, "real": Real}
     number = value.get(str(kind))
+    if not isinstance(kind, str):
+        raise InputError(f"{source}: an event's support must be a word, found {kind!r}")
     if kind in counted and type(number) is int:
         return Event(tuple(shape), counted[kind](number))
     if kind in plain:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.padding import Padding
 
-from ancestral.cli.output import console
+from ancestral.cli.terminal import console
 from ancestral.cli.parsing import parse
 from ancestral.data import list_data
 

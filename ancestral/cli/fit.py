@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ancestral.cli.output import console, resuming
+from ancestral.cli.terminal import console, resuming
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
 from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
@@ -27,7 +27,7 @@ from ancestral.evaluation import (
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import describe
 from ancestral.persistence import CONFIG, save
-from ancestral.registry import build, find_model, list_models, quick_settings, supports
+from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import fit, training_arguments
 from ancestral.training.run_folder import check_run_dir, leads, replacing
@@ -131,7 +131,7 @@ def _show_defaults(
 
 def _model_among(arguments: Sequence[str]) -> str | None:
     """The model's name on the command line: its settings become flags. None where only help is asked for."""
-    known = {info.name for info in list_models()}
+    known = model_names()
     words = [word for word in arguments if not word.startswith("-")]
     for word in words:
         if word.replace("-", "_") in known:

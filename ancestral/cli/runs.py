@@ -99,8 +99,11 @@ def open_run(path: str | Path, *, device: str = "cpu") -> Run:
     if not saved_in(folder).exists():
         near = [str(other) for other in folder.parent.glob("*") if other.is_dir()] if folder.parent.is_dir() else []
         raise InputError(f"there is no run {str(path)!r}{did_you_mean(str(folder), near)}; `ancestral fit` makes one")
-    config = read_config(folder)
-    return Run(folder, load_model(folder, device=device), config["recipe"] or {})
+    recipe = read_config(folder)["recipe"] or {}
+    data, digest = recipe.get("data") or {"name": ""}, recipe.get("data_digest") or {}
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(digest, dict):
+        raise InputError(f"{folder} does not say by a name what data it was trained on, found {data!r}")
+    return Run(folder, load_model(folder, device=device), recipe)
 
 
 def chosen_split(data: Data, name: str) -> Split:

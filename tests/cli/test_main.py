@@ -24,6 +24,15 @@ def test_help_is_fast_and_leaves_torch_alone() -> None:
     assert "ancestral compare" in done.stdout.splitlines()[-1]
 
 
+def test_the_list_of_models_takes_less_than_a_second() -> None:
+    code = "import sys; from ancestral.cli.main import main; main(['models']); sys.exit('torch' in sys.modules)"
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert after.children_user - before.children_user < 1.0
+    assert "gated_pixelcnn" in done.stdout
+
+
 def test_version(cli) -> None:
     assert cli("--version").out.strip() == f"ancestral {__version__}"
 
@@ -137,5 +146,5 @@ def test_an_interrupt_is_exit_code_130(cli, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ancestral.cli.models.list_models", interrupt)
+    monkeypatch.setattr("ancestral.cli.models.library_models", interrupt)
     assert cli("models").code == 130

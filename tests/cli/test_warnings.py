@@ -15,13 +15,13 @@ from ancestral.cli import models
 
 @pytest.mark.filterwarnings("default")
 def test_only_our_warnings_are_shown(cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def warn() -> list[object]:
+    def warn() -> dict[str, object]:
         warnings.warn("the data\n are few", stacklevel=1)
         warnings.warn_explicit("of torch's", UserWarning, str(Path(torch.__file__).parent / "nn" / "modules.py"), 3)
         warnings.warn_explicit("strides (Triggered internally at x.cpp:3.)", UserWarning, models.__file__, 3)
-        return []
+        return {}
 
-    monkeypatch.setattr("ancestral.cli.models.list_models", warn)
+    monkeypatch.setattr("ancestral.cli.models.library_models", warn)
     assert cli("models").err == "ancestral: warning: the data are few\n"
 
 
