@@ -83,10 +83,15 @@ def _constant(module: str, name: str) -> list[str]:
     """The entries of a tuple of texts, or of names, that a module binds."""
     for node in _tree(module).body:
         match node:
-            case ast.Assign([ast.Name(bound)], ast.Tuple(entries)) | ast.AnnAssign(ast.Name(bound), _, ast.Tuple(entries)):
-                if bound == name:
-                    return [entry.value if isinstance(entry, ast.Constant) else ast.unparse(entry) for entry in entries]
+            case ast.Assign([ast.Name(bound)], ast.Tuple(entries)) if bound == name:
+                return list(map(_word, entries))
+            case ast.AnnAssign(ast.Name(bound), _, ast.Tuple(entries)) if bound == name:
+                return list(map(_word, entries))
     raise AssertionError(f"{module} binds no tuple {name}")
+
+
+def _word(entry: ast.expr) -> str:
+    return str(entry.value) if isinstance(entry, ast.Constant) else ast.unparse(entry)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """`ancestral fit`: train a model, save it, and say how good it is."""
 
 import shlex
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,10 +11,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ancestral.cli.terminal import console, resuming
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
 from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.cli.terminal import console, resuming
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
 from ancestral.evaluation import (
@@ -25,7 +26,7 @@ from ancestral.evaluation import (
     why_no_error_rate,
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
-from ancestral.output import describe
+from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
@@ -34,6 +35,8 @@ from ancestral.training.run_folder import check_run_dir, leads, replacing
 
 #: What the command line has flags of its own for.
 _OWN = ("model", "data", "run_dir", "resume", "recipe")
+#: Fewer rows than these are warned of.
+_FEW_TRAINING, _FEW_VALIDATION = 50, 10
 _DEFAULTS = """Without a recipe the model's own settings for such data are taken, and it is trained as `ancestral
 compare` trains it, for 20 epochs; flags override them one by one."""
 
@@ -69,6 +72,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     # With several devices this command runs once for each; the first one speaks and saves.
     screen = console() if leads() else Console(quiet=True)
     _introduce(screen, model, data)
+    if leads():
+        _warn_of_few_rows(data)
     with replacing(folder, overwrite=args.overwrite):
         report = fit(model, data, run_dir=folder, resume=args.resume, **how)
     if not leads():
@@ -139,6 +144,16 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     if words:
         find_model(words[0])  # raises with the nearest name
     return None
+
+
+def _warn_of_few_rows(data: Data) -> None:
+    few = {"training": (data.train, _FEW_TRAINING), "validation": (data.valid, _FEW_VALIDATION)}
+    found = [counted(len(split), f"{name} row") for name, (split, enough) in few.items() if len(split) < enough]
+    if found:
+        warnings.warn(
+            f"{data.name} has only {' and '.join(found)}: much of the result is up to chance",
+            stacklevel=1,
+        )
 
 
 def _introduce(screen: Console, model: Model, data: Data) -> None:

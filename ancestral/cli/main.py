@@ -4,6 +4,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ COMMANDS = {
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
 }  # fmt: skip
 
+#: Commands that take a run and then data.
+_OF_A_RUN = ("evaluate", "score", "encode", "reconstruct", "interpolate")
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -52,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        from ancestral.registry import did_you_mean
+        from ancestral.suggestions import did_you_mean
 
         return _complain(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}; see `ancestral --help`", USAGE)
     if debug:
@@ -61,13 +64,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    from ancestral.cli.parsing import make_parser
+    from ancestral.cli.parsing import UsageError, make_parser
 
+    if _swapped(name, arguments):
+        first, second, *rest = arguments
+        raise UsageError(f"did you mean `{shlex.join(['ancestral', name, second, first, *rest])}`?")
     module = importlib.import_module(f"ancestral.cli.{name}")
     try:
         return int(module.run(arguments, make_parser(name, COMMANDS[name].summary, COMMANDS[name].example)) or 0)
     except SystemExit as leave:  # --help
         return leave.code if isinstance(leave.code, int) else 0
+
+
+def _swapped(name: str, arguments: Sequence[str]) -> bool:
+    """Whether the two arguments that a command begins with are each where the other belongs."""
+    if len(arguments) < 2 or any(word.startswith("-") for word in arguments[:2]):
+        return False
+    if name == "fit":
+        from ancestral.discovery import library_models
+
+        is_first = [word.replace("-", "_") in library_models() for word in arguments[:2]]
+    else:
+        is_first = [Path(word, "config.json").is_file() for word in arguments[:2]]
+    return name in ("fit", *_OF_A_RUN) and is_first == [False, True]
 
 
 def _guarded(work: Callable[[], int]) -> int:

@@ -6,8 +6,8 @@ from itertools import groupby
 
 from rich.padding import Padding
 
-from ancestral.cli.terminal import console
 from ancestral.cli.parsing import parse
+from ancestral.cli.terminal import console
 from ancestral.discovery import library_models
 
 

@@ -69,6 +69,9 @@ def test_models_and_data_are_listed(cli) -> None:
 FIT = ("fit", "vae", "digits", "--epochs", "1")
 GALLERY = {
     "command": (("ft",), 2, "did you mean 'fit'"),
+    "swapped": (("fit", "digits", "vae", "--epochs", "1"), 2, "did you mean `ancestral fit vae digits --epochs 1`?"),
+    "swapped run": (("evaluate", "digits", "saved"), 2, "did you mean `ancestral evaluate saved digits`?"),
+    "constant": ((*FIT, "--schedule", "constant", "--schedule.final", "1"), 1, "it has no settings at all"),
     "model": (("fit", "vea", "digits"), 1, "did you mean 'vae'"),
     "data": (("fit", "vae", "digit"), 1, "did you mean 'digits'"),
     "flag": ((*FIT, "--epoch", "3"), 2, "did you mean '--epochs'"),
@@ -112,6 +115,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(cli, tmp_path: Path, name: str
     np.savez(tmp_path / "label.npz", x=values, y=np.full(20, -3))
     (tmp_path / "corrupt.npz").write_bytes(b"PK no archive")
     (tmp_path / "half.csv").write_text("a,b\n" + "2.5,1\n" * 20)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "config.json").write_text("{}")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("precious")
     before = sorted(tmp_path.rglob("*"))

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,3 +36,17 @@ def test_several_processes_speak_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("saved in") == 1
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("train", "valid", "said"),
+    [(50, 10, ""), (40, 1, "only 40 training rows and 1 validation row:"), (60, 5, "only 5 validation rows:")],
+)
+def test_few_rows_are_warned_of(cli, tmp_path: Path, train: int, valid: int, said: str) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    np.savez(tmp_path / "x.npz", train=x[:train], valid=x[:valid], test=x)
+    done = cli("fit", "ppca", "x.npz", "--model.latent_dim", 1, "--progress", "false")
+    assert done.code == 0
+    assert len(done.err.splitlines()) == bool(said)
+    assert said in done.err

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--count N] [--seed S] [--only TEXT]`: how many cases ended in each way, and what went wrong."""
+"""`python -m tests.fuzz [--count N] [--seed S] [--only TEXT]`: how many cases ended how, and what went wrong."""
 
 import argparse
 import sys

@@ -15,10 +15,12 @@ from .case import Case
 from .good import RUNS
 
 _VALUES = (
-    "", " ", "-1", "0", "1", "2", "-0.5", "0.5", "nan", "inf", "-inf", "1e400", "1e-400", "9" * 20, "abc", "[", "]", "[1",
-    "{", "{a: 1}", "null", "~", "true", "[]", "[0]", "[-1]", "[1, x]", "é☃", "a\nb", "..", "/", "/dev/null", "/proc/x.csv",
-    "odd/empty.csv", "odd/folder.csv", "odd/folder.png", "rows.csv", "vae", "x" * 5000, "--", "-", "%s", "$HOME", "*",
-    "!!python/object/apply:os.system [touch sprung]", "labels", "grey:0", "levels:0", "levels:99999999999", "binary", "real",
+    "", " ", "-1", "0", "1", "2", "-0.5", "0.5", "nan", "inf", "-inf", "1e400", "1e-400", "9" * 20, "abc", "[", "]",
+    "[1", "{", "{a: 1}", "null", "~", "true", "[]", "[0]", "[-1]", "[1, x]", "é☃", "a\nb", "..", "/", "/dev/null",
+    "/proc/x.csv", "odd/empty.csv", "odd/folder.csv", "odd/folder.png", "rows.csv", "vae", "x" * 5000, "--", "-",
+    "%s", "$HOME", "*",
+    "!!python/object/apply:os.system [touch sprung]", "labels", "grey:0", "levels:0", "levels:99999999999",
+    "binary", "real",
 )  # fmt: skip
 #: A command line of each command that works, in a second or two. What bounds the work stands last, so that it holds.
 _WORKING = {

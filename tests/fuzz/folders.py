@@ -14,7 +14,8 @@ from .good import SCORED, Trap
 
 _VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 2, 3, 7, 10**6, 2**31, 2**63, 10**30, -0.5, 0.25, 1e308, "", "x", "vae", "os.system",
-    "../../etc/passwd", "é\n☃", "x" * 10_000, [], [0], [-1], [3], [60_000, 20_000], [[[]]], ["a"], {}, {"a": 1}, [1] * 500,
+    "../../etc/passwd", "é\n☃", "x" * 10_000, [], [0], [-1], [3], [60_000, 20_000], [[[]]], ["a"], {}, {"a": 1},
+    [1] * 500,
 )  # fmt: skip
 _MISSING = object()
 
@@ -76,7 +77,9 @@ def _bytes_changed(draw: random.Random, good: Path, run: str) -> tuple[str, Call
 
     changes: dict[str, Callable[[Path], object]] = {
         f"bit {bit} of {file} at {place:.3f}": flip,
-        f"{file} cut at {place:.3f}": lambda path: path.write_bytes(path.read_bytes()[: int(place * path.stat().st_size)]),
+        f"{file} cut at {place:.3f}": lambda path: path.write_bytes(
+            path.read_bytes()[: int(place * path.stat().st_size)]
+        ),
         f"{file} of {other}": lambda path: path.write_bytes((good / other / file).read_bytes()),
         f"a pickle as {file}": lambda path: path.write_bytes(pickle.dumps(Trap())),
         f"no {file}": lambda path: path.unlink(),
