@@ -3,7 +3,7 @@
 The probability of the levels x is the mass of their cell, p(x) = integral over u in [0, 1)^D of f(x + u) du. With
 u ~ U[0, 1)^D, f(x + u) is an unbiased estimate of it, so its logarithm is a stochastic lower bound. The inner model f
 sees y = (x + u) / L, or, for a flow, logit(a + (1 - 2a) y) as in Dinh et al. 2017, section 4.1 (with the margin on both
-sides); the log-determinants are counted here.
+sides); the log-determinants are counted here. The real columns of a table pass as they are.
 
 Mass that f puts outside the cells of all levels belongs to no x: the bound is then looser than it need be, never too
 high.
@@ -22,7 +22,9 @@ from torch.distributions import Distribution
 from ancestral.interface import (
     Batch,
     BoundedDensity,
+    Categories,
     ClosedFormFit,
+    Columns,
     Encoder,
     Event,
     ExactDensity,
@@ -33,6 +35,7 @@ from ancestral.interface import (
     MeanDecoder,
     Phase,
     Sampler,
+    Support,
     repeated,
     seeded,
 )
@@ -43,15 +46,24 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
 
     #: Margin a of the logit transform; None for no logit.
     margin: ClassVar[float | None] = None
+    levels: Tensor
+    ordered: Tensor
 
     def __init__(self, inner: ExactDensity, event: Event) -> None:
         super().__init__(event, context_event=inner.context_event)
-        if not isinstance(event.support, Levels):
-            raise InputError(f"only data on Levels are dequantized, got {event.support}")
+        if not is_dequantized(event.support):
+            raise InputError(
+                f"only Levels, and columns of which none are categories, are dequantized, got {event.support}"
+            )
         if not isinstance(inner, Sampler):
             raise InputError(f"{type(inner).__name__} cannot be dequantized: it is no Sampler")
         self.inner = inner
-        self.levels = event.support.levels
+        counts = [support.values or 1 for support in event.supports]
+        #: How many levels each dimension has, (*event); 1 where it is real already.
+        self.register_buffer("levels", torch.tensor(counts).view(event.shape), persistent=False)
+        #: What is dequantized, (*event).
+        self.register_buffer("ordered", self.levels > 1, persistent=False)
+        self._log_levels = sum(map(math.log, counts))
         self.batching, self.loss_differs = inner.batching, inner.loss_differs
         # Saved and loaded under the inner model's name: `build` dequantizes it again.
         self.registered_name, self.settings = inner.registered_name, inner.settings
@@ -59,25 +71,31 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
     def to_inner(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """The inner model's input for y in [0, L], and ln |d inner / dy| summed per example, (batch,)."""
         y = y / self.levels
-        scale = self.event.size * math.log(self.levels)
         if self.margin is None:
-            return y, y.new_full((len(y),), -scale)
-        v = self.margin + (1 - 2 * self.margin) * y
-        log_derivative = math.log1p(-2 * self.margin) - v.log() - torch.log1p(-v)
-        return torch.logit(v), log_derivative.flatten(1).sum(1) - scale
+            return y, y.new_full((len(y),), -self._log_levels)
+        # What is real passes as it is.
+        v = torch.where(self.ordered, self.margin + (1 - 2 * self.margin) * y, 0.5)
+        log_derivative = torch.where(self.ordered, math.log1p(-2 * self.margin) - v.log() - torch.log1p(-v), 0.0)
+        return torch.where(self.ordered, torch.logit(v), y), log_derivative.flatten(1).sum(1) - self._log_levels
 
     def from_inner(self, z: Tensor) -> Tensor:
         """The inverse of `to_inner`: values that lie in [0, L] wherever z has a preimage there."""
         if self.margin is None:
             return z * self.levels
-        return (torch.sigmoid(z) - self.margin) / (1 - 2 * self.margin) * self.levels
+        y = (torch.sigmoid(z) - self.margin) / (1 - 2 * self.margin) * self.levels
+        return torch.where(self.ordered, y, z)
 
     def _to_levels(self, z: Tensor) -> Tensor:
-        return self.from_inner(z).floor().clamp(0, self.levels - 1)
+        y = self.from_inner(z)
+        return torch.where(self.ordered, y.floor().clamp(min=0).minimum(self.levels - 1), y)
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        """x + u, where x is discrete."""
+        return torch.where(self.ordered, x + torch.rand_like(x), x)
 
     def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
         rows = repeated(x, samples)
-        z, log_det = self.to_inner(rows + torch.rand_like(rows))
+        z, log_det = self.to_inner(self._noisy(rows))
         return (self.inner._log_prob(z, repeated(context, samples)) + log_det).unflatten(0, (samples, -1))
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
@@ -89,7 +107,7 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
 
     def _dequantized(self, phase: Phase) -> Callable[[Batch], Losses]:
         def loss(batch: Batch) -> Losses:
-            z, log_det = self.to_inner(batch.x + torch.rand_like(batch.x))
+            z, log_det = self.to_inner(self._noisy(batch.x))
             inner = phase.loss(Batch(z, batch.y, batch.context))
             return Losses(inner.total - log_det.mean(), inner.parts)
 
@@ -122,11 +140,12 @@ class DequantizedFlow(DequantizedDensity, Encoder, MeanDecoder):
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         assert isinstance(self.inner, Encoder)
-        return self.inner._encode(self.to_inner(x + 0.5)[0], context)
+        return self.inner._encode(self.to_inner(torch.where(self.ordered, x + 0.5, x))[0], context)
 
     def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
         # A cell [k, k + 1) has its middle at k + 1/2, and decode() rounds.
-        return (self.from_inner(self._flow._decode_mean(z, context)) - 0.5).clamp(0, self.levels - 1)
+        y = self.from_inner(self._flow._decode_mean(z, context))
+        return torch.where(self.ordered, (y - 0.5).clamp(min=0).minimum(self.levels - 1), y)
 
 
 class DequantizedFit(DequantizedDensity, ClosedFormFit):
@@ -142,18 +161,25 @@ class DequantizedFit(DequantizedDensity, ClosedFormFit):
     def phases(self) -> Sequence[Phase]:
         return ()
 
-    def _noisy(self, x: Tensor) -> Tensor:
+    def _fixed(self, x: Tensor) -> Tensor:
         # The same noise at every step: EM climbs one objective.
         with seeded(torch.Generator().manual_seed(self._NOISE_SEED), self.device):
-            return self.to_inner(x + torch.rand_like(x))[0]
+            return self.to_inner(self._noisy(x))[0]
 
     def _fit_start(self, x: Tensor) -> None:
-        self._fit._fit_start(self._noisy(x))
+        self._fit._fit_start(self._fixed(x))
 
     def _fit_step(self, x: Tensor) -> FitStep:
-        step = self._fit._fit_step(self._noisy(x))
-        offset = -self.event.size * math.log(self.levels)
-        return FitStep(step.objective + offset, tuple((name, value + offset) for name, value in step.trace))
+        step = self._fit._fit_step(self._fixed(x))
+        trace = tuple((name, value - self._log_levels) for name, value in step.trace)
+        return FitStep(step.objective - self._log_levels, trace)
+
+
+def is_dequantized(support: Support) -> bool:
+    """Whether noise makes it `Real`: `Levels`, and columns of which none are categories."""
+    if isinstance(support, Columns):
+        return not any(isinstance(kind, Categories) for kind in support.kinds)
+    return isinstance(support, Levels)
 
 
 def dequantize(inner: ExactDensity, event: Event) -> DequantizedDensity:

@@ -1,25 +1,34 @@
 """Results on their way out: an event in words, and files checked before the work starts and written whole or not at
 all."""
 
+import secrets
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ancestral.interface import Categories, Event, InputError, Levels
+from ancestral.interface import Categories, Columns, Event, InputError, Levels
 from ancestral.persistence import write_atomically
 
 
 def describe(event: Event, context_event: Event | None = None) -> str:
-    """An event in words, and what it is conditioned on: (1, 28, 28), 256 levels, given one of 10 categories."""
+    """An event in words, and what it is conditioned on: (1, 28, 28), 256 levels, given one of 10 categories.
+
+    Of a table: 5 columns, 2 real, 2 levels, 1 categories.
+    """
     kind = type(event.support).__name__.lower()
     counted = f"{event.values} {kind}" if isinstance(event.support, Levels | Categories) else kind
     words = f"{event.shape}, {counted}" if event.shape else f"one of {counted}" if event.values else kind
+    if isinstance(event.support, Columns):
+        kinds = Counter(type(support).__name__.lower() for support in event.supports)
+        words = f"{event.size} columns, {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
     return words if context_event is None else f"{words}, given {describe(context_event)}"
 
 
-def counted(number: int | float, noun: str) -> str:
-    """A number of things in words: 1 epoch, 2,000 epochs, 0.5 minutes."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(n: int, noun: str) -> str:
+    """So many of them: '1 epoch', '2 epochs'. For nouns whose plural ends in s."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
@@ -53,3 +62,34 @@ def write_bytes(data: bytes, path: Path) -> None:
     """Write the file, and the folders above it that do not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically({path: data})
+
+
+def write_folder(contents: Sequence[bytes], suffix: str, folder: Path, names: Sequence[str] | None = None) -> None:
+    """Write each content to a file of a new folder: all of them, or no folder.
+
+    The files are called by `names`, without an ending, or by numbers that sort: 00, 01, ...
+    """
+    n = len(contents)
+    names = [f"{i:0{len(str(n - 1))}d}" for i in range(n)] if names is None else names
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} is there already; give the name of a new folder")
+    if len(names) != n:
+        raise InputError(f"{n} files must have {n} names, got {len(names)}")
+    if len(set(names)) < n:
+        raise InputError(
+            f"names of files must differ, got {next(name for name in names if names.count(name) > 1)!r} twice"
+        )
+    stray = [name for name in names if Path(name).name != name]
+    if stray:
+        raise InputError(f"names of files must not contain folders, got {stray[0]!r}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    temporary.mkdir()
+    try:
+        for name, content in zip(names, contents, strict=True):
+            (temporary / f"{name}{suffix}").write_bytes(content)
+        if folder.exists():
+            folder.rmdir()
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -57,8 +57,8 @@ def save(
 
     `recipe` and `scores` (JSON) say where the weights come from and what they reached; a score that is not finite is
     unknown: null, since JSON has no NaN. `weights` says which they are: "last", "best" on validation, or "ema". Raises
-    `InputError` for a model made by hand from custom parts, `OSError` if the folder cannot be written; a failure leaves
-    what was there before.
+    `InputError` for a model made by hand from custom parts and where `path` is a file, `OSError` if the folder cannot
+    be written; a failure leaves what was there before.
     """
     name = type(model).__name__ if model.registered_name is None else model.registered_name
     if model.registered_name is None or model.settings is None:
@@ -89,6 +89,9 @@ def save(
             f"{name} cannot be saved: its settings, recipe or scores are not JSON values ({error})"
         ) from error
     folder = Path(path)
+    for above in (folder, *folder.parents):
+        if above.exists() and not above.is_dir():
+            raise InputError(f"a model is saved in a folder, but {str(above)!r} is a file; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically({folder / WEIGHTS: data, folder / CONFIG: text.encode()})
     # What it replaces has served.

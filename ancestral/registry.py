@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ancestral.dequantization import dequantize
+from ancestral.dequantization import dequantize, is_dequantized
 from ancestral.discovery import library_models
 from ancestral.interface import (
-    ClosedFormFit,
+    Columns,
     Described,
     Event,
     ExactDensity,
     InputError,
-    Levels,
     Model,
     QuickSettings,
     Real,
@@ -102,15 +101,21 @@ def supports(name: str, event: Event, context_event: Event | None = None) -> str
     """None if `build(name, event, context_event=context_event)` works, otherwise the reason why not."""
     cls = find_model(name)
     reason = cls.supports(event, context_event)
-    return None if reason and _real_valued(cls, event, context_event) else reason
+    if reason is None or _real_valued(cls, event, context_event):
+        return None
+    if isinstance(event.support, Columns) and not is_dequantized(event.support):
+        return (
+            f"{reason}, and columns of categories have no order by which to dequantize them: drop them or recode them"
+        )
+    return reason
 
 
 def build(name: str, data: Event | Described, **settings: Any) -> Model:
     """A new model for an event, or for a data set (`load_data`), in evaluation mode.
 
     `settings` are the constructor's arguments. From a data set come its `event` and, unless they are given, what else
-    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data a
-    model that is trained by gradients is then standardised: see `Model.standardize`.
+    the constructor asks for and the data have: `context_event`, `classes` (how many) and `domains`. On `Real` data the
+    model is then standardised, so that no result hangs on their units: see `Model.standardize`.
 
     A model that lives on `Real` data is returned dequantized for `Levels` data.
     """
@@ -122,7 +127,7 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     if isinstance(data, Event):
         return _built(cls, data, settings)
     model = _built(cls, data.event, _described(data, known) | settings)
-    if isinstance(data.event.support, Real) and not isinstance(model, ClosedFormFit):
+    if data.event.densities:
         model.standardize(*_shift_and_scale(data))
     return model
 
@@ -132,12 +137,13 @@ def quick_settings(name: str, event: Event) -> QuickSettings:
     return find_model(name).quick_settings(event)
 
 
-def representatives(event: Event, context_event: Event | None = None) -> list[str]:
-    """One model of each family that can be built for the event: the first fitting one that the family's package
-    lists as its `REPRESENTATIVES`, in the order of the families."""
+def representatives(event: Event, context_event: Event | None = None, *, missing: bool = False) -> list[str]:
+    """One model of each family that can be built for the event: the first fitting one that the family's package lists
+    as its `REPRESENTATIVES`, in the order of the families; with `missing`, of those that accept missing values."""
     chosen: list[str] = []
     for _, family in _families():
-        fitting = (name for name in family.REPRESENTATIVES if supports(name, event, context_event) is None)
+        able = (name for name in family.REPRESENTATIVES if find_model(name).accepts_missing or not missing)
+        fitting = (name for name in able if supports(name, event, context_event) is None)
         chosen += itertools.islice(fitting, 1)
     return chosen
 
@@ -175,13 +181,14 @@ def _shift_and_scale(data: Described) -> tuple[Tensor, Tensor]:
         mean, deviation = whole.expand_as(mean), variance.sqrt().expand_as(deviation)
     # What does not vary, but for rounding, is centred alone.
     constant = deviation <= 1e-12 * mean.abs()
-    return mean, torch.where(constant, torch.ones_like(deviation), deviation)
+    discrete = torch.tensor([support.values is not None for support in data.event.supports]).view(data.event.shape)
+    return mean.masked_fill(discrete, 0.0), deviation.masked_fill(constant | discrete, 1.0)
 
 
 def _real_valued(cls: type[Model], event: Event, context_event: Event | None) -> Event | None:
     """The event on which `cls` would model `event` after dequantization, if it can."""
     real = Event(event.shape, Real())
-    if not isinstance(event.support, Levels) or not issubclass(cls, ExactDensity):
+    if not is_dequantized(event.support) or not issubclass(cls, ExactDensity):
         return None
     return real if cls.supports(real, context_event) is None else None
 

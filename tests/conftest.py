@@ -1,8 +1,9 @@
 """Shapes and types in signatures are enforced while tests run."""
 
 import os
+from collections.abc import Iterator
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("ancestral", "beartype.beartype")
 
@@ -16,6 +17,14 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """Signatures are not enforced, as outside of tests: for what the library itself says of a wrong type."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ancestral.data import Data, Split
 from ancestral.evaluation import evaluate
-from ancestral.interface import Binary, Categories, Classifier, Event, InputError, Levels, Model, Phase, Real
+from ancestral.interface import Binary, Categories, Classifier, Columns, Event, InputError, Levels, Model, Phase, Real
 from ancestral.persistence import load, save
 from ancestral.registry import _MODELS, build, list_models, quick_settings, register, representatives, supports
 from ancestral.training import fit
@@ -48,6 +48,62 @@ def test_data_in_any_unit_are_learnt_and_scored_in_it(name: str, tmp_path: Path)
     assert evaluate(loaded, data.test) == score
 
 
+def mixed(n: int) -> Tensor:
+    """A category, a real number and levels that follow it, in other units: see `MIXED_ENTROPY`."""
+    generator = torch.Generator().manual_seed(0)
+    kind = torch.multinomial(torch.tensor([0.5, 0.3, 0.2]), n, replacement=True, generator=generator)
+    amount = 1000 * (kind + 0.5 * torch.randn(n, generator=generator))
+    level = torch.where(torch.rand(n, generator=generator) < 0.8, 2 * kind, 1)
+    return torch.stack([amount, kind, level], 1).double()
+
+
+MIXED_ENTROPY = (
+    -sum(share * math.log(share) for share in (0.5, 0.3, 0.2))
+    + math.log(500) + 0.5 * math.log(2 * math.pi * math.e)
+    - 0.8 * math.log(0.8) - 0.2 * math.log(0.2)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["vae", "made"])
+def test_the_columns_of_a_table_are_learnt_each_as_what_it_is(name: str, tmp_path: Path) -> None:
+    event, x = Event((3,), Columns((Real(), Categories(3), Levels(5)))), mixed(4000)
+    data = Data("mixed", event, *(Split(part, event) for part in x.split([3000, 500, 500])))
+    torch.manual_seed(0)
+    model = build(name, data, hidden=[64], **({"latent_dim": 2} if name == "vae" else {"components": 3}))
+    assert model.standardization is not None
+    assert model.standardization.scale.tolist()[1:] == [1.0, 1.0]
+    fit(model, data, epochs=20, batch_size=100, progress=False, lr=3e-3)
+    score = evaluate(model, data.test)
+    # A bound of 10 samples lies a little below.
+    assert -score.nats == pytest.approx(MIXED_ENTROPY, abs=0.15 if name == "made" else 0.25)
+    assert evaluate(load(save(model, tmp_path / "run")), data.test) == score
+    draws = model.sample(2000, generator=torch.Generator().manual_seed(1))
+    event.check(draws)
+    shares = [draws[:, 1].eq(kind).double().mean().item() for kind in range(3)]
+    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.1)
+    centres = [draws[draws[:, 1] == kind, 0].mean().item() for kind in range(3)]
+    assert centres == pytest.approx([0, 1000, 2000], abs=150)
+
+
+def test_densities_dequantize_the_ordered_columns_and_refuse_categories() -> None:
+    event, x = Event((2,), Columns((Real(), Levels(5)))), mixed(4000)[:, [0, 2]]
+    data = Data("ordered", event, *(Split(part, event) for part in x.split([3000, 500, 500])))
+    for name in ("gaussian_mixture", "ppca", "realnvp"):
+        settings = {"components": 8} if name == "gaussian_mixture" else {}
+        model = build(name, data, **settings)
+        fit(model, data, epochs=10, progress=False)
+        score = evaluate(model, data.test, importance_samples=20)
+        assert score.kind == "lower bound"
+        event.check(model.sample(50))
+        # Each column on its own has this many nats; what it must not have is the -ln of a spike.
+        assert 7 < -score.nats < 11
+    with pytest.raises(InputError, match="Gaussian mixture is a density on real numbers"):
+        build("gaussian_mixture", Event((2,), Columns((Real(), Categories(3)))))
+    reason = supports("realnvp", Event((2,), Columns((Real(), Categories(3)))))
+    assert reason is not None
+    assert "no order by which to dequantize" in reason
+
+
 def test_constant_columns_are_centred_alone_and_images_by_channel() -> None:
     x = torch.cat([units(), torch.full((1200, 1), 3.25, dtype=torch.float64)], 1)
     model = build("vae", table(x))
@@ -65,9 +121,10 @@ def test_constant_columns_are_centred_alone_and_images_by_channel() -> None:
     assert standard.scale.flatten(1).unique(dim=1).shape == (2, 1)
 
 
-def test_only_gradient_trained_models_of_real_data_are_standardised() -> None:
+def test_models_of_real_data_are_standardised_from_their_data_set_alone() -> None:
     data = table(units())
-    assert build("ppca", data, latent_dim=1).standardization is None
+    for name in ("kmeans", "gaussian_mixture", "ppca", "vae"):
+        assert build(name, data).standardization is not None
     assert build("vae", data.event).standardization is None
     event = Event((3,), Binary())
     bits = Data("bits", event, *(Split(torch.randint(2, (30, 3)), event) for _ in range(3)))

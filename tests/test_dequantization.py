@@ -202,5 +202,5 @@ def test_only_samplers_on_levels_are_dequantized() -> None:
 
     with pytest.raises(InputError, match="no Sampler"):
         dequantize(Unsampled(Event((2,), Real())), LEVELS)
-    with pytest.raises(InputError, match="only data on Levels"):
+    with pytest.raises(InputError, match="only Levels"):
         dequantize(Uniform(), Event((2,), Binary()))

@@ -18,6 +18,7 @@ from ancestral.interface import (
     BoundedDensity,
     Categories,
     ClosedFormFit,
+    Columns,
     Completer,
     Encoder,
     Event,
@@ -35,7 +36,9 @@ from ancestral.interface import (
     Sampler,
     Support,
     abilities,
+    by_kind,
     maximum_likelihood,
+    parse_support,
     seeded,
 )
 
@@ -150,6 +153,38 @@ def test_projection_is_onto_the_nearest_value() -> None:
     assert Binary().project(x).tolist() == [0, 0, 1, 1, 1]
     assert Levels(4).project(x).tolist() == [0, 0, 1, 2, 3]
     assert torch.equal(Real().project(x), x)
+
+
+def test_a_table_has_a_support_for_each_column() -> None:
+    columns = Columns((Levels(4), Real(), Categories(3), Real(), Binary()))
+    event = Event((5,), columns)
+    x = torch.tensor([[3.0, -1e9, 2.0, 0.25, 1.0], [0.0, 7.0, 0.0, 1e-9, 0.0]])
+    event.check(x)
+    for column, value in enumerate([4.0, math.inf, 0.5, math.nan, 2.0]):
+        wrong = x.clone()
+        wrong[1, column] = value
+        with pytest.raises(
+            InputError, match=rf"must lie in {type(columns.supports[column]).__name__}.*\(1, {column}\)"
+        ):
+            event.check(wrong)
+    assert (event.values, event.densities, event.supports) == (None, 2, columns.supports)
+    assert columns.kinds[Real()] == [1, 3]
+    # Categories have no nearest value: theirs must be values already.
+    moved = x + torch.tensor([0.3, 0.3, 0.0, 0.0, -0.3])
+    assert columns.project(moved)[1].tolist() == pytest.approx([0.0, 7.3, 0.0, 1e-9, 0.0])
+    assert parse_support("levels:4") == Levels(4)
+    with pytest.raises(InputError, match="as many values"):
+        Event((4,), columns)
+    with pytest.raises(InputError, match="one support for each column"):
+        Columns((columns,))
+
+
+def test_by_kind_puts_every_column_back_in_its_place() -> None:
+    columns = Columns((Levels(4), Real(), Categories(3), Real(), Levels(4)))
+    x, counts = torch.randn(6, 5), torch.tensor([4.0, 0.0, 3.0, 0.0, 4.0])
+    found = by_kind(columns, lambda kind, part: part + (kind.values or 0), x)
+    torch.testing.assert_close(found, x + counts)
+    assert torch.equal(by_kind(Real(), lambda kind, part: 2 * part, x), 2 * x)
 
 
 def test_shape_errors_say_what_to_do() -> None:
@@ -395,6 +430,37 @@ def test_missing_values_pass_only_where_they_are_declared() -> None:
 
     with pytest.raises(InputError, match="must lie in Real"):
         Strict().fit_step(x)
+
+
+def test_a_standardised_fit_reports_the_likelihood_of_what_was_observed_in_the_datas_units() -> None:
+    class Observed(Average, ExactDensity):
+        """Each row's observed value as a standard normal about the centre."""
+
+        def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+            return torch.where(x.isnan(), 0.0, Normal(self.centre, 1.0).log_prob(x.nan_to_num())).sum(1)
+
+        def _fit_step(self, x: Tensor) -> FitStep:
+            super()._fit_step(x)
+            return FitStep(float(self._log_prob(x, None).mean()))
+
+    model = Observed()
+    model.standardize(torch.tensor([5.0]), torch.tensor([100.0]))
+    x = torch.tensor([[105.0], [math.nan], [305.0]])
+    step = model.fit_step(x)
+    expected = Normal(205.0, 100.0).log_prob(torch.tensor([105.0, 305.0]))
+    assert step.objective == pytest.approx(float(expected.sum()) / 3, rel=1e-5)
+    torch.testing.assert_close(model.log_prob(x), torch.stack([expected[0], torch.tensor(0.0), expected[1]]))
+    # A step whose objective is no likelihood says what the core said.
+    plain = Average()
+    plain.standardize(torch.tensor([5.0]), torch.tensor([100.0]))
+    assert plain.fit_step(x).objective == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("kind", [Adam, RMSProp, SGD])
+@pytest.mark.parametrize("lr", [-1.0, 0, math.nan, math.inf, "0.1", True])
+def test_a_learning_rate_is_a_number_above_0(untyped: None, kind: type[OptimizerSpec], lr: object) -> None:
+    with pytest.raises(InputError, match=f"lr of {kind.__name__} must be a finite number above 0"):
+        kind(lr=lr)
 
 
 @pytest.mark.parametrize("spec", [Adam(), Adam(weight_decay=0.1), RMSProp(), SGD(momentum=0.9)])

@@ -163,3 +163,11 @@ def test_a_failed_save_keeps_the_old_model(model: Model, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("event", [EVENT, Event((), Levels(10)), Event((3, 4), Real())])
 def test_events_survive_json(event: Event) -> None:
     assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
+
+
+def test_a_file_is_no_folder_to_save_in(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    for path in (tmp_path / "model", tmp_path / "model" / "run"):
+        with pytest.raises(InputError, match="is a file; name another folder"):
+            save(build("kmeans", Event((2,), Real())), path)
+    assert (tmp_path / "model").read_text() == "mine"

@@ -17,8 +17,10 @@ class ActNorm(Bijection):
     """
 
     initialized: Bool[Tensor, ""]
-    #: An entry that does not vary in the first batch is not scaled up beyond 1 over this.
+    #: An entry that hardly varies in the first batch is not scaled up beyond 1 over this.
     _SMALLEST_DEVIATION = 1e-5
+    #: One that varies by no more than rounding, as a share of its mean, does not vary: it is not scaled at all.
+    _ROUNDING = 1e-6
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -56,7 +58,9 @@ class ActNorm(Bijection):
         mean = _over_processes(values.sum(1)) / count
         variance = _over_processes((values - mean.unsqueeze(1)).square().sum(1)) / count
         self.shift.copy_(-mean)
-        self.log_scale.copy_(-variance.sqrt().clamp(min=self._SMALLEST_DEVIATION).log())
+        deviation = variance.sqrt().clamp(min=self._SMALLEST_DEVIATION)
+        still = variance.sqrt() <= self._ROUNDING * mean.abs()
+        self.log_scale.copy_(torch.where(still, 0.0, -deviation.log()))
         self.initialized.fill_(True)
 
 

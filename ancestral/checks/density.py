@@ -77,7 +77,7 @@ def _wrong_total(
     subject: Subject, reference: Weighted, samples: int, total: float, stderr: float, leaked: float
 ) -> str:
     model, size = reference.model, subject.event.size
-    discrete = subject.event.values is not None
+    discrete = subject.event.densities == 0
     whole = "1" if is_whole(model) else "at most 1"
     found = f"to {total + leaked:.6f} ± {stderr:.6f} over all x, not {whole}"
     if leaked:
@@ -161,8 +161,8 @@ def samples_follow_the_density(subject: Subject) -> None:
     reference = weighted(subject, 0)
     samples, inside = _samples_within(subject, reference.model, 0)
     flat = samples.flatten(1).double()
-    least = 1e-6 if subject.event.values is None else 0.25
-    spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).clamp(min=least)
+    least = [1e-6 if support.values is None else 0.25 for support in subject.event.supports]
+    spread = (flat - flat.median(0).values).abs().quantile(0.7, dim=0).maximum(torch.tensor(least).to(flat))
     seed = subject.generator().initial_seed()
 
     def features(x: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ def samples_are_stationary(subject: Subject) -> None:
     half, must be 0.
     """
     # Not far on discrete data: a sample of nearly sure values may lack all the rare ones that balance them.
-    model = copy.deepcopy(subject.far if subject.event.values is None else subject.precise)
+    model = copy.deepcopy(subject.far if subject.event.densities else subject.precise)
     assert isinstance(model, Sampler)
     assert isinstance(model, ExactDensity)
     n, context = subject.rows(1024, least=64), subject.single_contexts[0]
@@ -245,7 +245,7 @@ def dequantized_samples_are_the_cells(subject: Subject) -> None:
     x = model.sample(64, context=context, generator=torch.Generator().manual_seed(seed))
     z = model.inner.sample(64, context=context, generator=torch.Generator().manual_seed(seed))
     y = model.from_inner(z)
-    inside = (y > 0) & (y < model.levels)
+    inside = (y > 0) & (y < model.levels) & model.ordered
     require(torch.equal(x[inside], y[inside].floor()), "a sample must be the cell that the inner sample lies in")
 
 
@@ -255,9 +255,10 @@ def _samples_within(subject: Subject, model: Model, which: int) -> tuple[Tensor,
     n, context = max(1024, min(SAMPLES, 2**18 // subject.event.size)), subject.single_contexts[which]
     if isinstance(model, DequantizedDensity):
         assert isinstance(model.inner, Sampler)
-        y = model.from_inner(model.inner.sample(n, context=context, generator=subject.generator()))
-        inside = ((y >= 0) & (y < model.levels)).flatten(1).all(1)
-        return y.floor().clamp(0, model.levels - 1), inside.double()
+        z = model.inner.sample(n, context=context, generator=subject.generator())
+        y = model.from_inner(z)
+        inside = (((y >= 0) & (y < model.levels)) | ~model.ordered).flatten(1).all(1)
+        return model._from_core(model._to_levels(z)), inside.double()
     samples = model.sample(n, context=context, generator=subject.generator())
     return samples, samples.new_ones(len(samples))
 
@@ -308,8 +309,8 @@ def _mean(values: Tensor) -> tuple[float, float]:
 
 
 def _discrete_density(subject: Subject) -> str | None:
-    if subject.event.values is None:
-        return "its data are continuous"
+    if subject.event.densities:
+        return "its data are continuous, or some of its columns"
     return needs_any(ExactDensity, BoundedDensity)(subject)
 
 

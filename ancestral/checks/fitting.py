@@ -151,6 +151,12 @@ def fits_of_missing_values_are_maxima(subject: Subject) -> None:
             f"with missing values fit_step reports {value:.6f} ({name}) at its end, but the mean log-likelihood of what"
             f" was observed, the rest integrated out of log_prob, is {likelihood:.6f} nats",
         )
+    scored = _complete_likelihood(model, rows)
+    require(
+        abs(scored - likelihood) <= 1e-4 * (1 + abs(likelihood)),
+        f"of rows with missing values (NaN) log_prob has the mean {scored:.6f} nats, but that of what was observed, the"
+        f" rest integrated out, is {likelihood:.6f}",
+    )
     _require_flat(subject, model, rows, CHANGES, _observed_likelihood)
 
 
@@ -262,7 +268,7 @@ def _mean_log_prob(model: Model, x: Tensor) -> float | None:
 def _continuous_likelihood(subject: Subject) -> str | None:
     if reason := needs(ClosedFormFit, ExactDensity)(subject):
         return reason
-    return None if subject.event.values is None else "its data are discrete"
+    return None if subject.event.densities == subject.event.size else "its data are discrete"
 
 
 def _missing_likelihood(subject: Subject) -> str | None:

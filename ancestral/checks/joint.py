@@ -138,10 +138,9 @@ def observations_given_latents(subject: Subject, latents: int = 4) -> None:
             f"exp(log_joint(x, z) - log_prior(z)), the probability of x given z, has a total over x of {total:.6f} ±"
             f" {stderr:.6f}, not 1: a normaliser is wrong or the prior is counted twice",
         )
-        if isinstance(subject.event.support, Categories):
-            continue
-        mean, error = reference.expectation(reference.points.flatten(2))
-        found, noise = _mean_given(subject, model, z[row], given)
+        ordered = _ordered(subject)
+        mean, error = reference.expectation(reference.points.flatten(2)[:, :, ordered])
+        found, noise = (values[ordered] for values in _mean_given(subject, model, z[row], given))
         allowed = Z_LIMIT * (error.square() + noise.square()).sqrt() + 1e-4 * (1 + mean.abs())
         name = "decode_mean" if isinstance(model, MeanDecoder) else "the mean of decode"
         require(
@@ -158,11 +157,12 @@ def decoded_prior_averages_to_the_samples(subject: Subject) -> None:
     assert isinstance(model, Sampler)
     for context in subject.single_contexts:
         z = model.sample_latents(n, context=context, generator=subject.generator())
-        samples = model.sample(n, context=context, generator=subject.generator()).double().flatten(1)
+        ordered = _ordered(subject)
+        samples = model.sample(n, context=context, generator=subject.generator()).double().flatten(1)[:, ordered]
         means = {
-            "decode_mean": model.decode_mean(z, context=context).double().flatten(1),
+            "decode_mean": model.decode_mean(z, context=context).double().flatten(1)[:, ordered],
             # Of a generator without noise on discrete data the nearest value is the observation.
-            "decode": model.decode(z, context=context, generator=subject.generator()).double().flatten(1),
+            "decode": model.decode(z, context=context, generator=subject.generator()).double().flatten(1)[:, ordered],
         }
         scores = {name: largest_difference(values, samples) for name, values in means.items()}
         name = min(scores, key=lambda name: scores[name])
@@ -237,6 +237,11 @@ def _narrower(model: Decoder, fitted: Tensor, z: Tensor, share: float) -> Tensor
     return log_density
 
 
+def _ordered(subject: Subject) -> list[bool]:
+    """Which dimensions have a mean: categories have none."""
+    return [not isinstance(support, Categories) for support in subject.event.supports]
+
+
 def _conditional(subject: Subject, model: JointDensity, z: Tensor, context: Tensor | None) -> Weighted:
     """p(x | z) as weighted points."""
 
@@ -244,8 +249,12 @@ def _conditional(subject: Subject, model: JointDensity, z: Tensor, context: Tens
         rows = z.expand(len(x), -1)
         return model.log_joint(x, rows, context=context) - model.log_prior(rows, context=context)
 
-    if subject.event.values is not None:
+    if subject.event.densities == 0:
         return enumerated(model, log_likelihood)
+    if subject.event.densities < subject.event.size:
+        around = subject.observations(128, torch.float64)
+        centres = model.decode(z[None], context=context, generator=subject.generator()) + around - around.mean(0)
+        return integrated(model, log_likelihood, centres, subject.generator())
     if not isinstance(model, MeanDecoder):
         centres = model.decode(z.expand(128, -1), context=context, generator=subject.generator())
         return integrated(model, log_likelihood, centres, subject.generator(), points=256)

@@ -77,7 +77,7 @@ def draws_are_independent(subject: Subject) -> None:
     n = subject.rows(1024, least=128)
     model = _in_parts(subject.far, n // 4)
     one = subject.inputs(model, 1).at(torch.zeros(n, dtype=torch.int64))
-    continuous_density = isinstance(model, ExactDensity | BoundedDensity) and model.event.values is None
+    continuous_density = isinstance(model, ExactDensity | BoundedDensity) and model.event.densities > 0
     for name, call in calls(model, one.x, one.context, one.z, one.known).items():
         if is_deterministic(model, name):
             continue

@@ -71,12 +71,11 @@ def is_whole(model: Model) -> bool:
 
 def too_large(event: Event) -> str | None:
     """Why sums over all observations are out of reach, or None."""
-    size, values = event.size, event.values
-    if values is None:
-        if size > MOST_DIMENSIONS:
-            return f"{size} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
-    elif size * math.log(values) > math.log(MOST_STATES) + 1e-9:
-        return f"{values}^{size} observations are too many to enumerate (at most {MOST_STATES})"
+    counts = [support.values for support in event.supports if support.values is not None]
+    if event.densities > MOST_DIMENSIONS:
+        return f"{event.densities} dimensions are too many to integrate over (at most {MOST_DIMENSIONS})"
+    if sum(map(math.log, counts)) > math.log(MOST_STATES) + 1e-9:
+        return f"{' x '.join(map(str, counts))} observations are too many to enumerate (at most {MOST_STATES})"
     return None
 
 
@@ -126,7 +125,7 @@ def _points(subject: Subject, model: Model, which: int, samples: int, effort: in
     def log_weights(x: Tensor) -> Tensor:
         return log_density(model, x, context, subject.generator(), samples)
 
-    if subject.event.values is not None:
+    if subject.event.densities == 0:
         if isinstance(model, ExactDensity):
             return enumerated(model, log_weights)
         return enumerated(model, log_weights, max(16, effort * MOST_ROWS // samples // len(states(subject.event))))
@@ -157,12 +156,19 @@ def integrated(
     points: int = 512,
     blocks: int = 32,
 ) -> Weighted:
-    """Points drawn about `centres`, weighted by a density on a continuous event over that of their proposal."""
-    proposal = _Proposal(centres.double().flatten(1))
+    """Points drawn about `centres`, weighted by a density over that of their proposal.
+
+    What is discrete of an event takes all of its values alike, whatever the rest is.
+    """
+    continuous = torch.tensor([support.values is None for support in model.event.supports])
+    proposal = _Proposal(centres.double().flatten(1)[:, continuous])
+    discrete = states(model.event).flatten(1)
+    flat = centres.new_empty(blocks * points, model.event.size, dtype=torch.float64)
     with seeded(generator, model.device):
-        flat = proposal.sample(blocks * points)
-    x = flat.reshape(-1, *model.event.shape)
-    weights = (log_density(x) - proposal.log_prob(flat)).exp() / points
+        flat[:, continuous] = proposal.sample(len(flat))
+        flat[:, ~continuous] = discrete[torch.randint(len(discrete), (len(flat),))].to(flat)
+    x, log_proposal = flat.reshape(-1, *model.event.shape), proposal.log_prob(flat[:, continuous])
+    weights = (log_density(x) - log_proposal + math.log(len(discrete))).exp() / points
     return Weighted(model, x.unflatten(0, (blocks, -1)), weights.unflatten(0, (blocks, -1)), heavy_tailed(weights))
 
 
@@ -176,13 +182,10 @@ def heavy_tailed(weights: Tensor) -> bool:
 
 
 def states(event: Event) -> Tensor:
-    """Every value of a discrete event, (values ** size, *shape)."""
-    values = event.values
-    if values is None:
-        raise InputError(f"{event} is continuous: its values cannot be enumerated")
-    return torch.tensor(list(itertools.product(range(values), repeat=event.size)), dtype=torch.float64).reshape(
-        -1, *event.shape
-    )
+    """Every value of what is discrete of an event, (states, *shape), or (states, discrete dimensions) of a part."""
+    ranges = [range(support.values) for support in event.supports if support.values is not None]
+    found = torch.tensor(list(itertools.product(*ranges)), dtype=torch.float64)
+    return found if event.densities else found.reshape(-1, *event.shape)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ancestral.checks.report import Broken, Property, always, needs, needs_any, require
 from ancestral.checks.rows import WITHOUT_CONTEXT
-from ancestral.checks.subject import Subject, all_outputs, methods, outputs, same
+from ancestral.checks.subject import Subject, all_outputs, calls, methods, outputs, same
 from ancestral.interface import (
     Autoregressive,
     BoundedDensity,
@@ -36,7 +36,16 @@ def shapes_and_supports(subject: Subject) -> None:
     for model in (subject.model, subject.precise):
         given = subject.inputs(model, 3)
         given = given._replace(x=given.x.to(model.dtype))
-        for name, value in outputs(model, given, subject.seed).items():
+        for name, call in calls(model, *given).items():
+            before = [None if part is None else part.clone() for part in given]
+            with torch.no_grad():
+                value = call(torch.Generator().manual_seed(subject.seed))
+            for argument, part, copied in zip(given._fields, given, before, strict=True):
+                require(
+                    part is None or copied is None or torch.equal(part, copied),
+                    f"{name} changes {argument}, which the caller still holds, in place: work on a clone, without"
+                    " assignments and methods that end in _ on the input",
+                )
             _has_shape_and_support(model, name, value, given.x)
 
 
@@ -62,9 +71,13 @@ def _has_shape_and_support(model: Model, name: str, value: Tensor, x: Tensor) ->
         dtypes = {torch.int64, x.dtype} if name == "complete" else {torch.int64}
     elif want == event and model.standardization is not None:
         dtypes.add(torch.float64)  # where the model's own could not tell the data apart
+    categories = torch.int64 in dtypes
     require(
         value.dtype in dtypes,
-        f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
+        f"{name} returned {value.dtype} values for {model.event.support}: categories are names, in int64; end with"
+        " .long(), or draw by multinomial or argmax"
+        if categories
+        else f"{name} returned {value.dtype} from a model in {model.dtype}: convert constants and samples",
     )
     if want == event and name != "decode_mean":
         _in_support(model, value, name)
@@ -87,14 +100,13 @@ def latents_have_their_shapes(subject: Subject) -> None:
         require(tuple(value.shape) == want, f"{name} must return shape {want}, got {tuple(value.shape)}")
         require(bool(torch.isfinite(value).all()), f"{name} returned a value that is not finite")
     _in_support(model, found["decode"], "decode")
-    values = model.event.values
-    if values is not None and "decode_mean" in found:
-        mean = found["decode_mean"]
+    for place, support in enumerate(model.event.supports if "decode_mean" in found else ()):
+        mean, values = found["decode_mean"].flatten(1)[:, place], support.values
         low, high = float(mean.min()), float(mean.max())
         require(
-            low >= -1e-3 and high <= values - 1 + 1e-3,
-            f"decode_mean reached [{low:.3f}, {high:.3f}], outside of the support's range [0, {values - 1}]: it must be"
-            " the expected observation in data units; a network's raw output needs its sigmoid or its scaling first",
+            values is None or (low >= -1e-3 and high <= values - 1 + 1e-3),
+            f"decode_mean reached [{low:.3f}, {high:.3f}], outside of the support {support}: it must be the expected"
+            " observation in data units; a network's raw output needs its sigmoid or its scaling first",
         )
 
 
@@ -145,12 +157,14 @@ def bad_input_is_refused(subject: Subject) -> None:
     good, context = subject.observations(4), subject.contexts(4)
     bad = {"NaN": good.clone(), "a value outside of the support": good.clone(), "a wrong shape": good[..., None]}
     bad["NaN"].view(-1)[0] = math.nan
-    bad["a value outside of the support"].view(-1)[-1] = math.inf if model.event.values is None else 2.5e3
+    bad["a value outside of the support"].view(-1)[-1] = math.inf if model.event.densities else 2.5e3
     wrong_contexts: dict[str, Tensor | None] = {"a context but is unconditional": torch.zeros(4, 1).to(good)}
     if context is not None:
         wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}
     for name, method in methods(model).items():
         for what, x in bad.items():
+            if what == "NaN" and model.accepts_missing and name in ("log_prob", "encode"):
+                continue
             _refuses(functools.partial(method, x, context, subject.generator()), f"{name} accepts {what}")
         if name.startswith(WITHOUT_CONTEXT):
             continue

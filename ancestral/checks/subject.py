@@ -29,8 +29,10 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    Support,
     Translator,
     Unpaired,
+    by_kind,
     seeded,
 )
 
@@ -183,9 +185,9 @@ class Subject:
     def observations(self, n: int, dtype: torch.dtype | None = None, *, spread: float = 1.0) -> Tensor:
         """`n` random values of the event: uniform on a discrete support, on a continuous one normal with the deviation
         `spread`, in the units of the data where the model is standardised."""
-        if self.event.values is None:
-            return self.in_data_units(spread * self._random(self.event, n, torch.float64), dtype)
-        return self._random(self.event, n, dtype)
+        if self.event.densities == 0:
+            return self._random(self.event, n, dtype)
+        return self.in_data_units(self._random(self.event, n, torch.float64, spread), dtype)
 
     def in_data_units(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Real values as the cores see them, as observations."""
@@ -202,7 +204,7 @@ class Subject:
         """`n` observations with structure to fit: on the real numbers three clusters of unequal size, each with
         correlations of its own."""
         size, generator = self.event.size, self.generator()
-        if self.event.values is not None:
+        if self.event.densities < size:
             return self.observations(n, dtype)
 
         def normal(*shape: int) -> Tensor:
@@ -260,20 +262,25 @@ class Subject:
                 return model.encode(self.observations(n), context=self.contexts(n)).sample()
             return torch.randn(n, model.latent_size, dtype=model.dtype, device=model.device)
 
-    def _random(self, event: Event, n: int, dtype: torch.dtype | None) -> Tensor:
-        shape, generator = (n, *event.shape), self.generator()
-        levels = event.values
-        if levels is None:
-            x = torch.randn(shape, generator=generator, dtype=torch.float64)
-        else:
-            x = torch.randint(levels, shape, generator=generator).double()
+    def _random(self, event: Event, n: int, dtype: torch.dtype | None, spread: float = 1.0) -> Tensor:
+        generator = self.generator()
+
+        def of_kind(kind: Support, like: Tensor) -> Tensor:
+            if kind.values is None:
+                return spread * torch.randn(like.shape, generator=generator, dtype=torch.float64)
+            return torch.randint(kind.values, like.shape, generator=generator).double()
+
+        x = by_kind(event.support, of_kind, torch.empty(n, *event.shape))
         return x.to(self.original.device, dtype or self.original.dtype)
 
 
 def _unlike(event: Event, old: Tensor, new: Tensor) -> Tensor:
     """Values of the event that are nowhere those of `old`: `new` ones where it is continuous."""
-    values = event.values
-    return new if values is None else (old + 1 + new % (values - 1)) % values
+
+    def of_kind(kind: Support, before: Tensor, after: Tensor) -> Tensor:
+        return after if kind.values is None else (before + 1 + after % (kind.values - 1)) % kind.values
+
+    return by_kind(event.support, of_kind, old, new)
 
 
 class Operations(TorchDispatchMode):

@@ -19,10 +19,12 @@ from ancestral.comparison.rows import (
     SAMPLES_ONLY_SHORT,
     TEXT_COLUMNS,
     classifier_row,
+    headline,
     likelihood_row,
     samples_only_row,
     spread_of,
 )
+from ancestral.interface import InputError
 from ancestral.output import check_output, describe
 
 
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     )
     result = compare(
         data,
-        None if args.models is None else [name.strip() for name in args.models.split(",") if name.strip()],
+        None if args.models is None else _names(args.models),
         minutes=args.minutes,
         seeds=args.seeds,
         progress=sys.stderr.isatty(),
@@ -54,9 +56,17 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         on_end=lambda entry: _conclude(screen, entry),
     )
     _print_tables(screen, result)
+    screen.print(f"\n{headline(result)}", soft_wrap=True)
     result.save_report(output, command=shlex.join(["ancestral", "compare", *arguments]))
     screen.print(f"\nreport with samples and learning curves: [bold]{output}[/]  ({result.seconds:.0f} s in all)")
     return 0 if len(result.failed) < len(result.entries) else 1
+
+
+def _names(given: str) -> list[str]:
+    names = [name.strip() for name in given.split(",")]
+    if not all(names):
+        raise InputError(f"--models takes names with commas between, as made,vae, got {given!r}")
+    return names
 
 
 def _announce(screen: Console, entry: Entry, seed: str) -> None:

@@ -18,12 +18,13 @@ from ancestral.cli.terminal import console, resuming
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
 from ancestral.evaluation import (
+    ErrorRate,
+    Measure,
+    Reconstruction,
+    SampleQuality,
     count_parameters,
     evaluate,
-    evaluate_classifier,
-    evaluate_samples,
-    rows_to_judge_samples,
-    why_no_error_rate,
+    measures,
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import counted, describe
@@ -37,6 +38,8 @@ from ancestral.training.run_folder import check_run_dir, leads, replacing
 _OWN = ("model", "data", "run_dir", "resume", "recipe")
 #: Fewer rows than these are warned of.
 _FEW_TRAINING, _FEW_VALIDATION = 50, 10
+#: Of each measure but the likelihood, which is named after its split.
+_NAMES: dict[type, str] = {SampleQuality: "samples", Reconstruction: "reconstruction", ErrorRate: "classes"}
 _DEFAULTS = """Without a recipe the model's own settings for such data are taken, and it is trained as `ancestral
 compare` trains it, for 20 epochs; flags override them one by one."""
 
@@ -167,17 +170,15 @@ def _introduce(screen: Console, model: Model, data: Data) -> None:
 
 
 def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
-    """Validation and test, by likelihood where there is one, otherwise by samples; of a classifier the error, too."""
-    scores: dict[str, Any] = {}
+    """What `ancestral evaluate` measures, and of a density the validation as well; as JSON."""
+    found: list[tuple[str, str, Measure]] = []
     if isinstance(model, ExactDensity | BoundedDensity):
-        scores = {name: evaluate(model, split) for name, split in (("valid", data.valid), ("test", data.test))}
-    elif isinstance(model, Sampler):
-        scores = {"samples": evaluate_samples(model, rows_to_judge_samples(data))}
-    if why_no_error_rate(model, data.test) is None:
-        scores["classes"] = evaluate_classifier(model, data.test)
-    for name, score in scores.items():
-        screen.print(f"{name + ':':8}{score}", soft_wrap=True)
-    return {name: asdict(score) for name, score in scores.items()}
+        found.append(("valid", "valid", evaluate(model, data.valid)))
+    found += [(_NAMES.get(type(score), split), split, score) for split, score in measures(model, data)]
+    for name, split, score in found:
+        label = name if name == split else f"{name} ({split})"
+        screen.print(f"{label + ':':7} {score}", soft_wrap=True)
+    return {name: asdict(score) for name, _, score in found}
 
 
 def _conclude(screen: Console, model: Model, folder: Path, *, text: bool) -> None:

@@ -10,7 +10,7 @@ from ancestral.cli.runs import chosen_split, contexts_to_draw_at, first_rows, op
 from ancestral.evaluation import decoded, walks
 from ancestral.interface import Decoder, Encoder, InputError
 from ancestral.output import check_output
-from ancestral.plots import samples_figure, save_figure
+from ancestral.plots import save_figure, walks_figure
 
 
 @torch.no_grad()
@@ -44,6 +44,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     way = walks(ends[:n], ends[n : 2 * n], args.steps)
     # A walk keeps the context that it starts from.
     along = None if context is None else context[:n].repeat_interleave(args.steps, 0)
-    picture = samples_figure(decoded(model, way, along, generator), model.event, columns=args.steps)
+    picture = walks_figure(decoded(model, way, along, generator), model.event, args.steps)
     save_figure(picture, output)
     print(f"{n} walks of {args.steps} steps between {between} in {output}")

@@ -1,4 +1,4 @@
-"""`ancestral reconstruct`: originals, and below each what its code decodes to."""
+"""`ancestral reconstruct`: originals, and what their codes decode to."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ import torch
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import chosen_split, first_rows, open_run
 from ancestral.evaluation import decoded
-from ancestral.interface import Decoder, Encoder, InputError
+from ancestral.interface import Categories, Columns, Decoder, Encoder, Event, InputError
 from ancestral.output import check_output
-from ancestral.plots import samples_figure, save_figure
+from ancestral.plots import kind_of, reconstruction_figure, save_figure
 
-#: Pairs side by side in one band of the picture.
-_COLUMNS = 8
+#: Pairs in a picture, and points in one of a table.
+_PAIRS, _POINTS = 16, 500
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
     parser.add_argument("data", metavar="DATA", nargs="?", help="a name or a path (default: what the run trained on)")
-    parser.add_argument("-n", "--number", type=int, default=16, help="how many pairs")
+    parser.add_argument("-n", "--number", type=int, help=f"how many pairs (default: {_PAIRS}; {_POINTS} of a table)")
     parser.add_argument("--split", default="test", help="train, valid or test")
     parser.add_argument("--seed", type=int, default=0, help="of a decoder that draws")
     parser.add_argument("--data-root", help="where the data lie")
     parser.add_argument("-o", "--output", default="reconstructions.png", help="a .png picture")
     args = parse(parser, arguments)
     output = check_output(args.output, (".png",))
-    if args.number < 1:
+    if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run)
     model = trained.model
@@ -35,20 +35,28 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             f"{model.registered_name} does not reconstruct: it is not both an Encoder and a Decoder (see `ancestral"
             " models`)"
         )
-    x, context = first_rows(chosen_split(trained.data(args.data, args.data_root), args.split), args.number)
+    is_table = kind_of(model.event) == "table"
+    number = args.number or (_POINTS if is_table else _PAIRS)
+    x, context = first_rows(chosen_split(trained.data(args.data, args.data_root), args.split), number)
     with torch.no_grad():
         z = model.encode(x, context=context).mean
-        back = decoded(model, z, context, torch.Generator().manual_seed(args.seed)).float()
-    # Bands of originals, each above its reconstructions.
-    columns = min(_COLUMNS, len(x))
-    bands = [row for start in range(0, len(x), columns) for row in _band(x, back, start, columns)]
-    picture = samples_figure(torch.cat(bands), model.event, columns=columns)
-    save_figure(picture, output)
-    error = (x.float() - back).square().mean().sqrt()
-    print(f"{len(x)} originals above their reconstructions in {output}; root mean square error {error:.4g}")
+        back = decoded(model, z, context, torch.Generator().manual_seed(args.seed)).to(x.device)
+    save_figure(reconstruction_figure(x, back, model.event), output)
+    placed = "against" if is_table else "above"
+    print(f"{len(x)} originals {placed} their reconstructions in {output}; {_agreement(x, back, model.event)}")
 
 
-def _band(x: torch.Tensor, back: torch.Tensor, start: int, columns: int) -> list[torch.Tensor]:
-    rows = [x[start : start + columns].float(), back[start : start + columns]]
-    # A short last band is filled up with its last pair, so that pairs stay above each other.
-    return [torch.cat([row, row[-1:].expand(columns - len(row), *row.shape[1:])]) for row in rows]
+def _agreement(x: torch.Tensor, back: torch.Tensor, event: Event) -> str:
+    """How near the reconstructions come, over all values of a kind: distances of numbers, equality of categories."""
+    x, back = x.double().flatten(1), back.double().flatten(1)
+    kinds = event.support.kinds if isinstance(event.support, Columns) else {event.support: list(range(event.size))}
+    numbers = [place for kind, places in kinds.items() if not isinstance(kind, Categories) for place in places]
+    names = [place for kind, places in kinds.items() if isinstance(kind, Categories) for place in places]
+    said = []
+    if numbers:
+        error = (x[:, numbers] - back[:, numbers]).square().mean().sqrt()
+        said.append(f"root mean square error {error:.4g}")
+    if names:
+        share = (x[:, names] == back[:, names].round()).double().mean()
+        said.append(f"{100 * share:.1f}% of the categories agree")
+    return ", ".join(said)

@@ -14,10 +14,12 @@ from string import Template
 
 from matplotlib.figure import Figure
 
-from ancestral.plots import figure_png
+from ancestral.plots import page_pngs
 
 #: The widest bar, in pixels.
 _BAR = 64
+#: In pixels: a narrow card, the widest picture that can be read in it, and the share that a wider one may shrink to.
+_CARD, _NARROW, _SHRUNK = 235, 430, 0.8
 
 
 class Html(str):
@@ -63,12 +65,16 @@ def figures(pictures: Sequence[tuple[Figure, str, str]]) -> Html:
 
 
 def cards(entries: Sequence[tuple[str, str, Figure, bool]]) -> Html:
-    """A grid of pictures, each with a title and a line; the last entry of each marks the real data."""
+    """A grid of pictures, each with a title and a line; the last entry of each marks the real data. Large pictures
+    have wide cards, and what does not fit into a small screen is reached by scrolling inside them."""
     parts = (
         fill("card", kind="real" if real else "", title=title, line=line, image=_image(figure, title))
         for title, line, figure, real in entries
     )
-    return fill("cards", content=joined(parts))
+    widest = max((figure.bbox.width for *_, figure, _ in entries), default=0)
+    narrow = widest <= _NARROW
+    width = _CARD if narrow else round(_SHRUNK * widest)
+    return fill("cards", kind="" if narrow else "wide", width=width, content=joined(parts))
 
 
 def definitions(entries: Sequence[tuple[str, str]]) -> Html:
@@ -80,7 +86,7 @@ def definitions(entries: Sequence[tuple[str, str]]) -> Html:
 @cache
 def _parts() -> dict[str, Template]:
     text = (resources.files("ancestral") / "comparison" / "report.html").read_text(encoding="utf-8")
-    parts = re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", text, re.DOTALL | re.MULTILINE)
+    parts = re.findall(r"^<!-- ([\w ]+) -->\n(.*?)(?=^<!-- |\Z)", text, re.DOTALL | re.MULTILINE)
     return {name: Template(html.strip()) for name, html in parts}
 
 
@@ -90,5 +96,8 @@ def _cell(part: str, cell: Cell) -> Html:
 
 
 def _image(figure: Figure, description: str) -> Html:
-    data = base64.b64encode(figure_png(figure)).decode("ascii")
-    return fill("image", description=description, data=data)
+    light, dark = (base64.b64encode(png).decode("ascii") for png in page_pngs(figure))
+    width = round(figure.bbox.width)
+    if light == dark:
+        return fill("image", description=description, data=light, width=width)
+    return fill("two images", description=description, light=light, dark=dark, width=width)

@@ -4,31 +4,37 @@ from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ancestral import environment
 from ancestral.comparison.page import Cell, Html, cards, definitions, figures, fill, joined, section, table
-from ancestral.comparison.result import Comparison, Entry
+from ancestral.comparison.result import Comparison
 from ancestral.comparison.rows import (
     CLASSIFIERS,
     LIKELIHOOD,
     SAMPLES_ONLY,
     TEXT_COLUMNS,
     classifier_row,
+    headline,
     likelihood_row,
     samples_only_row,
     spread_of,
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.interface import Real
-from ancestral.output import describe
-from ancestral.plots import em_trace, learning_curves, samples_figure
+from ancestral.output import counted, describe
+from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
 
-#: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram.
-_IMAGES, _POINTS = 36, 1000
+#: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram, texts.
+_POINTS, _TEXTS = 1000, 12
+_COUNTS = {"images": 36, "table": _POINTS, "waveforms": 18, "strips": 36}
+#: In a line of a text.
+_LETTERS = 56
 
 _FRECHET = """The Fréchet distance between the moments of samples and of real rows in the space of the data's principal
 components: 0 is best, and “real to real” is what two halves of the real data score. It sees means and covariances only;
 it says nothing of memorised rows or of likelihood."""
+_BEHIND = "“Behind the best” is the difference to the first row in nats, with an error of its own."
 _BAR = "The bar is the gain over the baseline, beside the best model's."
 _CURVES = """Validation in bits/dim over the seconds of training; lower is better. Lower bounds are taken with one draw
 here, which is looser than in the table."""
@@ -42,6 +48,11 @@ _BOUND = """what is computed is at most the log-likelihood: the model may be bet
 chance"""
 _BASELINE = """every dimension on its own, as if nothing hung together: the ruler's zero. A model that does not beat it
 has learned nothing of how the dimensions hang together"""
+_PAIRED = """how many nats a model's mean is below the best one's, ± the standard error of the rows' own differences:
+what makes a row hard for all models cancels, so that this error is smaller than the two models' own would suggest.
+Models within two of these errors of the best are not told apart from it"""
+_OVER_SEEDS = """how many nats a model's mean is below the best one's, ± the root of the sum of both variances over the
+seeds. Models within two of these errors of the best are not told apart from it"""
 _ERRORS = "The share of labelled test rows whose likeliest class is not their label."
 _CONTEXTS = "Every sample is drawn given the context of the real row in the same place."
 _UNCONDITIONAL = ". It is given no context"
@@ -65,22 +76,9 @@ def notebook_view(result: Comparison) -> Html:
     return joined([fill("heading", headline=headline(result), introduction=_introduction(result)), *_tables(result)])
 
 
-def headline(result: Comparison) -> str:
-    """The outcome in a line."""
-    models = [entry for entry in result.ranked if entry is not result.baseline]
-    if not models:
-        return f"Models of {result.data.name}"
-    best = models[0]
-    if result.ranked[0] is result.baseline:
-        return f"No model beats the {result.baseline.name} on {result.data.name}; {best.name} comes nearest"
-    line = f"{best.name} describes {result.data.name} best: {result.bits(best.nats or 0.0):.3f} bits/dim"
-    rivals = [e for e in models[1:] if (best.nats or 0.0) - (e.nats or 0.0) < 2 * _joint(best, e)]
-    return f"{line}, level with {', '.join(e.name for e in rivals)} within the error" if rivals else line
-
-
 def _tables(result: Comparison) -> list[Html]:
     sections = [
-        section("Likelihood", _likelihoods(result), fill("text", words=f"±: {spread_of(result)}. {_BAR}")),
+        section("Likelihood", _likelihoods(result), fill("text", words=f"±: {spread_of(result)}. {_BEHIND} {_BAR}")),
     ]
     if result.density_free:
         words = fill("text", words=_FRECHET)
@@ -95,17 +93,15 @@ def _tables(result: Comparison) -> list[Html]:
     return sections
 
 
-def _joint(a: Entry, b: Entry) -> float:
-    return float((a.spread**2 + b.spread**2) ** 0.5)
-
-
 def _introduction(result: Comparison) -> str:
     data, trained = result.data, [entry for entry in result.entries if entry.trials]
     families = len({entry.family for entry in trained})
     return (
-        f"{len(trained)} models of {families} families, trained on the same {len(data.train):,} rows of"
+        f"{counted(len(trained), 'model')} of {families} famil{'y' if families == 1 else 'ies'},"
+        f" trained on the same {len(data.train):,} rows of"
         f" {describe(data.event, data.context_event)}, and measured on the same {len(result.test):,} test rows that"
-        f" none of them has seen. Each model that learns by gradients had up to {result.budget:.0f} seconds, and the"
+        f" none of them has seen. Each model that learns by gradients had up to"
+        f" {counted(round(result.budget), 'second')}, and the"
         f" best weights were chosen on {len(data.valid):,} validation rows."
     )
 
@@ -136,21 +132,22 @@ def _cells(values: Sequence[str]) -> list[Cell]:
 
 
 def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
-    event = result.data.event
-    count = _IMAGES if len(event.shape) == 3 else _POINTS
-    real = samples_figure(result.shown.x[:count], event)
-    if event.size == 2:
-        real.axes[0].set_aspect("equal", adjustable="box")
-    pictures = [("real data", "test rows drawn at random", real, True)]
+    pictures = [("real data", "test rows drawn at random", _drawn(result, result.shown.x), True)]
     for entry in [*result.ranked, *result.density_free]:
         samples = entry.trials[0].samples if entry.trials else None
         if samples is not None:
-            drawn = samples_figure(samples[:count], event)
-            if event.size == 2:  # points are compared on one scale
-                drawn.axes[0].set_aspect("equal", adjustable="box")
-                drawn.axes[0].set(xlim=real.axes[0].get_xlim(), ylim=real.axes[0].get_ylim())
-            pictures.append((entry.name, entry.family, drawn, False))
+            pictures.append((entry.name, entry.family, _drawn(result, samples, beside=result.shown.x), False))
     return pictures
+
+
+def _drawn(result: Comparison, x: Tensor, beside: Tensor | None = None) -> Figure:
+    """As many observations as have room; of a table beside the real rows."""
+    data = result.data
+    kind = kind_of(data.event)
+    if data.vocabulary and kind == "strips":
+        return text_figure([data.text(tokens.long()) for tokens in x[:_TEXTS]], width=_LETTERS)
+    real = None if beside is None else beside[:_POINTS]
+    return samples_figure(x[: _COUNTS[kind]], data.event, real=real)
 
 
 def _curves(result: Comparison) -> list[Html]:
@@ -172,7 +169,8 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
         ("bits/dim", _REAL if isinstance(result.data.event.support, Real) else _DISCRETE),
         ("exact", "the log-likelihood itself"),
         ("lower bound", f"{_BOUND}; {IMPORTANCE_SAMPLES} importance samples a row"),
-        ("±", f"{spread_of(result)}; models closer than about two of them are not told apart"),
+        ("±", spread_of(result)),
+        ("behind the best", _PAIRED if result.seeds == 1 else _OVER_SEEDS),
         (
             "baseline",
             f"{result.baseline.name}: {_BASELINE}{_UNCONDITIONAL if result.data.context_event is not None else ''}",
@@ -191,5 +189,5 @@ def _origin(result: Comparison) -> list[tuple[str, str]]:
         ("settings", settings),
         ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions().items())),
         ("machine", f"{environment.device()}, {torch.get_num_threads()} threads"),
-        ("date", f"{environment.today()}, {result.seconds:.0f} seconds in all"),
+        ("date", f"{environment.today()}, {counted(round(result.seconds), 'second')} in all"),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from ancestral.data import Data, Split
-from ancestral.evaluation import ErrorRate, SampleQuality, Score, bits_per_dim
+from ancestral.evaluation import ErrorRate, SampleQuality, Score, bits_per_dim, standard_error
 from ancestral.output import check_output, write_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Trial:
     parameters: int
     train_seconds: float
     score: Score | None = None
+    #: What the score averages: the nats of every scored row, (rows,).
+    log_likelihoods: Tensor | None = None
     quality: SampleQuality | None = None
     #: Of a classifier on labelled test rows.
     error_rate: ErrorRate | None = None
@@ -107,6 +109,29 @@ class Comparison:
         scored = [entry for entry in (*self.entries, self.baseline) if entry.nats is not None]
         return sorted(scored, key=lambda entry: -(entry.nats or 0.0))
 
+    def behind(self, entry: Entry) -> tuple[float, float]:
+        """By how many nats the mean log-likelihood of a model of `ranked` is below that of the first, and the error of
+        this difference.
+
+        With one seed it is the standard error of the mean of the rows' own differences: both models are measured on the
+        same rows, and what makes a row hard for both cancels. With several seeds it is the root of the sum of the two
+        variances over the seeds, which counts what a training hangs on as well.
+        """
+        best = self.ranked[0]
+        if entry is best:
+            return 0.0, 0.0
+        difference = (best.nats or 0.0) - (entry.nats or 0.0)
+        mine, its = entry.trials[0].log_likelihoods, best.trials[0].log_likelihoods
+        if self.seeds > 1 or mine is None or its is None:
+            return difference, math.hypot(entry.spread, best.spread)
+        return difference, standard_error(its - mine)
+
+    @property
+    def level(self) -> list[Entry]:
+        """The entries of `ranked` that are not told apart from the first: behind it by less than two errors."""
+        behind = [(entry, *self.behind(entry)) for entry in self.ranked[1:]]
+        return [entry for entry, difference, error in behind if not difference > 2 * error]
+
     @property
     def density_free(self) -> list[Entry]:
         """The models without a likelihood, best samples first."""
@@ -136,8 +161,9 @@ class Comparison:
         (`frechet`, 0 is best, beside that of real against real rows), and those with a `failure`.
 
         `test_nats` is the mean log-likelihood of a test row, larger is better; `error` and `bits_per_dim_error` are
-        the standard errors over test rows, or, with several seeds, the standard deviations over them. `error_rate` is
-        that of a classifier. NaN where there is nothing.
+        the standard errors over test rows, or, with several seeds, the standard deviations over them. `behind_best` and
+        `behind_best_error` are what `behind` says: the difference to the best model and its own, paired error, by which
+        models are told apart. `error_rate` is that of a classifier. NaN where there is nothing.
         """
         import pandas as pd  # costs half a second
 
@@ -154,7 +180,7 @@ class Comparison:
         return path
 
     def __repr__(self) -> str:
-        from ancestral.comparison.report import headline
+        from ancestral.comparison.rows import headline
 
         return f"{headline(self)}\n{self.table.to_string(na_rep='-', float_format='{:.4g}'.format)}"
 
@@ -171,12 +197,15 @@ class Comparison:
         first = entry.trials[0] if entry.trials else None
         score, quality = (first.score, first.quality) if first else (None, None)
         nats = math.nan if entry.nats is None else entry.nats
+        behind, behind_error = (math.nan, math.nan) if entry.nats is None else self.behind(entry)
         return {
             "model": entry.name,
             "family": entry.family,
             "parameters": first.parameters if first else 0,
             "test_nats": nats,
             "error": entry.spread,
+            "behind_best": behind,
+            "behind_best_error": behind_error,
             "bits_per_dim": self.bits(nats),
             "bits_per_dim_error": abs(self.bits(entry.spread)),
             "kind": score.kind if score else None,

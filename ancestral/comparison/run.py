@@ -17,14 +17,14 @@ from ancestral.evaluation import (
     bits_per_dim,
     contexts_of,
     count_parameters,
-    evaluate,
     evaluate_classifier,
     evaluate_samples,
     independent,
+    log_likelihoods,
     rows_to_judge_samples,
     why_no_error_rate,
 )
-from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Sampler
+from ancestral.interface import BoundedDensity, ClosedFormFit, Event, ExactDensity, InputError, Model, Sampler
 from ancestral.registry import build, find_model, list_models, quick_settings, representatives
 from ancestral.training import Report, TrainingDiverged, fit, training_arguments
 
@@ -38,6 +38,7 @@ _TRAINING_SHARE = 0.72
 _SET_UP = 12.0
 #: Seconds for 1,000 samples above which a sampler is timed on 64.
 _SLOW_SAMPLER = 10.0
+_NO_MISSING = "{data} has missing values (NaN), which {who} learn from; fill them in, or drop their rows"
 #: Samples that are kept.
 _SAMPLES = 1000
 
@@ -74,13 +75,16 @@ def compare(
         raise InputError(f"minutes must be a finite number above 0 and seeds at least 1, got {minutes} and {seeds}")
     if not isinstance(data, Data):
         data = load_data(data)
-    names = _names(models, data)
+    missing = any(split.missing and bool(split.x.isnan().any()) for split in data.splits.values())
+    names = _names(models, data, missing)
     by_gradient = sum(not issubclass(find_model(name), ClosedFormFit) for name in names)
     budget = max(60 * minutes - _SET_UP, 30 * minutes) * _TRAINING_SHARE / (max(by_gradient, 1) * seeds)
     entries = [_planned(name, data, budget) for name in names]
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))
     test = data.test if len(order) <= TEST_ROWS else data.test.take(order[:TEST_ROWS].sort().values)
-    shown = data.test.take(order[:_SAMPLES])
+    # What stands in pictures is whole, as samples are.
+    whole = order[~data.test.x.flatten(1).isnan().any(1)[order]] if missing else order
+    shown = data.test.take((whole if len(whole) else order)[:_SAMPLES])
     for entry in entries:
         for seed in range(seeds):
             if on_start is not None:
@@ -98,15 +102,21 @@ def compare(
     )
 
 
-def _names(models: Sequence[str] | None, data: Data) -> list[str]:
+def _names(models: Sequence[str] | None, data: Data, missing: bool) -> list[str]:
     if models is None:
-        return representatives(data.event, data.context_event)
-    names = [name.replace("-", "_") for name in models]
-    for name in names:
-        find_model(name)
+        names = representatives(data.event, data.context_event, missing=missing)
+    else:
+        names = [name.replace("-", "_") for name in models]
+        accepted = [name for name in names if find_model(name).accepts_missing or not missing]
+        if names and not accepted:
+            raise InputError(_NO_MISSING.format(data=data.name, who=f"{', '.join(names)} cannot"))
+    if not names and missing:
+        raise InputError(_NO_MISSING.format(data=data.name, who="no model for such data can"))
     if not names:
         raise InputError("there is no model to compare: name some, or leave the names out for one of each family")
-    return list(dict.fromkeys(names))
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise InputError(f"the model {twice[0]} is named twice: name each once, and ask for seeds to train it again")
+    return names
 
 
 def _planned(name: str, data: Data, budget: float) -> Entry:
@@ -126,7 +136,9 @@ def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progr
     measured: dict[str, Any] = {}
     if isinstance(model, ExactDensity | BoundedDensity):
         count = IMPORTANCE_SAMPLES if isinstance(model, BoundedDensity) else None
-        measured["score"] = evaluate(model, test, importance_samples=count, seed=seed)
+        values = log_likelihoods(model, test, importance_samples=count, seed=seed)
+        measured["score"] = Score.of(values, model.event, importance_samples=count)
+        measured["log_likelihoods"] = values
     if isinstance(model, Sampler):
         measured["sample_seconds"], measured["samples"] = _timed_samples(model, shown, seed)
         if not isinstance(model, ExactDensity | BoundedDensity):
@@ -167,12 +179,22 @@ def _curve(report: Report, model: Model) -> tuple[tuple[float, float], ...]:
 
 def _baseline(data: Data, test: Split) -> Entry:
     started = time.perf_counter()
-    name, nats = independent(data.train.x, test.x, data.event)
-    score = Score(
-        nats=nats.mean().item(),
-        stderr=nats.std().item() / math.sqrt(len(nats)),
-        bits_per_dim=bits_per_dim(nats.mean().item(), data.event),
-        kind="exact",
-        n=len(nats),
-    )
-    return Entry(name, "baseline", {}, {}, [Trial(0, 0, time.perf_counter() - started, score=score)])
+    name, values = _independent(data.train.x, test.x, data.event)
+    values = values.double()
+    trial = Trial(0, 0, time.perf_counter() - started, Score.of(values, data.event), values)
+    return Entry(name, "baseline", {}, {}, [trial])
+
+
+def _independent(train: Tensor, test: Tensor, event: Event) -> tuple[str, Tensor]:
+    """The independent baseline, where values are missing from the observed ones of each dimension alone."""
+    seen = ~train.isnan(), ~test.isnan()
+    if all(bool(known.all()) for known in seen):
+        return independent(train, test, event)
+    name, total = "", torch.zeros(len(test), dtype=torch.float64)
+    columns = (part.flatten(1).T for part in (train, test, *seen))
+    for support, train_values, test_values, train_seen, test_seen in zip(event.supports, *columns, strict=True):
+        name, found = independent(
+            train_values[train_seen][:, None], test_values[test_seen][:, None], Event((1,), support)
+        )
+        total[test_seen] += found.double()
+    return name, total

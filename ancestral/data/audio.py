@@ -2,18 +2,20 @@
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor
 
 from ancestral.data.assembly import Sequences, assemble, assemble_windows, complete
 from ancestral.data.dataset import Data
 from ancestral.data.entries import Entry, Tree, open_tree
 from ancestral.data.images import group
-from ancestral.interface import InputError, Levels, Real, Support
+from ancestral.interface import Event, InputError, Levels, Real, Support
+from ancestral.output import write_folder
 
 SOUNDS = frozenset({".wav"})
 _MU = 255
@@ -58,6 +60,28 @@ def load_sounds(
     return assemble_windows(path.name, chosen, window=window, support=support or Real(), sample_rate=rate, **names)
 
 
+def save_sounds(
+    x: Num[Tensor, "n *event"], event: Event, folder: str | Path, sample_rate: int, names: Sequence[str] | None = None
+) -> None:
+    """Write sounds (n, time) as mono WAV files of 16 bits into a new folder, all or none.
+
+    256 levels are taken as companded by the mu-law, real values as waves in [-1, 1] (beyond it they are cut). The files
+    are called by `names`, without an ending, or by their numbers; `sample_rate` is in Hz.
+    """
+    import soundfile
+
+    companded = event.support == Levels(_MU + 1)
+    if len(event.shape) != 1 or not (companded or event.support == Real()):
+        raise InputError(f"sounds are sequences (time,) of levels:{_MU + 1} (mu-law) or of real values, got {event}")
+    waves = (mu_law_decode(x) if companded else x.float().clamp(-1, 1)).detach().cpu().numpy()
+    files = []
+    for wave in waves:
+        stream = io.BytesIO()
+        soundfile.write(stream, wave, sample_rate, format="WAV", subtype="PCM_16")
+        files.append(stream.getvalue())
+    write_folder(files, ".wav", Path(folder), names)
+
+
 def mu_law_encode(wave: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     """Levels 0..255 of a wave in [-1, 1]: sign(x) ln(1 + 255 |x|) / ln 256, quantised evenly."""
     wave = wave.clamp(-1, 1)
@@ -65,7 +89,7 @@ def mu_law_encode(wave: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     return ((companded + 1) / 2 * _MU + 0.5).floor().to(torch.uint8)
 
 
-def mu_law_decode(levels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
+def mu_law_decode(levels: Num[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The wave in [-1, 1] of levels 0..255; the inverse of `mu_law_encode` up to its rounding."""
     companded = 2 * levels.to(torch.float32) / _MU - 1
     return companded.sign() * torch.expm1(companded.abs() * math.log1p(_MU)) / _MU

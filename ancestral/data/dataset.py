@@ -73,6 +73,10 @@ class Data(Described):
         """The text of token ids: of a caption, or of an observation of a text."""
         if not self.vocabulary:
             raise InputError(f"{self.name} has no vocabulary, so its values are no text")
+        if tokens.dim() != 1:
+            raise InputError(
+                f"text takes the token ids of one row, (tokens,), got {tuple(tokens.shape)}; ask row by row"
+            )
         return text_of(tokens, self.vocabulary, self.separator)
 
     def with_splits(self, splits: Mapping[str, Split]) -> "Data":

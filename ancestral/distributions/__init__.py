@@ -2,20 +2,25 @@
 
 from ancestral.distributions.bernoulli import Bernoulli
 from ancestral.distributions.categorical import Categorical
-from ancestral.distributions.choice import observation_for
+from ancestral.distributions.choice import conditional_for, observation_for
+from ancestral.distributions.columns import ColumnObservations
 from ancestral.distributions.delta import Delta
 from ancestral.distributions.diagonal_gaussian import DiagonalGaussian
 from ancestral.distributions.discretized_logistic import DiscretizedLogistic
 from ancestral.distributions.gaussian import Gaussian
+from ancestral.distributions.mixture import Mixture
 from ancestral.distributions.observation import Observation
 
 __all__ = [
     "Bernoulli",
     "Categorical",
+    "ColumnObservations",
     "Delta",
     "DiagonalGaussian",
     "DiscretizedLogistic",
     "Gaussian",
+    "Mixture",
     "Observation",
+    "conditional_for",
     "observation_for",
 ]

@@ -41,10 +41,20 @@ class Observation(ABC):
         u: Float[Tensor, "batch *event"],
         temperature: float = 1.0,
     ) -> Float[Tensor, "batch *event"]:
-        """The inverse of the distribution function at u in [0, 1): a sample, where u is uniform.
+        """A function of u in [0, 1) that is a sample where u is uniform.
 
-        At another `temperature` T than 1 the distribution is p^(1/T), normalised.
+        It is the inverse of the distribution function; of a mixture that of the component in whose share u lies.
+
+        At another `temperature` T than 1 the distribution is p^(1/T), normalised; `InputError` where that is not known.
         """
+
+    def sizes(self, dimensions: int) -> list[int]:
+        """How many of the `size` numbers each of the flattened dimensions uses: its first ones."""
+        return [self.size] * dimensions
+
+    def at(self, dimension: int) -> "Observation":
+        """The observation model of one dimension of the flattened event, whose `size` may be smaller."""
+        return self
 
     def sample(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch *event"]:
         """One draw of each dimension, in data space."""

@@ -5,7 +5,9 @@ from ancestral.evaluation.factor_classifier import FactorClassifier, train_facto
 from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import decoded, resampled, walks
-from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods
+from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods, standard_error
+from ancestral.evaluation.measures import Measure, measures
+from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
@@ -13,6 +15,8 @@ from ancestral.evaluation.size import count_parameters
 __all__ = [
     "ErrorRate",
     "FactorClassifier",
+    "Measure",
+    "Reconstruction",
     "SampleQuality",
     "Score",
     "VectorArithmetic",
@@ -22,14 +26,17 @@ __all__ = [
     "decoded",
     "evaluate",
     "evaluate_classifier",
+    "evaluate_reconstruction",
     "evaluate_samples",
     "independent",
     "independent_gaussian",
     "independent_histogram",
     "log_likelihoods",
+    "measures",
     "resampled",
     "rows_to_judge_samples",
     "spread_rows",
+    "standard_error",
     "train_factor_classifier",
     "vector_arithmetic",
     "walks",

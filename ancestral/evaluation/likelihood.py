@@ -11,18 +11,22 @@ from torch import Tensor
 
 from ancestral.data import Split
 from ancestral.interface import Batch, BoundedDensity, Event, ExactDensity, InputError, Model
+from ancestral.output import counted
 
 #: Importance samples for a bound where the caller names no number.
 DEFAULT_IMPORTANCE_SAMPLES = 10
+#: Rows that a bound is taken of at once. Fixed, so that the draws for a row hang on neither a batch size nor a limit;
+#: the model's `rows_at_once` bounds the memory.
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
 class Score:
     """A mean log-likelihood in nats per example (larger is better), with what kind of number it is.
 
-    `stderr` is the standard error of the mean over the `n` examples, in nats. `bits_per_dim` is the negative
-    log-likelihood per dimension in bits (smaller is better). For Real data both are of a density, so they depend on the
-    data's unit. `importance_samples` is None where the likelihood is exact.
+    `stderr` is the standard error of the mean over the `n` examples, in nats; NaN for a single one. `bits_per_dim` is
+    the negative log-likelihood per dimension in bits (smaller is better). For Real data both are of a density, so they
+    depend on the data's unit. `importance_samples` is None where the likelihood is exact.
     """
 
     nats: float
@@ -32,10 +36,33 @@ class Score:
     n: int
     importance_samples: int | None = None
 
+    @classmethod
+    def of(cls, nats_of_rows: Float[Tensor, " n"], event: Event, *, importance_samples: int | None = None) -> "Score":
+        """The score of rows of `event` with these log-likelihoods: exact, or lower bounds of that many
+        `importance_samples`."""
+        values, n = nats_of_rows.double(), len(nats_of_rows)
+        nats = values.mean().item()
+        return cls(
+            nats=nats,
+            stderr=standard_error(values),
+            bits_per_dim=bits_per_dim(nats, event),
+            kind="exact" if importance_samples is None else "lower bound",
+            n=n,
+            importance_samples=importance_samples,
+        )
+
     def __str__(self) -> str:
-        how = self.kind if self.importance_samples is None else f"{self.kind}, {self.importance_samples} samples"
-        error = "unknown" if math.isnan(self.stderr) else f"{self.stderr:.3f}"
-        return f"{self.nats:.3f} ± {error} nats ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
+        samples = self.importance_samples
+        how = self.kind if samples is None else f"{self.kind}, {counted(samples, 'sample')}"
+        nats = f"{self.nats:.3f} nats, standard error unknown"
+        if not math.isnan(self.stderr):
+            nats = f"{self.nats:.3f} ± {self.stderr:.3f} nats"
+        return f"{nats} ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
+
+
+def standard_error(values: Float[Tensor, " n"]) -> float:
+    """Of the mean of independent values: their standard deviation over the root of n; NaN for a single one."""
+    return float(values.double().std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def bits_per_dim(nats: float, event: Event) -> float:
@@ -57,27 +84,22 @@ def evaluate(
     """The mean log-likelihood of `data` (at most its first `limit` rows) under `model`.
 
     Exact where the model's density is; otherwise the importance-weighted lower bound with `importance_samples`
-    (default 10), whose draws come from `seed`. Raises `InputError` for a model without a density.
+    (default 10), whose draws come from `seed`: a row's own do not depend on `batch_size`, the number of rows that an
+    exact density is taken of at once, or on `limit`. Where a model accepts missing values (NaN), the likelihood is that
+    of the observed ones, and bits/dim divide it by all dimensions. Raises `InputError` for a model without a density.
     """
-    total = squares = 0.0
-    n = 0
-    for values in _batches_of_log_likelihoods(model, data, importance_samples, batch_size, limit, seed, progress):
-        # Shifted by the first batch's mean, the sum of squares loses no digits.
-        if n == 0:
-            shift = values.mean().item() if values.isfinite().all() else 0.0
-        total += (values - shift).sum().item()
-        squares += (values - shift).square().sum().item()
-        n += len(values)
-    mean = total / n
-    variance = max(squares / n - mean**2, 0.0) * n / max(n - 1, 1)
+    values = log_likelihoods(
+        model,
+        data,
+        importance_samples=importance_samples,
+        batch_size=batch_size,
+        limit=limit,
+        seed=seed,
+        progress=progress,
+    )
     exact = isinstance(model, ExactDensity)
-    return Score(
-        nats=mean + shift,
-        stderr=math.sqrt(variance / n) if n > 1 else math.nan,
-        bits_per_dim=bits_per_dim(mean + shift, model.event),
-        kind="exact" if exact else "lower bound",
-        n=n,
-        importance_samples=None if exact else importance_samples or DEFAULT_IMPORTANCE_SAMPLES,
+    return Score.of(
+        values, model.event, importance_samples=None if exact else importance_samples or DEFAULT_IMPORTANCE_SAMPLES
     )
 
 
@@ -93,20 +115,6 @@ def log_likelihoods(
     progress: bool = False,
 ) -> Float[Tensor, " n"]:
     """The log-likelihood (or its lower bound) of every row in nats, (n,), float64: what `evaluate` averages."""
-    return torch.cat(
-        list(_batches_of_log_likelihoods(model, data, importance_samples, batch_size, limit, seed, progress))
-    )
-
-
-def _batches_of_log_likelihoods(
-    model: Model,
-    data: Split | Tensor,
-    importance_samples: int | None,
-    batch_size: int,
-    limit: int | None,
-    seed: int,
-    progress: bool,
-) -> Iterator[Tensor]:
     if not isinstance(model, ExactDensity | BoundedDensity):
         raise InputError(f"{type(model).__name__} defines no density; use evaluate_samples")
     if isinstance(model, ExactDensity) and importance_samples is not None:
@@ -115,13 +123,20 @@ def _batches_of_log_likelihoods(
         raise InputError(f"batch_size and limit must be at least 1, got {batch_size} and {limit}")
     samples = DEFAULT_IMPORTANCE_SAMPLES if importance_samples is None else importance_samples
     generator = torch.Generator().manual_seed(seed)
-    for batch in batches(data, batch_size, limit, "scoring" if progress else None):
+    whole = limit
+    if not isinstance(model, ExactDensity):
+        # Each block of rows takes its draws as a whole, whatever is asked of it.
+        batch_size = _BLOCK
+        whole = None if limit is None else math.ceil(limit / _BLOCK) * _BLOCK
+    found = []
+    for batch in batches(data, batch_size, whole, "scoring" if progress else None):
         x, context = batch.x.to(model.device), None if batch.context is None else batch.context.to(model.device)
         if isinstance(model, ExactDensity):
-            yield model.log_prob(x, context=context).double().cpu()
+            values = model.log_prob(x, context=context)
         else:
-            bound = model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
-            yield bound.double().cpu()
+            values = model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
+        found.append(values.double().cpu())
+    return torch.cat(found)[:limit]
 
 
 def batches(

@@ -4,6 +4,9 @@ from ancestral.interface import ClosedFormFit, Model
 
 
 def count_parameters(model: Model) -> int:
-    """The number of parameters; of a model that is fitted in closed form they are buffers."""
-    tensors = model.buffers() if isinstance(model, ClosedFormFit) else model.parameters()
-    return sum(tensor.numel() for tensor in tensors if tensor.is_floating_point())
+    """The number of parameters; of a model that is fitted in closed form they are buffers, all but the standardisation
+    of its data."""
+    if not isinstance(model, ClosedFormFit):
+        return sum(parameter.numel() for parameter in model.parameters())
+    own = [tensor for name, tensor in model.named_buffers() if not name.startswith("standardization.")]
+    return sum(tensor.numel() for tensor in own if tensor.is_floating_point())

@@ -48,6 +48,7 @@ from ancestral.interface.events import (
     Levels,
     Real,
     Support,
+    by_kind,
     parse_support,
 )
 from ancestral.interface.model import Model, Monitor, QuickSettings, seeded
@@ -108,6 +109,7 @@ __all__ = [
     "Translator",
     "Unpaired",
     "abilities",
+    "by_kind",
     "maximum_likelihood",
     "parse_support",
     "repeated",

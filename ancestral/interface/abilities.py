@@ -46,10 +46,13 @@ class ExactDensity(Model):
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor: ...
 
     def log_prob(self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None) -> Float[Tensor, " batch"]:
-        """ln p(x | context) in nats, (batch,), exact. A density on `Real`, a probability otherwise."""
-        x, context = self._checked(x), self._checked_context(context, len(x))
+        """ln p(x | context) in nats, (batch,), exact. A density on `Real`, a probability otherwise.
+
+        Where the model accepts missing values (NaN), that of the values that were observed.
+        """
+        x, context = self._checked(x, missing=self.accepts_missing), self._checked_context(context, len(x))
         with self._public():
-            return self._in_data_units(self._log_prob(x, context))
+            return self._in_data_units(self._log_prob(x, context), x)
 
 
 def maximum_likelihood(model: ExactDensity, optimizer: OptimizerSpec = Adam()) -> Sequence[Phase]:  # noqa: B008
@@ -404,9 +407,10 @@ class Encoder(Model):
     def encode(self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None) -> Distribution:
         """q(z | x): a distribution over flat latents (batch, n), a `Delta` where the code is deterministic.
 
-        Its `mean` is exact, or an estimate from a fixed seed, where the distribution says so.
+        Its `mean` is exact, or an estimate from a fixed seed, where the distribution says so. Where the model accepts
+        missing values (NaN), x are the values that were observed.
         """
-        x, context = self._checked(x), self._checked_context(context, len(x))
+        x, context = self._checked(x, missing=self.accepts_missing), self._checked_context(context, len(x))
         with self._public():
             return self._encode(x, context)
 
@@ -492,8 +496,6 @@ class ClosedFormFit(Model):
     The engine for expectation-maximisation calls `fit_start` once, then `fit_step` until the objective settles.
     """
 
-    accepts_missing: ClassVar[bool] = False
-
     def phases(self) -> Sequence[Phase]:
         return ()
 
@@ -514,10 +516,17 @@ class ClosedFormFit(Model):
 
     @torch.no_grad()
     def fit_step(self, x: Num[Tensor, "batch *event"]) -> FitStep:
-        """One EM iteration, or the closed solution, on all the training data."""
+        """One EM iteration, or the closed solution, on all the training data.
+
+        The objective of a density is in the data's own units; any other is that of what the cores see.
+        """
         x = self._checked(x, missing=self.accepts_missing)
         with self._public():
-            return self._fit_step(x)
+            step = self._fit_step(x)
+        if self.standardization is None or not isinstance(self, ExactDensity | BoundedDensity):
+            return step
+        offset = float(self._in_data_units(x.new_zeros(len(x)), x).mean())
+        return FitStep(step.objective + offset, tuple((name, value + offset) for name, value in step.trace))
 
 
 ABILITIES: tuple[type[Model], ...] = (

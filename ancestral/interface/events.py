@@ -3,6 +3,7 @@
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,16 @@ class Support(ABC):
     @abstractmethod
     def project(self, x: Tensor) -> Tensor:
         """The nearest values of the support, elementwise."""
+
+    @property
+    def values(self) -> int | None:
+        """How many values each dimension can take; None for a continuous one, and for `Columns`."""
+        match self:
+            case Binary():
+                return 2
+            case Levels(count) | Categories(count):
+                return count
+        return None
 
     @property
     def flag(self) -> str:
@@ -112,16 +123,11 @@ class Columns(Support):
             raise InputError(f"Columns needs one support for each column, got {self.supports}")
 
     def contains(self, x: Tensor) -> Tensor:
-        good = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
-        for support, places in self.kinds.items():
-            good[..., places] = support.contains(x[..., places])
-        return good
+        return by_kind(self, lambda support, columns: support.contains(columns), x)
 
     def project(self, x: Tensor) -> Tensor:
-        nearest = x.clone()
-        for support, places in self.kinds.items():
-            nearest[..., places] = support.project(x[..., places])
-        return nearest
+        """The nearest values, elementwise; categories, which have none, must be values already."""
+        return by_kind(self, lambda kind, part: part if isinstance(kind, Categories) else kind.project(part), x)
 
     @cached_property
     def kinds(self) -> dict[Support, list[int]]:
@@ -130,10 +136,6 @@ class Columns(Support):
         for place, support in enumerate(self.supports):
             places.setdefault(support, []).append(place)
         return places
-
-    def places(self, kind: type[Support] | tuple[type[Support], ...]) -> list[int]:
-        """The places of the columns of a kind."""
-        return [place for place, support in enumerate(self.supports) if isinstance(support, kind)]
 
     @property
     def flag(self) -> str:
@@ -162,12 +164,17 @@ class Event:
     @property
     def values(self) -> int | None:
         """How many values each dimension can take; None for a continuous one, and for `Columns`."""
-        match self.support:
-            case Binary():
-                return 2
-            case Levels(count) | Categories(count):
-                return count
-        return None
+        return self.support.values
+
+    @property
+    def supports(self) -> tuple[Support, ...]:
+        """The support of each dimension of the flattened event."""
+        return self.support.supports if isinstance(self.support, Columns) else (self.support,) * self.size
+
+    @property
+    def densities(self) -> int:
+        """How many of the dimensions are continuous, so that their likelihood is a density."""
+        return sum(support.values is None for support in self.supports)
 
     def check(self, x: Tensor, name: str = "x", *, missing: bool = False) -> None:
         """Raise `InputError` unless `x` is (batch, *shape) with every value in the support.
@@ -186,8 +193,9 @@ class Event:
             good = good | torch.isnan(x)
         if not bool(good.all()):
             where = tuple(int(i) for i in (~good).nonzero()[0])
+            support = self.support.supports[where[1]] if isinstance(self.support, Columns) else self.support
             raise InputError(
-                f"{name} must lie in {self.support}, found {x[where].item()} at index {where}"
+                f"{name} must lie in {support}, found {x[where].item()} at index {where}"
                 f" ({int((~good).sum())} such values); clean or convert the data, or build the model for its support"
             )
 
@@ -214,6 +222,19 @@ class Described(ABC):
     def moments(self) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each dimension over the training split, float64 (*event.shape) each;
         over the values that are not missing."""
+
+
+def by_kind(support: Support, work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """`work(support, *tensors)`; of `Columns` for the columns of each kind on their own, put back in their places.
+
+    Tensors are (..., columns), and so is what `work` returns.
+    """
+    if not isinstance(support, Columns):
+        return work(support, *tensors)
+    kinds = support.kinds
+    done = [work(kind, *(tensor[..., places] for tensor in tensors)) for kind, places in kinds.items()]
+    places = torch.tensor([place for places in kinds.values() for place in places])
+    return torch.cat(done, dim=-1)[..., places.argsort()]
 
 
 def parse_support(text: str) -> Support:

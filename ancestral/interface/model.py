@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
-from ancestral.interface.events import Categories, Event, InputError, Levels, Real
+from ancestral.interface.events import Categories, Event, InputError, Levels
 from ancestral.interface.phases import Batch, Batching, Phase, Shuffled
 from ancestral.interface.standardization import Standardization
 
@@ -35,6 +35,9 @@ class Model(nn.Module, ABC):
     """
 
     batching: Batching = Shuffled()
+    #: Whether NaN may stand for a value that was not observed, in a fit, in `log_prob` and in `encode`: their cores
+    #: then condition on what was, and a likelihood is that of the observed values.
+    accepts_missing: ClassVar[bool] = False
     #: The validation quantity that picks the best checkpoint: the mean `log_prob`, `elbo`, `log_prob_lower_bound` (of
     #: `monitor_samples`) or `accuracy` (highest), or the total `loss` of the first phase that runs (lowest); None where
     #: there is none, as for a GAN: then the last weights are kept.
@@ -47,7 +50,7 @@ class Model(nn.Module, ABC):
     #: Set by the registry: the public name, and the constructor's arguments beyond the events (None: made by hand).
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None
-    #: Of `Real` data: what the cores see, (x - shift) / scale. Set by `standardize`.
+    #: Of `Real` data and columns: what the cores see, (x - shift) / scale. Set by `standardize`.
     standardization: Standardization | None
 
     def __init__(self, event: Event, *, context_event: Event | None = None) -> None:
@@ -121,12 +124,14 @@ class Model(nn.Module, ABC):
     def standardize(self, shift: Num[Tensor, "*event"], scale: Num[Tensor, "*event"]) -> None:
         """From now on let the cores and the losses see (x - shift) / scale, one pair for each dimension of the event.
 
-        `build(name, data)` does this for gradient-trained models on `Real` data, from the training split.
+        `build(name, data)` does this on `Real` data, from the training split. What is discrete must have a shift of 0
+        and a scale of 1.
         """
-        if not isinstance(self.event.support, Real):
-            raise InputError(f"only Real data are standardised; this {type(self).__name__} is of {self.event.support}")
         if tuple(shift.shape) != self.event.shape:
             raise InputError(f"shift must have the event's shape {self.event.shape}, got {tuple(shift.shape)}")
+        moved = ((shift != 0) | (scale != 1)).flatten().nonzero()[:, 0].tolist()
+        if self.event.densities == 0 or any(self.event.supports[place].values is not None for place in moved):
+            raise InputError(f"only Real data are standardised; this {type(self).__name__} is of {self.event.support}")
         self.standardization = Standardization(shift, scale).to(self.device)
 
     def _to_core(self, x: Tensor) -> Tensor:
@@ -140,9 +145,15 @@ class Model(nn.Module, ABC):
         """The inverse of `_to_core`, up to the dtype."""
         return x if self.standardization is None else self.standardization.inverse(x)
 
-    def _in_data_units(self, log_density: Tensor) -> Tensor:
-        """A log-density (…) of whole observations, of what the cores see, as that of the data."""
-        return log_density if self.standardization is None else log_density - self.log_volume.to(log_density.dtype)
+    def _in_data_units(self, log_density: Tensor, x: Tensor | None = None) -> Tensor:
+        """A log-density (…) of whole observations, of what the cores see, as that of the data; or one (batch,) of the
+        values of each row of `x`, as the cores see it, that are not missing."""
+        if self.standardization is None:
+            return log_density
+        if x is None or not self.accepts_missing:
+            return log_density - self.log_volume.to(log_density.dtype)
+        seen = (~x.isnan()).flatten(1).double()
+        return log_density - (seen @ self.standardization.log_scale.flatten()).to(log_density.dtype)
 
     @property
     def log_volume(self) -> Tensor:

@@ -1,5 +1,6 @@
 """How a model is trained: batches, losses, optimizers, and phases, the moves of one training step."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ class OptimizerSpec(ABC):
     """How to make an optimizer, before its parameters are known."""
 
     lr: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lr, int | float) or isinstance(self.lr, bool) or not 0 < self.lr < math.inf:
+            raise InputError(f"lr of {type(self).__name__} must be a finite number above 0, got {self.lr!r}")
 
     @abstractmethod
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:

@@ -112,7 +112,7 @@ class AutoregressiveModel(Autoregressive):
                 fixed = list(zip(known.flatten(1)[places].T, given.flatten(1)[places].T))
             # Inference mode saves a tenth of what the many small calls cost; `x` itself can be trained on.
             with torch.inference_mode(), threads(1 if stepwise.work < _WORTH_THREADS else torch.get_num_threads()):
-                x[places] = self._walk(stepwise, u[places], x.dtype, temperature, fixed)
+                x[places] = self._walk(stepwise, orders[order].tolist(), u[places], x.dtype, temperature, fixed)
         return x.unflatten(1, self.event.shape)
 
     def _chosen_orders(self, n: int) -> Int64[Tensor, " n"]:
@@ -124,19 +124,22 @@ class AutoregressiveModel(Autoregressive):
     def _walk(
         self,
         stepwise: Stepwise,
+        path: Sequence[int],
         u: Float[Tensor, "n size"],
         dtype: torch.dtype,
         temperature: float,
         fixed: Sequence[tuple[Tensor, Tensor]] | None,
     ) -> Num[Tensor, "n size"]:
-        """The values of all steps, by the inverse distribution function of each conditional at `u`.
+        """The values of the dimensions of `path`, step by step, by the conditional of each at `u`.
 
         `fixed` has for each step which rows are known, (n,), and their values there. The draws then follow these, and
         do not look ahead to them.
         """
         values: list[Tensor] = []
-        for step, uniforms in enumerate(u.T.contiguous()):
-            value = self.observation.from_uniform(stepwise.parameters(step), uniforms, temperature).to(dtype)
+        for step, (dimension, uniforms) in enumerate(zip(path, u.T.contiguous(), strict=True)):
+            observation = self.observation.at(dimension)
+            parameters = stepwise.parameters(step)[:, : observation.size]
+            value = observation.from_uniform(parameters, uniforms, temperature).to(dtype)
             if fixed is not None:
                 known, given = fixed[step]
                 value = torch.where(known, given, value)
@@ -169,6 +172,20 @@ def _values(model: Autoregressive, n: int) -> Tensor:
 def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
     """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`."""
     return torch.arange(event.size).view(event.shape).permute(1, 2, 0).reshape(1, -1)
+
+
+#: Outputs for one observation beyond which a model is refused: a batch of them would fill a machine.
+MOST_OUTPUTS = 1_000_000
+
+
+def too_many_outputs(outputs: int) -> str | None:
+    """Why so many parameters of the conditionals of one observation are out of the question; None if they are not."""
+    if outputs <= MOST_OUTPUTS:
+        return None
+    return (
+        f"its output would be {outputs:,} numbers an observation, a softmax over all values of each dimension, and"
+        f" {MOST_OUTPUTS:,} are the most; use fewer values or dimensions, or a model that is dequantized for levels"
+    )
 
 
 @contextmanager

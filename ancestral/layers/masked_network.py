@@ -13,13 +13,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ancestral.layers.autoregressive import Stepwise
+from ancestral.layers.flat import FlatOutputs
 from ancestral.layers.masked import MaskedLinear
 
 
 class MaskedNetwork(nn.Module):
-    """(batch, dimensions * width) -> (batch, size, dimensions): `size` numbers for each dimension from those before it.
+    """(batch, sum of widths) -> (batch, size, dimensions): `sizes` numbers for each dimension from those before it.
 
-    A dimension enters as `width` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a
+    A dimension enters as `widths` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a
     list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters the first
     hidden layer and the outputs through linear maps without masks.
     """
@@ -28,11 +29,10 @@ class MaskedNetwork(nn.Module):
 
     def __init__(
         self,
-        dimensions: int,
-        size: int,
+        widths: Sequence[int],
+        sizes: Sequence[int],
         hidden: Sequence[int],
         *,
-        width: int = 1,
         masks: int = 1,
         random_order: bool = False,
         direct: bool = False,
@@ -40,14 +40,15 @@ class MaskedNetwork(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.size, self.width, self.masks = size, width, masks
-        dimension, *units = _degrees(dimensions, hidden, masks, random_order, seed)
-        inputs, outputs = dimension.repeat_interleave(width, dim=1), dimension.repeat(1, size)
+        self.widths, self.masks, self.outputs = list(widths), masks, FlatOutputs(sizes)
+        dimension, *units = _degrees(len(widths), hidden, masks, random_order, seed)
+        inputs = dimension.repeat_interleave(torch.tensor(self.widths), dim=1)
+        outputs = dimension[:, self.outputs.dimensions]
         self.hidden = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise([inputs, *units]))
         self.output = MaskedLinear(units[-1], outputs, strict=True)
         self.direct = MaskedLinear(inputs, outputs, strict=True, bias=False) if direct else None
         self.context_hidden = nn.Linear(context, hidden[0], bias=False) if context else None
-        self.context_output = nn.Linear(context, size * dimensions, bias=False) if context else None
+        self.context_output = nn.Linear(context, len(self.outputs), bias=False) if context else None
         self.register_buffer("positions", dimension - 1, persistent=False)
 
     @property
@@ -74,7 +75,8 @@ class MaskedNetwork(nn.Module):
             out = out + self.direct(x, mask)
         if self.context_output is not None and context is not None:
             out = out + self.context_output(context)
-        return out.unflatten(1, (self.size, -1))
+        padded: Tensor = self.outputs(out)
+        return padded
 
 
 class StepwiseMaskedNetwork(Stepwise):
@@ -82,7 +84,7 @@ class StepwiseMaskedNetwork(Stepwise):
 
     With the units of each layer sorted by degree, what a degree may see is a prefix of the layer below: a unit is
     computed as soon as the dimensions that it sees are written, and all steps together cost about one forward pass.
-    `encode` lays the values of dimensions, (n, dimensions), out as the network's inputs, (n, dimensions * width).
+    `encode` lays the values of a dimension, (n,), out as the network's inputs of it, (n, width).
     """
 
     def __init__(
@@ -92,11 +94,15 @@ class StepwiseMaskedNetwork(Stepwise):
         mask: int = 0,
         context: Tensor | None = None,
         *,
-        encode: Callable[[Tensor], Tensor],
+        encode: Callable[[int, Tensor], Tensor],
     ) -> None:
         order, layers = network.orders[mask], network.layers
-        self.encode, self.width = encode, network.width
-        columns = (order[:, None] * network.width + torch.arange(network.width, device=order.device)).flatten()
+        self.encode, self.path = encode, order.tolist()
+        starts = torch.tensor([0, *network.widths]).cumsum(0).tolist()
+        pieces = [range(starts[dimension], starts[dimension + 1]) for dimension in self.path]
+        columns = torch.tensor([column for piece in pieces for column in piece], device=order.device)
+        #: The place of each step's inputs among the sorted ones.
+        self.places = torch.tensor([0, *map(len, pieces)]).cumsum(0).tolist()
         sorting = [columns, *(layer.outputs[mask].argsort(stable=True) for layer in layers)]
         steps = torch.arange(len(order), device=order.device)
         degrees = [layers[0].inputs[mask].long(), *(layer.outputs[mask].long() for layer in layers)]
@@ -112,15 +118,18 @@ class StepwiseMaskedNetwork(Stepwise):
             self.biases[0] = self.biases[0] + network.context_hidden(context)[:, sorting[1]]
             bias = bias + network.context_output(context)
 
-        def by_step(x: Tensor) -> Tensor:
-            """(..., size * dimensions) -> (dimensions in order, ..., size)."""
-            return x.unflatten(-1, (network.size, -1))[..., order].movedim(-1, 0).contiguous()
+        belongs = network.outputs.dimensions
+        numbers = [(belongs == dimension).nonzero()[:, 0] for dimension in self.path]
+
+        def by_step(x: Tensor) -> list[Tensor]:
+            """(..., outputs) -> for each step (..., size)."""
+            return [x[..., own].contiguous() for own in numbers]
 
         self.output_weights = by_step(network.output.masked_weight(mask).T[sorting[-1]])
         self.output_biases = by_step(bias)
         self.direct = None if network.direct is None else by_step(network.direct.masked_weight(mask).T[columns])
         self.values = [bias.new_zeros(n, len(units)) for units in sorting]
-        most = [*(max(b - a for a, b in pairwise([0, *ends])) for ends in self.ends[1:]), network.size]
+        most = [*(max(b - a for a, b in pairwise([0, *ends])) for ends in self.ends[1:]), max(map(len, numbers))]
         self.work = n * max(len(units) * outputs for units, outputs in zip(sorting, most))
 
     def parameters(self, step: int) -> Float[Tensor, "n size"]:
@@ -131,15 +140,15 @@ class StepwiseMaskedNetwork(Stepwise):
                 inputs, bias = self.values[layer][:, :seen], self.biases[layer][:, start:end]
                 self.values[layer + 1][:, start:end] = torch.addmm(bias, inputs, weight[:seen, start:end]).relu_()
         seen = self.ends[-1][step]
-        out = torch.addmm(self.output_biases[step], self.values[-1][:, :seen], self.output_weights[step, :seen])
+        out = torch.addmm(self.output_biases[step], self.values[-1][:, :seen], self.output_weights[step][:seen])
         if self.direct is not None:
             seen = self.ends[0][step]
-            out = torch.addmm(out, self.values[0][:, :seen], self.direct[step, :seen])
+            out = torch.addmm(out, self.values[0][:, :seen], self.direct[step][:seen])
         return out
 
     def write(self, step: int, values: Tensor) -> None:
-        start = step * self.width
-        self.values[0][:, start : start + self.width] = self.encode(values[:, None])
+        start, end = self.places[step], self.places[step + 1]
+        self.values[0][:, start:end] = self.encode(self.path[step], values)
 
 
 def _degrees(dimensions: int, hidden: Sequence[int], masks: int, random_order: bool, seed: int) -> list[Tensor]:

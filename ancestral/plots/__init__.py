@@ -1,15 +1,27 @@
 """Figures: a function each, returning a matplotlib `Figure` that belongs to no window."""
 
 from ancestral.plots.curves import em_trace, learning_curves
-from ancestral.plots.figures import figure_png, save_figure
+from ancestral.plots.figures import figure_png, page_pngs, save_figure
+from ancestral.plots.latents import reconstruction_figure, walks_figure
 from ancestral.plots.panels import panels_figure
-from ancestral.plots.samples import samples_figure
+from ancestral.plots.samples import class_grid_figure, kind_of, samples_figure
+from ancestral.plots.saving import save_images
+from ancestral.plots.sequences import text_figure
+from ancestral.plots.tables import table_figure
 
 __all__ = [
+    "class_grid_figure",
     "em_trace",
     "figure_png",
+    "kind_of",
     "learning_curves",
+    "page_pngs",
     "panels_figure",
+    "reconstruction_figure",
     "samples_figure",
     "save_figure",
+    "save_images",
+    "table_figure",
+    "text_figure",
+    "walks_figure",
 ]

@@ -1,75 +1,79 @@
-"""Observations as a picture: a grid of images, a scatter of points, or rows of values."""
+"""Observations as a picture, by what they are: images, waveforms, strips, or rows of a table."""
 
-import math
+from collections.abc import Sequence
+from typing import Literal
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ancestral.interface import Event
+from ancestral.interface import Binary, Categories, Columns, Event
+from ancestral.plots.columns import SHOWN, columns_of
+from ancestral.plots.pixels import class_rows, image_grid, strips_figure
+from ancestral.plots.sequences import waveforms_figure
+from ancestral.plots.tables import series_figure, table_figure
 
-_DPI = 100
-#: Pixels on the screen for the short side of a small image.
-_CELL = 56
+#: More values than this, of one support and without names, are a sequence and no row of a table.
+_LONGEST_ROW = 64
 
 
-def samples_figure(x: Tensor, event: Event, *, columns: int | None = None) -> Figure:
-    """Draw observations (n, *event.shape): images in a grid, 2-D points as a scatter, other vectors as marginals."""
-    x = x.detach().cpu().float()
+def samples_figure(
+    x: Tensor,
+    event: Event,
+    *,
+    columns: int | None = None,
+    real: Tensor | None = None,
+    names: Sequence[str] | None = None,
+    categories: Sequence[Sequence[str] | None] | None = None,
+) -> Figure:
+    """Draw observations (n, *event.shape), whatever they are.
+
+    Images and waveforms stand in a grid of `columns`, sequences of categories and of bits are strips, and rows of a
+    table are pairs of columns and marginals (see `table_figure`, which `real`, `names` and `categories` are for).
+    """
+    x = x.detach().cpu()
+    match kind_of(event, names):
+        case "images":
+            return image_grid(x.float(), event, columns)
+        case "table":
+            flat, whole = x.flatten(1), Event((event.size,), event.support)
+            beside = None if real is None else real.flatten(1)
+            return table_figure(flat, whole, real=beside, names=names, categories=categories)
+        case "waveforms":
+            return waveforms_figure(x.float().flatten(1), event, columns)
+        case "strips":
+            return strips_figure(x.float().flatten(1), event)
+
+
+def class_grid_figure(
+    x: Tensor,
+    event: Event,
+    classes: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    categories: Sequence[Sequence[str] | None] | None = None,
+) -> Figure:
+    """Observations that come class after class, equally many of each: a row a class with its name at the left, of a
+    table a colour a class."""
+    each, x = class_rows(x, classes), x.detach().cpu().float()
+    match kind_of(event, names):
+        case "images":
+            return image_grid(x, event, each, row_names=classes)
+        case "table":
+            parts = x.flatten(1).split(each)
+            whole = Event((event.size,), event.support)
+            return series_figure(dict(zip(classes, parts, strict=True)), columns_of(whole, names, categories))
+        case "waveforms":
+            return waveforms_figure(x.flatten(1), event, each, row_names=classes)
+        case "strips":
+            return strips_figure(x.flatten(1), event, row_names=classes)
+
+
+def kind_of(event: Event, names: Sequence[str] | None = None) -> Literal["images", "table", "waveforms", "strips"]:
+    """What an observation is to the eye. What has columns with names is a table; so is a short vector."""
     if len(event.shape) == 3 and event.shape[0] in (1, 3):
-        return _image_grid(x, event, columns)
-    flat = x.flatten(1)
-    if event.size == 2:
-        return _scatter(flat)
-    if event.values is not None:
-        return _image_grid(flat[:, None, None, :], Event((1, 1, event.size), event.support), columns=1)
-    return _marginals(flat)
-
-
-def _image_grid(x: Tensor, event: Event, columns: int | None) -> Figure:
-    n, channels, height, width = x.shape
-    columns = columns or math.ceil(math.sqrt(n * height / width))
-    columns = min(columns, n)
-    rows = math.ceil(n / columns)
-    scale = max(1, round(_CELL / max(height, width)))
-    gap = 1 if scale > 1 else 2
-    grid = torch.ones(channels, rows * (height + gap) + gap, columns * (width + gap) + gap)
-    for i, image in enumerate(_unit_range(x, event)):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
-        grid[:, top : top + height, left : left + width] = image
-    figure = Figure(figsize=(grid.shape[2] * scale / _DPI, grid.shape[1] * scale / _DPI), dpi=_DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    pixels = grid.permute(1, 2, 0).expand(-1, -1, 3).numpy()
-    axes.imshow(pixels, interpolation="nearest", aspect="auto", vmin=0, vmax=1)
-    return figure
-
-
-def _unit_range(x: Tensor, event: Event) -> Tensor:
-    if event.values is not None:
-        return (x / (event.values - 1)).clamp(0, 1)
-    low, high = x.min(), x.max()
-    return (x - low) / (high - low).clamp(min=1e-12)
-
-
-def _scatter(points: Tensor) -> Figure:
-    figure = Figure(figsize=(3.6, 3.6), dpi=_DPI, layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(points[:, 0].numpy(), points[:, 1].numpy(), s=4, alpha=0.5, linewidths=0)
-    axes.set_aspect("equal", adjustable="datalim")
-    return figure
-
-
-def _marginals(values: Tensor) -> Figure:
-    shown = min(values.shape[1], 8)
-    columns = min(shown, 4)
-    rows = math.ceil(shown / columns)
-    figure = Figure(figsize=(1.8 * columns, 1.5 * rows), dpi=_DPI, layout="constrained")
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.set_visible(i < shown)
-        if i < shown:
-            axes.hist(values[:, i].numpy(), bins=40)
-            axes.set_title(f"dimension {i}", fontsize=8)
-            axes.tick_params(labelsize=7)
-            axes.set_yticks([])
-    return figure
+        return "images"
+    if isinstance(event.support, Columns) or names is not None or event.size <= SHOWN:
+        return "table"
+    if isinstance(event.support, Binary | Categories):
+        return "strips"
+    return "table" if event.size <= _LONGEST_ROW else "waveforms"

@@ -106,20 +106,29 @@ def _independent(trained: Trained) -> Tensor:
 
 
 def _sklearn_ppca(trained: Trained) -> Tensor:
-    data, settings = trained.data, trained.model.settings or {}
-    return sklearn_ppca(data.train.x, data.test.x, settings["latent_dim"])
+    settings = trained.model.settings or {}
+    return sklearn_ppca(*_as_fitted(trained), settings["latent_dim"]) - trained.model.log_volume.cpu()
 
 
 def _sklearn_gaussian_mixture(trained: Trained) -> Tensor:
-    data, settings = trained.data, trained.model.settings or {}
-    return sklearn_gaussian_mixture(
-        data.train.x,
-        data.test.x,
+    settings = trained.model.settings or {}
+    log_likelihoods = sklearn_gaussian_mixture(
+        *_as_fitted(trained),
         dict(_start(trained).named_buffers()),
         covariance=settings["covariance"],
         variance_floor=settings["variance_floor"],
         iterations=trained.report.steps,
     )
+    return log_likelihoods - trained.model.log_volume.cpu()
+
+
+def _as_fitted(trained: Trained) -> tuple[Tensor, Tensor]:
+    """The training and the test rows in the units that the model is fitted in."""
+    standard = trained.model.standardization
+    train, test = trained.data.train.x, trained.data.test.x
+    if standard is None:
+        return train, test
+    return standard(train.to(standard.shift.device)).cpu(), standard(test.to(standard.shift.device)).cpu()
 
 
 def _likelihood(unit: str) -> Measure:
@@ -157,7 +166,8 @@ def _start(trained: Trained) -> ClosedFormFit:
 
 
 def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
-    """The squared distance of a row to what its code decodes to, in squared data units; of k-means the inertia."""
+    """The squared distance of a row to what its code decodes to, in the units that the model is fitted in; of k-means
+    the inertia."""
     model, test = trained.model, trained.data.test
     if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
         raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a MeanDecoder")
@@ -169,7 +179,8 @@ def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: boo
             means.append(model.decode_mean(z, context=context).cpu())
         originals.append(batch.x)
     x, back = torch.cat(originals), torch.cat(means)
-    squares = (x.double() - back).square().flatten(1).sum(1)
+    scale = 1.0 if model.standardization is None else model.standardization.scale.cpu()
+    squares = ((x.double() - back) / scale).square().flatten(1).sum(1)
     stderr = squares.std().item() / math.sqrt(len(x))
     panels = {"reconstructions of the real data": samples_figure(back[spread_rows(64, len(x))], model.event)}
     return Measurement(squares.mean().item(), stderr, "exact", panels=panels)
@@ -177,7 +188,7 @@ def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: boo
 
 def _sklearn_kmeans(trained: Trained) -> float:
     start = dict(_start(trained).named_buffers())["centres"]
-    return sklearn_kmeans(trained.data.train.x, trained.data.test.x, start, iterations=trained.report.steps)
+    return sklearn_kmeans(*_as_fitted(trained), start, iterations=trained.report.steps)
 
 
 # -- Samples -----------------------------------------------------------------------------------------------------------

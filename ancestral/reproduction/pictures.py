@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ancestral.data import Split
 from ancestral.evaluation import contexts_of, decoded, resampled, spread_rows, walks
 from ancestral.interface import Decoder, Encoder, Model, Sampler
-from ancestral.plots import learning_curves, panels_figure, samples_figure
+from ancestral.plots import learning_curves, panels_figure, samples_figure, walks_figure
 from ancestral.reproduction.measures import Measurement, Trained
 
 #: Observations in a panel of samples, and walks and steps in one of walks.
@@ -31,7 +31,7 @@ def _abilities_shown(model: Model, real: Split, generator: torch.Generator) -> d
     event, panels = model.event, {}
     if isinstance(model, Sampler):
         drawn = model.sample(_SHOWN, context=_at(model, real, _SHOWN), generator=generator)
-        panels[f"samples of {model.registered_name}"] = samples_figure(drawn, event)
+        panels[f"samples of {model.registered_name}"] = samples_figure(drawn, event, real=real.x)
     if not isinstance(model, Decoder) or not (model.has_prior or isinstance(model, Encoder)):
         return panels
     ends = real.take(spread_rows(2 * _WALKS, len(real)))
@@ -45,7 +45,7 @@ def _abilities_shown(model: Model, real: Split, generator: torch.Generator) -> d
     first = None if context is None else context[:half]
     along = None if first is None else first.repeat_interleave(_WALKS, 0)
     way = decoded(model, walks(z[:half], z[half : 2 * half], steps=_WALKS), along, generator)
-    panels[f"latent walks between {between}"] = samples_figure(way, event, columns=_WALKS)
+    panels[f"latent walks between {between}"] = walks_figure(way, event, _WALKS)
     if isinstance(model, Encoder) and model.has_prior and len(model.latent_shapes) > 1:
         kept, x = resampled(model, z[:half], first, generator)
         rows = x.unflatten(0, (half, 1 + len(kept))).transpose(0, 1).flatten(0, 1)

@@ -11,6 +11,7 @@ import torch
 from ancestral import environment
 from ancestral.data import Data, load_data
 from ancestral.evaluation import count_parameters
+from ancestral.interface import InputError
 from ancestral.output import check_output
 from ancestral.persistence import save
 from ancestral.plots import save_figure
@@ -72,6 +73,8 @@ def reproduce(
         InputError: before any training, if there is no such recipe, or it asks for what there is not.
         Interrupted: by Ctrl-C or SIGTERM, when the run can be gone on with.
     """
+    if isinstance(seeds, int) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise InputError(f"seeds must be one or more whole numbers from 0 on, as (0, 1, 2), got {seeds!r}")
     recipe = load_recipe(name)
     check_recipe(recipe)
     image = check_output(Path(results_dir) / f"{recipe.name}.png", (".png",))

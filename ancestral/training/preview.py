@@ -4,24 +4,26 @@ from pathlib import Path
 
 import torch
 
-from ancestral.interface import InputError, Model, Sampler
+from ancestral.interface import InputError, Model, Sampler, seeded
 from ancestral.training.sources import Source
 
 _SAMPLES = 64
 
 
 class Preview:
-    """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time."""
+    """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time;
+    of a table beside those rows."""
 
     def __init__(self, model: Model, source: Source, folder: Path, every: int) -> None:
         if not isinstance(model, Sampler):
             raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
         self.model, self.folder, self.every = model, folder, every
-        self.context = None
-        self.n = _SAMPLES
-        if model.context_event is not None:
-            self.n = min(_SAMPLES, len(source))
-            self.context = model.prepare(source.batch(torch.arange(self.n))).context
+        rows = torch.arange(min(_SAMPLES, len(source)))
+        with seeded(torch.Generator().manual_seed(0)):  # some sources draw their rows
+            real = source.batch(rows)
+        self.real = real.x
+        self.n = _SAMPLES if model.context_event is None else len(rows)
+        self.context = None if model.context_event is None else model.prepare(real).context
 
     def after_epoch(self, epoch: int) -> None:
         if epoch % self.every:
@@ -31,4 +33,5 @@ class Preview:
 
         generator = torch.Generator().manual_seed(0)
         x = self.model.sample(self.n, context=self.context, generator=generator)
-        save_figure(samples_figure(x, self.model.event), self.folder / f"samples-epoch-{epoch:05d}.png")
+        figure = samples_figure(x, self.model.event, real=self.real)
+        save_figure(figure, self.folder / f"samples-epoch-{epoch:05d}.png")

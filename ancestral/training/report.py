@@ -50,8 +50,8 @@ class Report:
         return [(float(row["epoch"]), float(row[name])) for row in self.history if name in row]
 
     def __str__(self) -> str:
-        done = f"{counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')} in {self.seconds:.1f} s"
-        text = f"{done}, ended by {self.ended_by}"
+        text = f"{counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')} in {self.seconds:.1f} s"
+        text += f", ended by {self.ended_by}"
         if self.best is not None and self.monitor is not None:
             value = self.best[f"valid/{self.monitor}"]
             shown = f"{100 * value:.2f} %" if self.monitor == "accuracy" else f"{value:.4g}"

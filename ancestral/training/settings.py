@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,18 @@ class Settings:
             "devices",
             "preview_every",
             "log_every",
+            "max_iterations",
         ):
-            self._require(name, "at least 1", lambda value: value >= 1)
+            self._require(name, "a whole number of at least 1", lambda value: _whole(value) and value >= 1)
         for name in ("minutes", "lr", "clip_gradient"):
-            self._require(name, "a finite number above 0", lambda value: 0 < value < math.inf)
-        self._require("max_iterations", "at least 1", lambda value: value >= 1)
-        self._require("tolerance", "a finite number of at least 0", lambda value: 0 <= value < math.inf)
-        self._require("seed", "in 0 .. 2**63 - 1", lambda value: 0 <= value < 2**63)
-        self._require("ema", "above 0 and below 1, such as 0.999", lambda value: 0 < value < 1)
+            self._require(name, "a finite number above 0", lambda value: _number(value) and 0 < value < math.inf)
+        self._require(
+            "tolerance", "a finite number of at least 0", lambda value: _number(value) and 0 <= value < math.inf
+        )
+        self._require("seed", "a whole number in 0 .. 2**63 - 1", lambda value: _whole(value) and 0 <= value < 2**63)
+        self._require("ema", "above 0 and below 1, such as 0.999", lambda value: _number(value) and 0 < value < 1)
+        optimizer = "Adam(...), RMSProp(...) or SGD(...), or a mapping from names of phases to these"
+        self._require("optimizer", optimizer, lambda value: isinstance(value, OptimizerSpec))
         self._require("precision", f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS)
         self._require("accelerator", f"one of {', '.join(ACCELERATORS)}", lambda value: value in ACCELERATORS)
         if self.accumulate > self.batch_size:
@@ -106,6 +111,14 @@ class Settings:
         model's stages stretch over it."""
         free = _FREE_TO_CHANGE if self.schedule.stretches or staged else (*_FREE_TO_CHANGE, *BUDGET, "max_iterations")
         return {field.name: _stable(getattr(self, field.name)) for field in fields(self) if field.name not in free}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _stable(value: Any) -> str:

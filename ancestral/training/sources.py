@@ -132,7 +132,7 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
         foreign.batch(torch.arange(min(len(foreign), 64)))
         return foreign
     _check_event(data.event, model)
-    if data.missing and not _accepts_missing(model) and bool(torch.isnan(data.x).any()):
+    if data.missing and not model.accepts_missing and bool(torch.isnan(data.x).any()):
         raise InputError(
             f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
             " fill them in, drop those rows, or use a model that accepts them, such as ppca"
@@ -145,11 +145,7 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
 def _as_split(x: Tensor, model: Model) -> Split:
     shape = tuple(x.shape[1:])
     _check_shape(shape, model, named=tuple(x.shape))
-    return Split(x, Event(shape, model.event.support), missing=_accepts_missing(model))
-
-
-def _accepts_missing(model: Model) -> bool:
-    return isinstance(model, ClosedFormFit) and model.accepts_missing
+    return Split(x, Event(shape, model.event.support), missing=model.accepts_missing)
 
 
 def _check_event(event: Event, model: Model) -> None:
@@ -172,7 +168,7 @@ def _check_shape(shape: tuple[int, ...], model: Model, named: tuple[int, ...] | 
 
 
 def _check_values(batch: Batch, model: Model) -> None:
-    model.event.check(batch.x, "x of the data", missing=_accepts_missing(model))
+    model.event.check(batch.x, "x of the data", missing=model.accepts_missing)
     _check_labels(batch.y, model)
     _check_context(batch.context, model)
 

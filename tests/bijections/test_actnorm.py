@@ -36,3 +36,11 @@ def test_degenerate_first_batches() -> None:
     z, _ = norm(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
     assert norm.initialized
     assert torch.isfinite(z).all()
+
+
+def test_what_does_not_vary_is_centred_and_not_scaled() -> None:
+    norm = ActNorm(3)
+    z, log_det = norm(torch.stack([torch.randn(64), torch.zeros(64), torch.full((64,), 1e6)], 1))
+    assert norm.log_scale[1:].tolist() == [0.0, 0.0]
+    assert bool((z[:, 1:] == 0).all())
+    assert float(log_det[0].detach()) == float(norm.log_scale[0].detach())

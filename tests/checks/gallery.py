@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, Normal
 from torch.nn import functional as F
 
 from ancestral.distributions import Bernoulli, Delta, Gaussian
@@ -17,6 +17,7 @@ from ancestral.interface import (
     Batch,
     Binary,
     BoundedDensity,
+    Categories,
     ClosedFormFit,
     Encoder,
     Event,
@@ -344,8 +345,10 @@ class Normalised(Sampler, ExactDensity):
         noisy: bool = False,
         sample_scale: float = 1.0,
         single: bool = False,
+        in_place: bool = False,
     ) -> None:
         super().__init__(Event((2,), Real()))
+        self.in_place = in_place
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("std", torch.ones(2))
         self.parameters_of_x = nn.Parameter(torch.zeros(2, 2))
@@ -361,6 +364,8 @@ class Normalised(Sampler, ExactDensity):
                 self.std.lerp_(x.std(0), 0.1)
         elif self.batch_statistics and len(x) > 1:
             mean, std = x.mean(0), x.std(0)
+        if self.in_place:
+            x += 1e-3
         log_prob = Gaussian().log_prob(self.parameters_of_x.expand(len(x), 2, 2), (x - mean) / std)
         if self.noisy:
             log_prob = F.dropout(log_prob, 0.1)
@@ -379,6 +384,25 @@ class Normalised(Sampler, ExactDensity):
             torch.manual_seed(7)
             u = torch.rand(n, 2, dtype=self.dtype)
         return self.mean + self.sample_scale * self.std * Gaussian().from_uniform(parameters, u)
+
+    def phases(self) -> Sequence[Phase]:
+        return likelihood_phase(self)
+
+
+class Tokens(Sampler, ExactDensity):
+    """Independent token ids, each as likely as any other."""
+
+    def __init__(self, *, in_floats: bool = False) -> None:
+        super().__init__(Event((2,), Categories(3)))
+        self.logits = nn.Parameter(torch.zeros(2, 3))
+        self.in_floats = in_floats
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return Categorical(logits=self.logits).log_prob(x).sum(1)
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        drawn = Categorical(logits=self.logits).sample((n,))
+        return drawn.to(self.dtype) if self.in_floats else drawn
 
     def phases(self) -> Sequence[Phase]:
         return likelihood_phase(self)

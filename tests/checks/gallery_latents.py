@@ -333,14 +333,28 @@ class Incomplete(ExactDensity, ClosedFormFit):
 
     accepts_missing = True
 
-    def __init__(self, *, imputes_the_mean: bool = False, forgets_what_is_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        imputes_the_mean: bool = False,
+        forgets_what_is_unknown: bool = False,
+        scores_the_whole_alone: bool = False,
+    ) -> None:
         super().__init__(Event((2,), Real()))
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("covariance", torch.eye(2))
+        self.scores_the_whole_alone = scores_the_whole_alone
         self.imputes_the_mean, self.forgets_what_is_unknown = imputes_the_mean, forgets_what_is_unknown
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return MultivariateNormal(self.mean, self.covariance).log_prob(x)
+        found, holes = x.new_zeros(len(x)), x.isnan()
+        whole = ~holes.any(1)
+        found[whole] = MultivariateNormal(self.mean, self.covariance).log_prob(x[whole])
+        if not self.scores_the_whole_alone:
+            for i in range(2):
+                rows = holes[:, 1 - i] & ~holes[:, i]
+                found[rows] = Normal(self.mean[i], self.covariance[i, i].sqrt()).log_prob(x[rows, i])
+        return found
 
     def _fit_start(self, x: Tensor) -> None:
         self.mean.copy_(x.nanmean(0))
@@ -357,15 +371,9 @@ class Incomplete(ExactDensity, ClosedFormFit):
         self.mean.copy_(filled.mean(0))
         centred = filled - self.mean
         self.covariance.copy_((centred.T @ centred + unknown) / len(x))
-        return FitStep(self.observed(x))
-
-    def observed(self, x: Tensor) -> float:
-        whole = ~x.isnan().any(1)
-        total = self._log_prob(x[whole], None).sum()
-        for i in range(2):
-            rows = x[:, 1 - i].isnan()
-            total = total + Normal(self.mean[i], self.covariance[i, i].sqrt()).log_prob(x[rows, i]).sum()
-        return float(total) / len(x)
+        whole = Incomplete()
+        whole.load_state_dict(self.state_dict())
+        return FitStep(float(whole.to(x)._log_prob(x, None).mean()))
 
 
 class Quantizer(Encoder, MeanDecoder, ClosedFormFit):

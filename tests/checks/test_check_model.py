@@ -15,6 +15,7 @@ from gallery import (
     Mixture,
     Normalised,
     Stateful,
+    Tokens,
     UncheckedNormalised,
 )
 
@@ -38,6 +39,7 @@ RIGHT: dict[str, Callable[[], Model]] = {
     "gan": GAN,
     "normalised": Normalised,
     "mixture": Mixture,
+    "tokens": Tokens,
 }
 
 # The fault, a model that has it, the property that it breaks, and words of the message that names it.
@@ -237,6 +239,18 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         lambda: Masked(VECTOR, loss_sign=1.0),
         "the loss is minus the monitored likelihood",
         "the loss has the wrong sign",
+    ),
+    (
+        "an input changed in place",
+        lambda: Normalised(in_place=True),
+        "outputs have their shapes",
+        "log_prob changes x, which the caller still holds, in place",
+    ),
+    (
+        "token ids in floats",
+        lambda: Tokens(in_floats=True),
+        "outputs have their shapes",
+        "sample returned torch.float32 values for Categories(categories=3): categories are names, in int64",
     ),
     (
         "a context never used",

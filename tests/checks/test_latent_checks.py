@@ -193,6 +193,12 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         "the fit ends beside the maximum",
     ),
     (
+        "rows with missing values scored by nothing",
+        lambda: Incomplete(scores_the_whole_alone=True),
+        "a fit with missing values is a maximum",
+        "of rows with missing values (NaN) log_prob has the mean",
+    ),
+    (
         "codes numbered backwards",
         lambda: Quantizer(numbered_backwards=True),
         "a code is the nearest",

@@ -11,6 +11,7 @@ def test_a_comparison_and_its_report(cli, tmp_path: Path) -> None:
     # The ruler's zero stands in the table: 64 pixels of 17 levels, about 2.43 bits/dim.
     assert re.search(r"independent histogram +baseline .* 2\.4\d\d±", table)
     assert table.index("independent histogram") < table.index("ppca")
+    assert re.search(r"(\w+) describes digits best|No model beats the independent histogram on digits", table)
     assert table.index("without a density") < table.index("dcgan")
     assert "ancestral compare --models" in (tmp_path / "out" / "report.html").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
@@ -29,3 +30,15 @@ def test_a_context_is_named_and_used(cli) -> None:
     assert done.code == 0, done.err
     assert "(1, 8, 8), 17 levels, given one of 10 categories" in " ".join(done.out.split())
     assert "give one of them" in cli("compare", "--data.context", "labels", "--context", "labels").err
+
+
+def test_names_of_models_are_some_and_different(cli) -> None:
+    for given, words in {
+        "": "--models takes names with commas between",
+        "made,,vae": "--models takes names",
+        "made,made": "made is named twice",
+    }.items():
+        done = cli("compare", "--models", given)
+        assert done.code != 0
+        assert words in done.err
+        assert len(done.err.strip().splitlines()) == 1

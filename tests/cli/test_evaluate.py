@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 from torch import Tensor, nn
 
 from ancestral import registry
 from ancestral.data import load_data
 from ancestral.evaluation import evaluate_classifier
 from ancestral.interface import Adam, Batch, Classifier, Event, Levels, Losses, Model, Phase
-from ancestral.persistence import read_config, save
+from ancestral.models.linear.kmeans import KMeans
+from ancestral.persistence import load, read_config, save
 from ancestral.training import fit
 
 
@@ -57,11 +61,52 @@ def test_a_classifier_is_judged_by_its_error(cli, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_learned_its_classes_alone_has_none(cli) -> None:
-    for name in ("gaussian-mixture", "kmeans"):
-        assert cli("fit", name, "digits", "--model.components", 3, "--steps", 2).code == 0
+    assert cli("fit", "gaussian-mixture", "digits", "--model.components", 3, "--steps", 2).code == 0
     mixture = cli("evaluate", "runs/digits-gaussian-mixture")
     assert re.fullmatch(r"gaussian_mixture on digits test: .* nats .*\n", mixture.out)
-    assert "KMeans is no Classifier" in cli("evaluate", "runs/digits-kmeans").err
+
+
+def table(path: str) -> np.ndarray:
+    """A column in metres about 0, one in the hundreds of thousands, and three clusters of 100 rows."""
+    x = np.random.default_rng(0).normal(size=(300, 2)) + 8 * np.repeat([[0, 0], [1, 0], [0, 1]], 100, axis=0)
+    x = x * [1e-3, 1e5] + [0.0, 4e5]
+    pd.DataFrame(x, columns=["length", "price"]).to_csv(path, index=False)
+    return x
+
+
+def test_clusters_of_a_table_are_numbered_measured_and_say_how_far_a_row_is(cli) -> None:
+    x = table("rows.csv")
+    done = cli("fit", "kmeans", "rows.csv", "--model.components", 3)
+    assert done.code == 0, done.err
+    said = re.search(r"^reconstruction \(test\): (.*inertia.*)$", done.out, re.MULTILINE)
+    assert said is not None, done.out
+    assert cli("evaluate", "runs/rows-kmeans").out == f"kmeans on rows.csv test: {said[1]}\n"
+    assert cli("encode", "runs/rows-kmeans", "rows.csv", "-o", "codes.csv").code == 0
+    codes = pd.read_csv("codes.csv")
+    assert list(codes.columns) == ["cluster", "distance"]
+    # The clusters are those that were drawn, though one column is 10^8 times the other.
+    assert [codes["cluster"][i * 100 : (i + 1) * 100].value_counts().iloc[0] >= 98 for i in range(3)] == [True] * 3
+    assert codes["cluster"].nunique() == 3
+    model = load("runs/rows-kmeans")
+    assert isinstance(model, KMeans)
+    inertia = float(model.inertia(torch.from_numpy(x)))
+    assert float(codes["distance"].pow(2).sum()) == pytest.approx(inertia, rel=1e-6)
+    cli("fit", "gaussian-mixture", "rows.csv", "--model.components", 3)
+    assert cli("encode", "runs/rows-gaussian-mixture", "rows.csv", "-o", "codes.csv").code == 0
+    codes = pd.read_csv("codes.csv")
+    assert list(codes.columns) == ["component", "z0", "z1", "z2", "distance"]
+    assert (codes[["z0", "z1", "z2"]].to_numpy().argmax(1) == codes["component"]).all()
+
+
+@pytest.mark.parametrize("rows", [200, 12_000])
+def test_a_model_without_a_density_is_judged_alike_after_its_training_and_later(cli, rows: int) -> None:
+    done = cli("fit", "gan", "two-moons", "--data.n", rows, "--steps", 2, "--model.hidden", "[8]")
+    assert done.code == 0, done.err
+    split = "train" if rows == 200 else "test"
+    said = re.search(rf"^samples \({split}\): (Fréchet.*)$", done.out, re.MULTILINE)
+    assert said is not None, done.out
+    assert cli("evaluate", "runs/two-moons-gan").out == f"gan on two-moons {split}: {said[1]}\n"
+    assert cli("evaluate", "runs/two-moons-gan", "--split", "valid").out.startswith("gan on two-moons valid: Fréchet")
 
 
 def test_optimizers_and_schedules_are_spelled_as_in_recipes(cli) -> None:

@@ -68,12 +68,12 @@ def test_a_score_that_is_not_a_number_is_saved_as_unknown(cli, tmp_path: Path, r
     np.savez(tmp_path / "one.npz", train=rows[:60], valid=rows[60:80], test=rows[80:81])
     done = cli("fit", "ppca", "one.npz", "--model.latent_dim", 1)
     assert done.code == 0, done.err
-    assert "± unknown nats" in done.out
+    assert "nats, standard error unknown" in done.out
     text = (tmp_path / "runs/one-ppca/config.json").read_text()
     assert "NaN" not in text
     assert json.loads(text)["scores"]["test"]["stderr"] is None
     assert read_config("runs/one-ppca")["scores"]["test"]["n"] == 1
-    assert "± unknown nats" in cli("evaluate", "runs/one-ppca").out
+    assert "nats, standard error unknown" in cli("evaluate", "runs/one-ppca").out
 
 
 @pytest.mark.filterwarnings("default")

@@ -76,7 +76,7 @@ GALLERY = {
     "data": (("fit", "vae", "digit"), 1, "did you mean 'digits'"),
     "flag": ((*FIT, "--epoch", "3"), 2, "did you mean '--epochs'"),
     "value": ((*FIT, "--batch-size", "many"), 2, "--batch-size: expected a whole number, got 'many'"),
-    "range": ((*FIT, "--batch-size", "0"), 1, "batch_size must be at least 1"),
+    "range": ((*FIT, "--batch-size", "0"), 1, "batch_size must be a whole number of at least 1"),
     "setting": ((*FIT, "--model.latent_dims", "3"), 2, "did you mean '--model.latent_dim'"),
     "setting's value": ((*FIT, "--model.latent_dim", "-1"), 1, "latent_dim"),
     "data option": ((*FIT, "--data.noise", "1"), 1, "no option 'noise'"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ancestral.cli import interpolate, reconstruct
 from ancestral.persistence import load, read_config
 
 
@@ -137,6 +138,25 @@ def test_a_run_on_a_table(cli, tmp_path: Path) -> None:
     assert pd.read_csv("scores.csv")["log_likelihood_nats"].to_numpy() == pytest.approx(
         model.log_prob(rows).numpy(), rel=1e-4
     )
+
+
+def test_reconstructions_and_walks_of_a_table_are_drawn_by_its_columns(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(400, 1, generator=generator)
+    rows = latent * torch.tensor([1.0, -2.0, 3.0]) + 0.1 * torch.randn(400, 3, generator=generator)
+    pd.DataFrame(rows.numpy(), columns=["a", "b", "c"]).to_csv("rows.csv", index=False)
+    assert cli("fit", "ppca", "rows.csv", "--model.latent_dim", 1, "--run-dir", "r").code == 0
+    figures = []
+    for module in (reconstruct, interpolate):
+        monkeypatch.setattr(module, "save_figure", lambda figure, path: figures.append(figure))
+    said = cli("reconstruct", "r").out
+    assert "40 originals against their reconstructions" in said  # all test rows: a table has room for many points
+    assert float(said.split()[-1]) < 0.2
+    assert cli("interpolate", "r", "-n", 5, "--steps", 7).code == 0
+    pairs, walks = figures
+    original, back = pairs.axes[1].get_lines()[1].get_data()
+    assert np.corrcoef(original, back)[0, 1] > 0.99
+    assert [len(line.get_ydata()) for line in walks.axes[0].get_lines()] == [7] * 5
 
 
 def test_a_run_without_a_density(cli) -> None:

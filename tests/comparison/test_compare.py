@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from ancestral import registry
-from ancestral.comparison import Comparison, compare, quick_training
-from ancestral.data import Split, load_data
+from ancestral.comparison import Comparison, Entry, Trial, compare, quick_training
+from ancestral.comparison.report import _pictures
+from ancestral.data import Data, Split, load_data
+from ancestral.evaluation import Score
 from ancestral.interface import Classifier, Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
 from ancestral.registry import list_models, quick_settings, representatives
 
 
 @pytest.fixture(scope="module")
 def result() -> Comparison:
-    return compare("digits", ["ppca", "made", "dcgan", "kmeans", "made"], minutes=0.1, progress=False)
+    return compare("digits", ["ppca", "made", "dcgan", "kmeans"], minutes=0.1, progress=False)
 
 
 def test_the_table_has_a_row_for_each_model_best_first(result: Comparison) -> None:
@@ -48,6 +50,36 @@ def test_the_page_needs_no_other_file_and_says_how_it_was_made(result: Compariso
         result.save_report(tmp_path / "report.txt")
 
 
+def test_the_page_is_read_on_a_phone_and_in_the_dark(result: Comparison, tmp_path: Path) -> None:
+    page = result.save_report(tmp_path / "report.html").read_text()
+    # The learning curves have axes, of either ink; an image has none, and one version.
+    dark = re.findall(r'<source media="\(prefers-color-scheme: dark\)" srcset="data:image/png;base64,([^"]*)"', page)
+    light = re.findall(r'<img alt="[^"]*"\s+style="[^"]*" src="data:image/png;base64,([^"]*)"', page)
+    curves = len(dark)
+    assert 0 < curves < len(light)
+    assert not set(dark) & set(light)
+    # No column of the page is wider than a small screen.
+    columns = re.findall(r"minmax\(([^;]*?), 1fr\)", page)
+    assert len(columns) == 3
+    assert all(least == "0" or "100%" in least for least in columns)
+    assert page.count("<table>") == page.count('<div class="scroll"><table>')
+
+
+def test_each_kind_of_data_has_its_picture(tmp_path: Path) -> None:
+    """Of a table pairs of columns with the real rows behind; of a text the text itself."""
+    moons = compare("two-moons", ["ppca"], minutes=0.05, progress=False)
+    real, model = (figure for *_, figure, _ in _pictures(moons))
+    assert not real.legends
+    assert [text.get_text() for text in model.legends[0].get_texts()] == ["real", "samples"]
+    assert model.axes[0].get_xlim() == real.axes[0].get_xlim()
+    lines = [f"the {animal} sat" for animal in ("cat", "dog", "rat")] * 20
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    text = compare(load_data(tmp_path / "lines.txt"), ["made"], minutes=0.02, progress=False)
+    (_, _, real, _), (_, _, model, _) = _pictures(text)
+    assert {line.get_text() for line in real.texts} <= set(lines)
+    assert len(model.texts) >= 6
+
+
 def test_a_notebook_and_a_prompt_show_the_tables(result: Comparison) -> None:
     shown = result._repr_html_()
     assert shown.count("<table>") == 2
@@ -72,6 +104,57 @@ def test_a_model_that_fails_becomes_an_entry_that_says_why() -> None:
     first, second = (trial.score.nats for trial in result.entries[1].trials)
     assert result.table.loc["gaussian_mixture", "error"] == pytest.approx(abs(first - second) / 2**0.5)
     assert "Not measured" in result._repr_html_()
+
+
+def entry(name: str, *seeds: Tensor) -> Entry:
+    event = Event((1,), Real())
+    trials = [Trial(seed, 1, 0.0, Score.of(rows, event), rows) for seed, rows in enumerate(seeds)]
+    return Entry(name, "family", {}, {}, trials)
+
+
+def test_models_are_told_apart_by_the_error_of_their_paired_difference() -> None:
+    hard = 10 * torch.randn(400, dtype=torch.float64)  # what the rows are like for every model
+    noise = torch.randn(3, 400, dtype=torch.float64)
+    noise -= noise.mean(1, keepdim=True)
+    first, near, far = hard, hard - 0.01 + 0.1 * noise[0], hard - 0.2 + 0.1 * noise[1]
+    moons = load_data("two-moons", n=100)
+    entries = [entry("far", far), entry("near", near), entry("first", first)]
+    result = Comparison(moons, entries, entry("ruler", hard - 5), 1.0, 1, 1.0, moons.test, moons.test)
+    table = result.table
+    assert list(table["behind_best"]) == pytest.approx([0.0, 0.01, 0.2, 5.0])
+    expected = float((first - far).std()) / 20
+    assert table.loc["far", "behind_best_error"] == pytest.approx(expected)
+    # Twenty times their difference, the models' own errors would tell nothing apart.
+    assert table.loc["far", "error"] > 0.4
+    assert [other.name for other in result.level] == ["near"]
+    assert "first describes two-moons best" in repr(result)
+    assert "within the error not told apart from near\n" in repr(result)
+    assert f"0.2000 ± {expected:.4f}" in result._repr_html_()
+    # Over seeds it is the seeds that vary.
+    seeds = [entry("a", hard, hard + 2), entry("b", hard - 1, hard - 0.9)]
+    result = Comparison(moons, seeds, entry("ruler", hard - 99), 1.0, 2, 1.0, moons.test, moons.test)
+    assert result.behind(seeds[1]) == pytest.approx((1.95, (2.0 + 0.005) ** 0.5))
+    assert result.level == [seeds[1]]
+
+
+def test_data_with_missing_values_are_for_the_models_that_accept_them(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(900, 1, generator=generator) + 0.3 * torch.randn(900, 4, generator=generator)
+    x[torch.rand(900, 4, generator=generator) < 0.1] = torch.nan
+    event = Event((4,), Real())
+    data = Data("table", event, *(Split(part, event, missing=True) for part in x.split(300)))
+    result = compare(data, minutes=0.02, progress=False)
+    assert [entry.name for entry in result.ranked] == ["ppca", "independent Gaussian"]
+    seen = ~x.isnan()
+    mean = torch.stack([x[:300, i][seen[:300, i]].mean() for i in range(4)])
+    deviation = torch.stack([x[:300, i][seen[:300, i]].std(correction=0) for i in range(4)])
+    expected = torch.distributions.Normal(mean, deviation).log_prob(x[600:].nan_to_num())[seen[600:]].sum() / 300
+    assert result.baseline.nats == pytest.approx(float(expected), rel=1e-5)
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", result.save_report(tmp_path / "report.html").read_text())
+    with pytest.raises(InputError, match=r"table has missing values .NaN., which vae, realnvp cannot learn from"):
+        compare(data, ["vae", "realnvp"], progress=False)
+    mixed = compare(data, ["vae", "ppca"], minutes=0.02, progress=False)
+    assert "missing values" in mixed.table.loc["vae", "failure"]
 
 
 def test_conditional_models_are_trained_scored_and_drawn_given_the_contexts() -> None:
@@ -175,6 +258,7 @@ def test_the_random_state_of_the_caller_stays() -> None:
         ({"seeds": 0}, "seeds at least 1"),
         ({"models": []}, "no model to compare"),
         ({"models": ["vea"]}, "did you mean 'vae'"),
+        ({"models": ["made", "gaussian-mixture", "gaussian_mixture"]}, "the model gaussian_mixture is named twice"),
     ],
 )
 def test_bad_input_is_refused_before_any_training(arguments: dict, words: str) -> None:
@@ -186,7 +270,7 @@ def test_each_family_has_a_model_for_images_and_for_vectors() -> None:
     families = {info.name: info.family for info in list_models()}
     digits, moons = (representatives(load_data(name).event) for name in ("digits", "two-moons"))
     assert {families[name] for name in digits} == set(families.values())
-    assert {families[name] for name in moons} == set(families.values()) - {"autoregressive"}
+    assert {families[name] for name in moons} == set(families.values())
 
 
 def test_a_quick_training_is_the_common_one_and_the_models_own() -> None:

@@ -12,7 +12,18 @@ import pytest
 import torch
 
 from ancestral.checks import CheckReport, check_model
-from ancestral.interface import Binary, ClosedFormFit, Event, ExactDensity, InputError, Levels, Model, Real
+from ancestral.interface import (
+    Binary,
+    ClosedFormFit,
+    Columns,
+    Event,
+    ExactDensity,
+    InputError,
+    Levels,
+    Model,
+    Real,
+    Support,
+)
 from ancestral.registry import ModelInfo, build, list_models, supports
 
 MODELS = {info.name: info for info in list_models() if info.family != "user"}
@@ -22,11 +33,10 @@ EVENTS = (
 )
 
 
-def _dequantized(name: str, example: Model) -> Model:
-    """The same model for levels, small enough to be enumerated where the shape is."""
-    levels = 2 if example.event.size > 6 else 3
+def _dequantized(name: str, example: Model, support: Support) -> Model:
+    """The same model for levels, or for a table with columns of levels."""
     settings: Mapping[str, Any] = example.settings or {}
-    return build(name, Event(example.event.shape, Levels(levels)), context_event=example.context_event, **settings)
+    return build(name, Event(example.event.shape, support), context_event=example.context_event, **settings)
 
 
 def _standardised(example: Model) -> Model:
@@ -49,7 +59,12 @@ def _cases() -> dict[str, Callable[[], Model]]:
             real = real and isinstance(example, ExactDensity)
             levels = Event(example.event.shape, Levels(3))
             if real and info.cls.supports(levels) is not None and supports(name, levels) is None:
-                found[f"{name}-{index}-dequantized"] = functools.partial(_dequantized, name, example)
+                # Few enough to be enumerated where the shape is.
+                few = Levels(2 if example.event.size > 6 else 3)
+                found[f"{name}-{index}-dequantized"] = functools.partial(_dequantized, name, example, few)
+                if len(example.event.shape) == 1:
+                    table = Columns((Levels(3), *[Real()] * (example.event.size - 2), Binary()))
+                    found.setdefault(f"{name}-table", functools.partial(_dequantized, name, example, table))
     return found
 
 

@@ -91,3 +91,9 @@ def test_values_of_a_wrong_type_are_refused_by_name(name: str, value: object, wo
     check_types(load_data, "digits", {"seed": 0, "labels": None, "context": "labels"})
     with pytest.raises(InputError, match=re.escape(f"digits: {words}")):
         check_types(load_data, "digits", {name: value})
+
+
+def test_a_text_is_of_one_row(untyped: None) -> None:
+    data = Data("d", GREY, *[split()] * 3, vocabulary=("", "a"))
+    with pytest.raises(InputError, match=r"token ids of one row, .tokens,., got .2, 3.; ask row by row"):
+        data.text(torch.ones(2, 3).long())

@@ -11,7 +11,7 @@ import torch
 from data_files import idx, pixels, png, write_idx_set, write_image_folder
 from PIL import Image
 
-from ancestral.data import Data, load_data
+from ancestral.data import Data, load_data, save_sounds
 from ancestral.data.audio import mu_law_decode, mu_law_encode
 from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
 
@@ -196,6 +196,29 @@ def test_mu_law_keeps_every_level() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(mu_law_encode(mu_law_decode(levels)), levels)
     assert mu_law_decode(levels)[[0, -1]].tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("mu_law", [True, False])
+def test_sounds_that_are_written_are_read_again(mu_law: bool, tmp_path: Path) -> None:
+    """Every level of the mu-law survives the 16 bits of the files."""
+    event = Event((256,), Levels(256) if mu_law else Real())
+    x = torch.arange(256).repeat(20, 1) if mu_law else torch.rand(20, 256) * 2 - 1
+    save_sounds(x, event, tmp_path / "sounds", 8000, names=[f"sound {i}" for i in range(20)])
+    data = load_data(tmp_path / "sounds", mu_law=mu_law)
+    assert (data.event, data.sample_rate) == (event, 8000)
+    order = torch.cat([split.x for split in data.splits.values()])
+    if mu_law:
+        assert torch.equal(order.long(), x)
+    else:
+        assert torch.cdist(order, x).min(1).values.max() < 256**0.5 / 2**15
+    assert (tmp_path / "sounds" / "sound 7.wav").exists()
+
+
+def test_what_is_no_sound_is_not_written(tmp_path: Path) -> None:
+    for event in (Event((9,), Levels(16)), Event((1, 3, 3), Real())):
+        with pytest.raises(InputError, match="levels:256 .mu-law. or of real values"):
+            save_sounds(torch.zeros(2, *event.shape), event, tmp_path / "x", 8000)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_path_is_also_looked_for_below_the_data_root(tmp_path: Path) -> None:

@@ -5,9 +5,21 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import MixtureSameFamily, Normal
 
-from ancestral.distributions import Bernoulli, Categorical, Delta, DiscretizedLogistic, Gaussian, Observation
+from ancestral.distributions import (
+    Bernoulli,
+    Categorical,
+    Delta,
+    DiscretizedLogistic,
+    Gaussian,
+    Mixture,
+    Observation,
+    conditional_for,
+    observation_for,
+)
+from ancestral.interface import Binary, Categories, Columns, InputError, Levels, Real
 
 DISCRETE: dict[str, tuple[Observation, int]] = {
     "bernoulli": (Bernoulli(), 2),
@@ -15,6 +27,7 @@ DISCRETE: dict[str, tuple[Observation, int]] = {
     "discretized logistic, 2 levels": (DiscretizedLogistic(2), 2),
     "discretized logistic, 17 levels": (DiscretizedLogistic(17), 17),
     "discretized logistic, 256 levels": (DiscretizedLogistic(256), 256),
+    "mixture of discretized logistics": (Mixture(DiscretizedLogistic(17), 3), 17),
 }
 
 
@@ -42,6 +55,10 @@ def test_probabilities_sum_to_one(name: str, scale: float, dtype: torch.dtype, t
 def test_from_uniform_inverts_the_distribution_function_at_its_temperature(name: str, temperature: float) -> None:
     observation, levels = DISCRETE[name]
     parameters = torch.randn(1, observation.size, 1, dtype=torch.float64)
+    if isinstance(observation, Mixture) and temperature != 1:
+        with pytest.raises(InputError, match="no closed form"):
+            observation.from_uniform(parameters, torch.rand(1, 1), temperature)
+        return
     cumulative = (table(observation, parameters, levels) / temperature).softmax(1).cumsum(1).flatten()
     # Bernoulli draws 1 for small u, the others rise with u: either way a level's share of u is its probability.
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
@@ -148,3 +165,39 @@ def test_the_likelihood_of_an_observation_is_the_sum_over_its_dimensions(name: s
     x = torch.randint(levels, (4, 2, 5)).double()
     expected = torch.stack([observation.log_prob(one, x).sum((1, 2)) for one in parameters])
     torch.testing.assert_close(observation.log_likelihood(parameters, x), expected)
+
+
+def test_a_mixture_of_gaussians_is_torchs_and_is_sampled_share_by_share() -> None:
+    observation = Mixture(Gaussian(), 3)
+    parameters = torch.randn(1, observation.size, 2, dtype=torch.float64)
+    logits, each = parameters[0, :3], parameters[0, 3:].view(3, 2, 2)
+    reference = MixtureSameFamily(TorchCategorical(logits=logits.T), Normal(each[:, 0].T, (0.5 * each[:, 1]).exp().T))
+    x = torch.randn(50, 2, dtype=torch.float64)
+    torch.testing.assert_close(observation.log_prob(parameters.expand(50, -1, -1), x), reference.log_prob(x))
+    torch.testing.assert_close(observation.mean(parameters)[0], reference.mean)
+    n = 20_000
+    u = ((torch.arange(n, dtype=torch.float64) + 0.5) / n)[:, None].expand(n, 2)
+    draws = observation.from_uniform(parameters.expand(n, -1, -1), u).sort(0).values
+    # The draws of evenly spaced numbers are evenly spaced in probability.
+    torch.testing.assert_close(reference.cdf(draws), u, rtol=0, atol=3 / n)
+
+
+def test_the_columns_of_a_table_are_observed_each_by_its_own() -> None:
+    columns = Columns((Categories(3), Real(), Levels(300), Real(), Binary()))
+    observation = conditional_for(columns, 2)
+    sizes = observation.sizes(5)
+    assert sizes == [3, 6, 6, 6, 1]
+    parameters = torch.randn(4, observation.size, 5, dtype=torch.float64)
+    u = torch.rand(4, 5, dtype=torch.float64)
+    x = observation.from_uniform(parameters, u)
+    assert columns.contains(x).all()
+    log_prob, mean = observation.log_prob(parameters, x), observation.mean(parameters)
+    for column, size in enumerate(sizes):
+        alone, own = observation.at(column), parameters[:, :size, column : column + 1]
+        assert torch.equal(x[:, [column]], alone.from_uniform(own, u[:, [column]]))
+        torch.testing.assert_close(log_prob[:, [column]], alone.log_prob(own, x[:, [column]]))
+        # Categories have no mean: the likeliest of them stands for it.
+        expected = own.argmax(1).double() if column == 0 else alone.mean(own)
+        torch.testing.assert_close(mean[:, [column]], expected)
+    with pytest.raises(InputError, match="must be auto, got 'gaussian'"):
+        observation_for(columns, "gaussian")

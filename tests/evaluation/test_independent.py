@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ancestral.evaluation import independent, independent_histogram
-from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real, Support
+from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real, Support
 
 
 @pytest.mark.parametrize("support", [Levels(3), Categories(3), Binary()])
@@ -41,3 +41,14 @@ def test_the_gaussian_holds_in_any_unit_and_where_a_dimension_does_not_vary() ->
     torch.testing.assert_close(log_prob, scaled + 2 * math.log(1e9))
     constant = torch.cat([torch.randn(50, 1), torch.full((50, 1), 3.0)], dim=1)
     assert independent(constant, constant, event)[1].isfinite().all()
+
+
+def test_the_columns_of_a_table_each_have_their_own() -> None:
+    train = torch.stack([torch.randn(50), torch.randint(3, (50,)), torch.randn(50)], 1)
+    event = Event((3,), Columns((Real(), Categories(3), Real())))
+    name, log_prob = independent(train, train[:7], event)
+    real, categories = [0, 2], [1]
+    expected = independent(train[:, real], train[:7, real], Event((2,), Real()))[1]
+    expected = expected + independent(train[:, categories], train[:7, categories], Event((1,), Categories(3)))[1]
+    assert name == "independent columns"
+    torch.testing.assert_close(log_prob, expected)

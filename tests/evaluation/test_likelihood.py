@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ancestral.data import Split
-from ancestral.evaluation import bits_per_dim, evaluate, log_likelihoods
+from ancestral.evaluation import Score, bits_per_dim, evaluate, log_likelihoods
 from ancestral.interface import (
     Batch,
     BoundedDensity,
@@ -98,6 +98,45 @@ def test_the_bound_rises_from_the_elbo_to_the_exact_value_with_bounded_rows() ->
     assert values[100].importance_samples == 100
     assert max(model.drawn) <= model.rows_at_once
     assert evaluate(model, x, importance_samples=5, seed=3) == evaluate(model, x, importance_samples=5, seed=3)
+
+
+def test_the_bound_of_a_row_hangs_on_neither_batch_size_nor_limit() -> None:
+    model = LogNormalWeights(Event((1,), Real()))
+    x = torch.zeros(150, 1)
+    rows = log_likelihoods(model, x, importance_samples=3, seed=1)
+    assert rows.unique().numel() == 150
+    for batch_size in (1, 50, 1000):
+        assert torch.equal(log_likelihoods(model, x, importance_samples=3, seed=1, batch_size=batch_size), rows)
+    for limit in (1, 64, 70, 150, 1000):
+        assert torch.equal(log_likelihoods(model, x, importance_samples=3, seed=1, limit=limit), rows[:limit])
+    assert evaluate(model, x, importance_samples=3, seed=1, limit=7).n == 7
+
+
+def test_one_row_has_no_standard_error() -> None:
+    score = evaluate(StandardNormal(Event((3,), Real())), torch.zeros(1, 3))
+    assert math.isnan(score.stderr)
+    assert str(score) == "-2.757 nats, standard error unknown (exact), 1.3257 bits/dim, n = 1"
+
+
+def test_one_sample_is_one() -> None:
+    assert "(lower bound, 1 sample)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1))
+    assert "(lower bound, 1,000 samples)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1000))
+
+
+def test_rows_with_missing_values_are_scored_by_a_model_that_accepts_them() -> None:
+    class Patient(StandardNormal):
+        accepts_missing = True
+
+        def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+            values = torch.distributions.Normal(self.mean, 1.0).log_prob(x.nan_to_num())
+            return torch.where(x.isnan(), 0.0, values).sum(1)
+
+    event = Event((2,), Real())
+    split = Split(torch.tensor([[1.0, math.nan], [0.0, 0.0]]), event, missing=True)
+    expected = [-0.5 * math.log(2 * math.pi) - 0.5, -math.log(2 * math.pi)]
+    assert evaluate(Patient(event), split).nats == pytest.approx(sum(expected) / 2, rel=1e-6)
+    with pytest.raises(InputError, match="found nan"):
+        evaluate(StandardNormal(event), split)
 
 
 def test_conditional_rows_are_scored_at_their_own_context() -> None:

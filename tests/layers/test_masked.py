@@ -38,18 +38,20 @@ def test_channel_groups_are_neighbours_of_nearly_equal_size() -> None:
     assert channel_groups(6, 1).tolist() == [0] * 6
 
 
-@pytest.mark.parametrize("width", [1, 3])
-def test_a_masked_network_dimension_by_dimension_equals_one_pass(width: int) -> None:
-    network = MaskedNetwork(9, 2, [20, 15], width=width, masks=3, random_order=True, direct=True, context=4, seed=1)
+@pytest.mark.parametrize(("widths", "sizes"), [([1] * 9, [2] * 9), ([1, 3, 2] * 3, [2, 1, 4] * 3)])
+def test_a_masked_network_dimension_by_dimension_equals_one_pass(widths: list[int], sizes: list[int]) -> None:
+    network = MaskedNetwork(widths, sizes, [20, 15], masks=3, random_order=True, direct=True, context=4, seed=1)
     network.double()
-    powers, x, context = torch.arange(1, width + 1), torch.randn(5, 9).double(), torch.randn(5, 4).double()
+    x, context = torch.randn(5, 9).double(), torch.randn(5, 4).double()
 
-    def encode(x: Tensor) -> Tensor:
-        return (x[..., None] ** powers).flatten(1)
+    def encode(dimension: int, values: Tensor) -> Tensor:
+        return values[:, None] ** torch.arange(1, widths[dimension] + 1)
 
+    inputs = torch.cat([encode(dimension, x[:, dimension]) for dimension in range(9)], 1)
     for mask in range(3):
         stepwise = StepwiseMaskedNetwork(network, 5, mask, context, encode=encode)
-        expected = network(encode(x), mask, context)
+        expected = network(inputs, mask, context)
         for step, dimension in enumerate(network.orders[mask].tolist()):
-            torch.testing.assert_close(stepwise.parameters(step), expected[:, :, dimension])
+            own = expected[:, : sizes[dimension], dimension]
+            torch.testing.assert_close(stepwise.parameters(step), own)
             stepwise.write(step, x[:, dimension])

@@ -21,6 +21,8 @@ PARTS = (
     "fit",
     "mask",
     "order",
+    "columns",
+    "mean",
 )
 
 

@@ -55,6 +55,14 @@ def test_the_entry_is_the_mean_over_seeds_of_what_the_saved_models_score(tmp_pat
     assert "ended after 0.001 minutes" in read_ledger(tmp_path / "results")[0].notes
 
 
+@pytest.mark.parametrize("seeds", [(), 3, (0, -1), ("a",), (0.5,)])
+def test_seeds_are_whole_numbers_and_some(untyped: None, tmp_path: Path, seeds: object) -> None:
+    write(tmp_path, RECIPE)
+    with pytest.raises(InputError, match="seeds must be one or more whole numbers"):
+        run(tmp_path, seeds=seeds)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
 def test_a_conditional_recipe_remembers_its_context(tmp_path: Path) -> None:
     write(tmp_path, RECIPE + "data_options: {context: labels}\n")
     (outcome,) = run(tmp_path)

@@ -44,11 +44,11 @@ def refused(match: str, model: Any = None, data: Any = None, **settings: Any) ->
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"steps": -1}, "steps must be at least 1"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"steps": -1}, "steps must be a whole number of at least 1"),
         ({"minutes": 0.0}, "minutes must be a finite number above 0"),
         ({"minutes": float("nan")}, "minutes must be"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"seed": -1}, "seed must be"),
         ({"lr": 0.0}, "lr must be"),
         ({"ema": 1.0}, "ema must be above 0 and below 1"),
@@ -132,3 +132,19 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _data(classes: tuple[str, ...] | None = None) -> Data:
     y = torch.arange(8) % 2
     return Data("points", PLANE, *(Split(points(8, seed), PLANE, y) for seed in range(3)), classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"optimizer": "adam"}, r"optimizer must be Adam\(...\), RMSProp\(...\) or SGD\(...\).*got 'adam'"),
+        ({"optimizer": {"model": "adam"}}, "optimizer must be Adam"),
+        ({"epochs": 1.5}, "epochs must be a whole number of at least 1, got 1.5"),
+        ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
+        ({"batch_size": "64"}, "batch_size must be a whole number"),
+        ({"lr": "0.1"}, "lr must be a finite number above 0, got '0.1'"),
+        ({"seed": True}, "seed must be a whole number"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_refused(untyped: None, settings: dict[str, Any], words: str) -> None:
+    refused(words, **settings)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 from torch.utils.data import TensorDataset
 from training_toys import PLANE, Duel, Gaussian, Noisy, points
 
+from ancestral import plots
 from ancestral.data import Data, Split
 from ancestral.interface import SGD, Adam, InputError
 from ancestral.training import Constant, Cosine, Step, display, fit
@@ -228,6 +230,13 @@ def test_writes_metrics_previews_and_event_files(tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert [int(row["step"]) for row in rows if row["name"] == "loss/model"] == [3, 6, 9, 12, 15]
     assert [int(row["epoch"]) for row in rows if row["name"] == "valid/log_prob"] == [1, 2, 3, 4]
+
+
+def test_a_preview_of_a_table_stands_beside_real_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Tensor] = []
+    monkeypatch.setattr(plots, "samples_figure", lambda x, event, *, real: drawn.append(real) or Figure())
+    fit(Gaussian(), data(), epochs=1, run_dir=tmp_path / "r", preview_every=1, progress=False)
+    assert torch.equal(drawn[0], points(64, 0))
 
 
 def test_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

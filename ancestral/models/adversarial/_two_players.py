@@ -17,6 +17,7 @@ from ancestral.interface import (
     Adam,
     Batch,
     Categories,
+    Columns,
     Critic,
     Event,
     Features,
@@ -154,6 +155,8 @@ def unsupported(event: Event) -> str | None:
     """Why a game of these cannot be played on the event, or None."""
     if isinstance(event.support, Categories):
         return "its generator outputs numbers, and categories have no order"
+    if isinstance(event.support, Columns):
+        return "its generator outputs numbers of one kind; take the table as real numbers"
     return None
 
 

@@ -29,7 +29,7 @@ from ancestral.interface import (
     QuickSettings,
     maximum_likelihood,
 )
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order
+from ancestral.layers.autoregressive import AutoregressiveModel, raster_order, too_many_outputs
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.gated import GatedLayer
 from ancestral.layers.gated_sampler import GatedRaster
@@ -116,7 +116,7 @@ class GatedPixelCNN(AutoregressiveModel):
             return f"it models images, (channels, height, width), got the shape {event.shape}"
         if not isinstance(event.support, Binary | Levels):
             return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return None
+        return too_many_outputs(event.size * (event.values or 0))
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:

@@ -7,7 +7,9 @@ sections 4.2 and 4.3). The density is then the average of their *probabilities*,
 chosen at random: exactly that mixture.
 
 Left to us by the paper: levels enter as one number each on [-1, 1], categories as a one-hot each, and both leave as a
-softmax over all values; a context enters the first hidden layer and the outputs through linear maps without masks.
+softmax over all values (more than 256 levels as a mixture of discretized logistics). Real numbers leave as a mixture of
+Gaussians, as in RNADE (Uria, Murray & Larochelle 2013); of a table each column as its support says. A context enters
+the first hidden layer and the outputs through linear maps without masks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,14 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ancestral.distributions import Bernoulli, Categorical, Observation
+from ancestral.distributions import conditional_for
 from ancestral.interface import (
     Adam,
     Batch,
     Binary,
     Categories,
+    Columns,
     Event,
     InputError,
     Levels,
@@ -32,8 +34,9 @@ from ancestral.interface import (
     QuickSettings,
     Real,
 )
-from ancestral.layers.autoregressive import AutoregressiveModel
-from ancestral.layers.conditioning import FlatContext, centred
+from ancestral.layers.autoregressive import AutoregressiveModel, too_many_outputs
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.flat import FlatInputs
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
 from ancestral.registry import register
 
@@ -43,7 +46,8 @@ class MADE(AutoregressiveModel):
     """MADE: an autoencoder whose masks make it a product of conditionals, or an average of several such products.
 
     `hidden` are the widths of the hidden layers; `masks` the length of the list of masks, all drawn from `seed`;
-    `order` is "natural" (the flattened event's) or "random" (one for each mask); `direct` connects inputs and outputs.
+    `order` is "natural" (the flattened event's) or "random" (one for each mask); `direct` connects inputs and outputs;
+    `components` are those of the mixture of a real dimension, or of one of more than 256 levels.
     """
 
     updates: Tensor
@@ -57,21 +61,23 @@ class MADE(AutoregressiveModel):
         masks: int = 1,
         order: str = "natural",
         direct: bool = False,
+        components: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__(event, context_event=context_event)
         if order not in ("natural", "random"):
             raise InputError(f'order must be "natural" or "random", got {order!r}')
-        if not hidden or min(hidden) < 1 or masks < 1:
-            raise InputError(f"hidden needs widths of at least 1 and masks at least 1, got {list(hidden)} and {masks}")
-        values = event.values or 0
-        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(values)
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"hidden needs widths of at least 1, got {list(hidden)}")
+        if masks < 1 or components < 1:
+            raise InputError(f"masks and components must be at least 1, got {masks} and {components}")
+        self.observation = conditional_for(event.support, components)
+        self.inputs = FlatInputs(event)
         self.context = FlatContext(context_event)
         self.network = MaskedNetwork(
-            event.size,
-            self.observation.size,
+            self.inputs.widths,
+            self.observation.sizes(event.size),
             hidden,
-            width=values if isinstance(event.support, Categories) else 1,
             masks=masks,
             random_order=order == "random",
             direct=direct,
@@ -103,29 +109,27 @@ class MADE(AutoregressiveModel):
 
     def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
         # The density averages the probabilities of x over the masks; these parameters are never averaged.
-        out = self.network(self._inputs(x.flatten(1)), order, self._vector(len(x), context))
+        inputs = self.inputs(x.flatten(1), self._reference)
+        out = self.network(inputs, order, self._vector(len(x), context))
         return out.view(len(x), self.observation.size, *self.event.shape)
 
     def _stepwise(self, n: int, context: Tensor | None, order: int) -> StepwiseMaskedNetwork:
-        return StepwiseMaskedNetwork(self.network, n, order, self._vector(n, context), encode=self._inputs)
+        def encode(dimension: int, values: Tensor) -> Tensor:
+            return self.inputs.of_dimension(dimension, values, self._reference)
 
-    def _inputs(self, x: Tensor) -> Tensor:
-        """The network's inputs for the values of some dimensions, (n, dimensions) -> (n, dimensions * width)."""
-        if isinstance(self.event.support, Categories):
-            return F.one_hot(x, self.event.support.categories).flatten(1).to(self.dtype)
-        return centred(x, self.event.support)
+        return StepwiseMaskedNetwork(self.network, n, order, self._vector(n, context), encode=encode)
 
     def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
         return None if context is None else self.context.vector(n, context, like=self._reference)
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if isinstance(event.support, Real):
-            return "its conditionals are discrete; use Binary, Levels or Categories data"
-        return None
+        return too_many_outputs(sum(conditional_for(event.support).sizes(event.size)))
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
+        if event.densities:
+            return QuickSettings({"hidden": [128, 128]})
         return QuickSettings({"hidden": [256]} if event.size <= 256 and len(event.shape) == 3 else {})
 
     @classmethod
@@ -134,6 +138,10 @@ class MADE(AutoregressiveModel):
         yield cls(Event((1, 2, 3), Binary()), hidden=[12, 12], masks=3, order="random", direct=True)
         yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], masks=2, order="random")
         yield cls(Event((3,), Categories(4)), hidden=[24], masks=2, order="random", direct=True)
+        yield cls(Event((2,), Real()), hidden=[16], components=2)
+        table = Columns((Real(), Levels(3), Categories(3), Binary()))
+        yield cls(Event((4,), table), hidden=[24], masks=2, order="random", direct=True, components=2)
+        yield cls(Event((2,), Columns((Levels(300), Binary()))), hidden=[12], components=3)
 
 
 def _without_updates(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:

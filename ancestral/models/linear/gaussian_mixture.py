@@ -12,7 +12,8 @@ half the operations of a Mahalanobis distance for every component. F after the M
 F + <eta_new - eta_old, sum of T under q>. Squares are taken about the mixture's mean, and all is in float64.
 
 As in scikit-learn, `variance_floor` is added to every variance rather than maximised under, so F may fall by the order
-of the floor where it acts. Left out: priors on the parameters (MAP, variational mixtures).
+of the floor where it acts. It is in the units of what is fitted: on `Real` data a share of each dimension's variance,
+for `build(name, data)` standardises them. Left out: priors on the parameters (MAP, variational mixtures).
 """
 
 import math

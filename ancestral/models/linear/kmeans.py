@@ -21,6 +21,7 @@ from ancestral.interface import (
     Binary,
     Categories,
     ClosedFormFit,
+    Columns,
     Encoder,
     Event,
     FitStep,
@@ -36,9 +37,13 @@ from ancestral.registry import register
 class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     """K-means clustering by Lloyd's algorithm from a k-means++ start.
 
-    The centres are the float64 buffer `centres`, (components, *event.shape), in data units; set it to choose another
-    start. The code of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is
-    minus the inertia per example, so that larger is better: it is no likelihood.
+    The centres are the float64 buffer `centres`, (components, *event.shape); set it to choose another start. The code
+    of a row is its cluster, one-hot, and decodes to the cluster's centre. The objective of the fit is minus the inertia
+    per example, so that larger is better: it is no likelihood.
+
+    Distances add up dimensions, so their units matter. On `Real` data `build(name, data)` counts each dimension in
+    units of its standard deviation (an image's in those of its channel): centres and inertia are then in these units,
+    while `decode` returns centres in the data's own. A model of an event alone takes the dimensions as they are.
     """
 
     monitor = None
@@ -60,6 +65,8 @@ class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if context_event is not None:
             return "it is unconditional"
+        if isinstance(event.support, Columns):
+            return "distances across columns of different kinds have no unit; take the table as real numbers"
         return "its centres are means, which categories do not have" if isinstance(event.support, Categories) else None
 
     @classmethod
@@ -70,7 +77,8 @@ class KMeans(Encoder, MeanDecoder, ClosedFormFit):
 
     @torch.no_grad()
     def inertia(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, ""]:
-        """The sum over all rows of the squared distance to the nearest centre, in squared data units."""
+        """The sum over all rows of the squared distance to the nearest centre: in squared standard deviations of each
+        dimension where the model is standardised, otherwise in squared data units."""
         with self._public():
             return self._assign(self._checked(x).reshape(-1, self.event.size))[1].sum()
 

@@ -72,7 +72,9 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity
     """Probabilistic PCA: a linear Gaussian latent-variable model, by closed form or by EM, with missing values too.
 
     Parameters are float64 buffers: `mean` (size,), `loadings` W (size, latent_dim) and `noise_variance` s (). Where
-    `latent_dim` is None it is 10, or one less than the event's size if that is smaller.
+    `latent_dim` is None it is 10, or one less than the event's size if that is smaller. The noise is alike in all
+    dimensions, so their units matter: on `Real` data `build(name, data)` puts each in units of its standard deviation,
+    which makes it the PCA of the correlations; from an event alone the dimensions stay as they are.
     """
 
     accepts_missing = True
@@ -147,11 +149,17 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity
         return self._observe(posterior.mean + (torch.linalg.cholesky(posterior.covariance) @ noise).squeeze(2))
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
-        posterior = self._posterior(x.reshape(-1, self.event.size))
+        posterior = self._posterior(*self._observed(x))
         return MultivariateNormal(posterior.mean, scale_tril=torch.linalg.cholesky(posterior.covariance))
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self._posterior(x.reshape(-1, self.event.size)).log_prob
+        return self._posterior(*self._observed(x)).log_prob
+
+    def _observed(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The rows of x, and where they are observed if not everywhere."""
+        rows = x.reshape(-1, self.event.size)
+        holes = rows.isnan()
+        return rows, (~holes).to(rows.dtype) if bool(holes.any()) else None
 
     def _posterior(self, rows: Tensor, seen: Tensor | None = None) -> _Posterior:
         """p(z | x) and ln p(x) given the entries of each row where `seen`, (batch, size), is 1; all without it."""

@@ -27,6 +27,7 @@ from ancestral.interface import (
     Binary,
     BoundedDensity,
     Categories,
+    Columns,
     Encoder,
     Event,
     Features,
@@ -42,7 +43,8 @@ from ancestral.interface import (
     Sampler,
     repeated,
 )
-from ancestral.layers.conditioning import FlatContext, centred
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.flat import FlatInputs, FlatOutputs
 from ancestral.layers.mlp import mlp
 from ancestral.registry import register
 
@@ -55,7 +57,7 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
         latent_dim: dimensions of z.
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse order.
         observation: p(x | z): "bernoulli", "gaussian" (mean and variance learned), "discretized_logistic",
-            "categorical", or "auto", the first of these that fits the event's support.
+            "categorical", or "auto", the first of these that fits the event's support; for a table each column's own.
         samples: draws of z for each observation in the training loss.
         beta: factor of the KL in the training loss.
         free_bits: the KL of a latent dimension, averaged over the batch, costs at least this many nats in training.
@@ -86,10 +88,11 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
         self.observation = observation_for(event.support, observation)
         self.condition = FlatContext(context_event)
         more = self.condition.size
-        self.encoder = mlp(event.size + more, hidden, 2 * latent_dim, activation)
-        outputs = self.observation.size * event.size
-        self.decoder = mlp(latent_dim + more, hidden[::-1], outputs, activation)
-        self.rows_at_once = max(1, min(self.rows_at_once, 2**24 // outputs))
+        self.inputs = FlatInputs(event)
+        self.encoder = mlp(sum(self.inputs.widths) + more, hidden, 2 * latent_dim, activation)
+        self.outputs = FlatOutputs(self.observation.sizes(event.size))
+        self.decoder = mlp(latent_dim + more, hidden[::-1], len(self.outputs), activation)
+        self.rows_at_once = max(1, min(self.rows_at_once, 2**24 // (self.observation.size * event.size)))
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]
@@ -106,13 +109,13 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
     # -- q(z | x) and p(x | z) ----------------------------------------------------------------------------------------
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> DiagonalGaussian:
-        flat = centred(x, self.event.support).flatten(1)
+        flat = self.inputs(x.flatten(1), self._reference)
         return DiagonalGaussian(self.encoder(self.condition(flat, context)), like=x)
 
     def _observation_parameters(self, z: Tensor, context: Tensor | None) -> Tensor:
         """The parameters of p(x | z) for z of (rows, latent_dim), (rows, size, *event)."""
         outputs = self.decoder(self.condition(z, context)).to(z.dtype)
-        return outputs.view(len(z), self.observation.size, *self.event.shape)
+        return self.outputs(outputs).view(len(z), self.observation.size, *self.event.shape)
 
     def _log_likelihoods(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
         """ln p(x | z) for several z of each x: z (samples, batch, latent_dim) -> (samples, batch)."""
@@ -175,3 +178,4 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
         yield tiny(Event((3,), Levels(4)), observation="categorical")
         yield tiny(Event((2,), Real()), samples=2)
         yield tiny(Event((4,), Binary()), context_event=Event((), Levels(3)))
+        yield tiny(Event((4,), Columns((Real(), Levels(3), Categories(3), Binary()))))

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real
+from ancestral import registry
+from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real, Support
 from ancestral.models.autoregressive.made import MADE
+from ancestral.registry import supports
 
 EVENTS = [Event((2, 3), Binary()), Event((4,), Levels(3)), Event((3,), Categories(4))]
 
@@ -32,7 +34,7 @@ def everything(event: Event) -> Tensor:
 def test_every_conditional_sees_earlier_dimensions_alone(event: Event, direct: bool) -> None:
     # Wide and shallow, so that some path leads from every earlier dimension.
     model = build(event, hidden=[200], direct=direct)
-    inputs = torch.rand(1, event.size * model.network.width).double()
+    inputs = torch.rand(1, sum(model.inputs.widths)).double()
     for mask, order in enumerate(model.orders):
         jacobian = torch.autograd.functional.jacobian(lambda x, m=mask: model.network(x, m), inputs)
         seen = jacobian.view(model.observation.size, event.size, event.size, -1).ne(0).all(3).all(0)[order][:, order]
@@ -104,9 +106,21 @@ def test_initial_model_is_near_uniform() -> None:
 
 
 def test_events_and_settings_that_cannot_be() -> None:
-    with pytest.raises(InputError, match="discrete"):
-        MADE(Event((3,), Real()))
+    with pytest.raises(InputError, match="components"):
+        MADE(Event((3,), Real()), components=0)
     with pytest.raises(InputError, match="order"):
         MADE(Event((3,), Binary()), order="sorted")
     with pytest.raises(InputError, match="masks"):
         MADE(Event((3,), Binary()), masks=0)
+
+
+@pytest.mark.parametrize(("name", "support"), [("made", Categories(44_000)), ("gated_pixelcnn", Levels(44_000))])
+def test_a_softmax_over_too_many_values_is_refused_in_a_line(name: str, support: Support) -> None:
+    reason = supports(name, Event((1, 12, 12), support))
+    assert reason is not None
+    assert "6,336,000 numbers an observation" in reason
+    with pytest.raises(InputError, match="does not support"):
+        registry.build(name, Event((1, 12, 12), support))
+    assert supports(name, Event((3, 32, 32), Levels(256))) is None
+    # Of many levels MADE has no softmax.
+    assert supports("made", Event((144,), Levels(44_000))) is None

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from ancestral.data import Data, Split
 from ancestral.dequantization import DequantizedFlow
 from ancestral.distributions import Delta
 from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real
 from ancestral.models.flow.realnvp import RealNVP
 from ancestral.registry import build, supports
+from ancestral.training import fit
 from tests.bijections.bijection_cases import perturbed, relative_error
 
 IMAGES = {(1, 8, 8): 2, (3, 32, 32): 4, (1, 28, 28): 3}
@@ -183,3 +185,15 @@ def test_events_that_it_refuses(event: Event, reason: str) -> None:
 def test_settings_that_it_refuses(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build("realnvp", real(1, 12, 12), **settings)
+
+
+def test_a_column_that_does_not_vary_lets_the_others_be_learnt() -> None:
+    x = torch.cat([torch.randn(400, 3), torch.full((400, 1), 3.25)], 1)
+    event = Event((4,), Real())
+    data = Data("table", event, *(Split(part, event) for part in x.split([300, 50, 50])))
+    model = build("realnvp", data, blocks=4, hidden=[16])
+    report = fit(model, data, epochs=8, batch_size=50, lr=3e-3, progress=False)
+    values = [value for _, value in report.curve("valid/log_prob")]
+    assert all(math.isfinite(value) for value in values)
+    assert values[-1] > values[0]
+    assert abs(float(model.sample(200)[:, 3].mean()) - 3.25) < 0.5

@@ -1,0 +1,55 @@
+"""What a trained model is measured by, and on which rows: one decision for every command."""
+
+from typing import TypeAlias
+
+from ancestral.data import Data
+from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
+from ancestral.evaluation.likelihood import Score, evaluate
+from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
+from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.interface import BoundedDensity, Encoder, ExactDensity, MeanDecoder, Model, Sampler
+
+Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate
+
+
+def measures(
+    model: Model,
+    data: Data,
+    split: str | None = None,
+    *,
+    samples: int = 1000,
+    importance_samples: int | None = None,
+    batch_size: int = 256,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> list[tuple[str, Measure]]:
+    """Each measure that the model has, with the name of the split that it was taken on.
+
+    By its likelihood; without a density by its `samples`, and without these by what its codes decode to. A classifier
+    is judged by its error, too. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
+    """
+    name = split or "test"
+    rows = data.splits[name]
+    found: list[tuple[str, Measure]] = []
+    if isinstance(model, ExactDensity | BoundedDensity):
+        score = evaluate(
+            model,
+            rows,
+            importance_samples=importance_samples,
+            batch_size=batch_size,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+        )
+        found.append((name, score))
+    elif isinstance(model, Sampler):
+        judges = rows if split else rows_to_judge_samples(data)
+        where = next(key for key, value in data.splits.items() if value is judges)
+        found.append((where, evaluate_samples(model, judges, samples=samples, seed=seed)))
+    elif isinstance(model, Encoder) and isinstance(model, MeanDecoder):
+        error = evaluate_reconstruction(model, rows, batch_size=batch_size, limit=limit, progress=progress)
+        found.append((name, error))
+    if why_no_error_rate(model, rows) is None:
+        found.append((name, evaluate_classifier(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
+    return found

@@ -1,0 +1,105 @@
+"""Figures of exact pixels: grids of images, and sequences as strips of coloured cells."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ancestral.interface import Binary, Event, InputError
+
+_DPI = 100
+#: Pixels on the screen for the short side of a small image.
+_CELL = 56
+#: Of strips, in pixels: their width, the height of one, and the most cells in a line, lines in a picture.
+_WIDTH, _LINE, _PER_LINE, _LINES = 960, 12, 240, 100
+#: Turns of the colour wheel from one category to the next: far from each other for any number of them.
+_TURN = (math.sqrt(5) - 1) / 2
+
+
+def unit_range(x: Tensor, event: Event) -> Tensor:
+    """Values as brightness in [0, 1]: by the levels of the support, of real ones from the least to the greatest."""
+    if event.values is not None:
+        return (x / (event.values - 1)).clamp(0, 1)
+    low, high = x.min(), x.max()
+    return (x - low) / (high - low).clamp(min=1e-12)
+
+
+def image_grid(x: Tensor, event: Event, columns: int | None = None, *, row_names: Sequence[str] = ()) -> Figure:
+    """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels."""
+    n, _, height, width = x.shape
+    columns = min(columns or math.ceil(math.sqrt(n * height / width)), n)
+    rows = math.ceil(n / columns)
+    scale = max(1, round(_CELL / max(height, width)))
+    gap = 1 if scale > 1 else 2
+    # The gaps are transparent: white on white paper, dark on a dark page.
+    grid = torch.zeros(4, rows * (height + gap) + gap, columns * (width + gap) + gap)
+    for i, image in enumerate(unit_range(x, event)):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        grid[:3, top : top + height, left : left + width] = image
+        grid[3, top : top + height, left : left + width] = 1
+    pixels = grid.permute(1, 2, 0).repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
+    centres = [scale * (gap + i * (height + gap) + height / 2) for i in range(rows)]
+    return pixel_figure(pixels, list(zip(centres, row_names, strict=False)))
+
+
+def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> Figure:
+    """Sequences (n, length) of categories, a colour each, or of bits, dark where 1: one below the other, long ones
+    broken into lines. `row_names` are those of equal parts of the rows."""
+    n, length = x.shape
+    per_line = min(length, _PER_LINE)
+    lines = math.ceil(length / per_line)
+    shown, kept = min(n, max(1, _LINES // lines)), min(lines, _LINES)
+    cell, gap = min(16, _WIDTH // per_line), 5 if lines > 1 else 2
+    block = kept * _LINE + gap
+    colours = _colours(x[:shown, : kept * per_line], event)
+    pixels = np.zeros((shown * block, per_line * cell, 4))
+    for i in range(shown):
+        for line in range(kept):
+            part = colours[i, line * per_line : (line + 1) * per_line].repeat(cell, axis=0)
+            top = i * block + line * _LINE
+            pixels[top : top + _LINE - (lines > 1), : len(part)] = part
+    step = n // len(row_names) if row_names else 1
+    titles = [((i * step + 0.5) * block, name) for i, name in enumerate(row_names) if i * step < shown]
+    notes = [f"{shown} of {n} sequences shown"] if shown < n else []
+    notes += [f"the first {kept * per_line} of {length} steps shown"] if kept < lines else []
+    return pixel_figure(pixels, titles, "; ".join(notes))
+
+
+def pixel_figure(pixels: np.ndarray, row_names: Sequence[tuple[float, str]] = (), words: str = "") -> Figure:
+    """An RGBA array (height, width, 4) at its own size, with names on the left at heights from the top, and a note."""
+    height, width = pixels.shape[:2]
+    left = 12 + 7 * max(len(name) for _, name in row_names) if row_names else 0
+    right = max(0, 6 * len(words) - width - left)
+    below = 22 if words else 0
+    whole = (left + width + right, height + below)
+    figure = Figure(figsize=(whole[0] / _DPI, whole[1] / _DPI), dpi=_DPI)
+    axes = figure.add_axes((left / whole[0], below / whole[1], width / whole[0], height / whole[1]))
+    axes.set_axis_off()
+    axes.imshow(pixels, interpolation="nearest", aspect="auto", vmin=0, vmax=1)
+    for top, name in row_names:
+        figure.text((left - 6) / whole[0], 1 - top / whole[1], name, ha="right", va="center", fontsize=8)
+    if words:
+        figure.text(4 / whole[0], 7 / whole[1], words, fontsize=8, fontstyle="italic")
+    return figure
+
+
+def class_rows(x: Tensor, classes: Sequence[str]) -> int:
+    """How many observations each class has, where they come class after class."""
+    if not classes or not len(x) or len(x) % len(classes):
+        raise InputError(f"expected equally many rows for each of {len(classes)} classes, got {len(x)} in all")
+    return len(x) // len(classes)
+
+
+def _colours(x: Tensor, event: Event) -> np.ndarray:
+    values = x.numpy()
+    if isinstance(event.support, Binary):  # a decoder's mean is a probability
+        rgb = np.repeat(0.88 - 0.68 * values.clip(0, 1)[..., None], 3, axis=-1)
+    else:
+        places = values.round()
+        hue, light = places * _TURN % 1, 0.62 + 0.3 * (places // 6 % 2)
+        rgb = hsv_to_rgb(np.stack([hue, np.full_like(hue, 0.6), light], -1))
+    return np.concatenate([rgb, np.ones((*values.shape, 1))], axis=-1)
