@@ -11,11 +11,21 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from ancestral.data import Data
-from ancestral.evaluation import bits_per_dim, evaluate, evaluate_samples, independent, spread_rows, vector_arithmetic
-from ancestral.evaluation.likelihood import batches
-from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, InputError, MeanDecoder, Model
+from ancestral.evaluation import (
+    bits_per_dim,
+    evaluate,
+    evaluate_samples,
+    independent,
+    log_likelihoods,
+    spread_rows,
+    standard_error,
+    vector_arithmetic,
+)
+from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
+from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, InputError, MeanDecoder, Model
 from ancestral.plots import samples_figure
 from ancestral.registry import build, did_you_mean
 from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
@@ -72,10 +82,11 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(
             f"unit of the recipe {recipe.name} must be {measure.unit!r} for {recipe.metric}, got {recipe.unit!r}"
         )
-    if recipe.baseline is not None and recipe.baseline not in measure.baselines:
-        near = did_you_mean(recipe.baseline, measure.baselines)
-        there_are = ", ".join(measure.baselines) or "none"
-        raise InputError(f"{recipe.metric} has no baseline {recipe.baseline!r}{near}; there are {there_are}")
+    for baseline in recipe.baselines:
+        if baseline not in measure.baselines:
+            near = did_you_mean(baseline, measure.baselines)
+            there_are = ", ".join(measure.baselines) or "none"
+            raise InputError(f"{recipe.metric} has no baseline {baseline!r}{near}; there are {there_are}")
 
 
 def in_words(value: float, stderr: float | None, unit: str) -> str:
@@ -84,17 +95,15 @@ def in_words(value: float, stderr: float | None, unit: str) -> str:
 
 
 def measured(trained: Trained, progress: bool) -> Measurement:
-    """The figure that the recipe asks for; its baseline is not yet among `baselines`."""
+    """The figure that the recipe asks for; those of its baselines are not among its own yet."""
     recipe = trained.recipe
     return MEASURES[recipe.metric].take(trained, recipe.evaluation, progress)
 
 
-def baseline(trained: Trained) -> dict[str, float]:
-    """The figure of the baseline that the recipe names, if it names one."""
-    recipe = trained.recipe
-    if recipe.baseline is None:
-        return {}
-    return {recipe.baseline: MEASURES[recipe.metric].baselines[recipe.baseline](trained)}
+def baselines(trained: Trained) -> dict[str, float]:
+    """The figures of the baselines that the recipe names."""
+    of_metric = MEASURES[trained.recipe.metric].baselines
+    return {name: of_metric[name](trained) for name in trained.recipe.baselines}
 
 
 # -- Likelihood --------------------------------------------------------------------------------------------------------
@@ -103,6 +112,16 @@ def baseline(trained: Trained) -> dict[str, float]:
 def _independent(trained: Trained) -> Tensor:
     data = trained.data
     return independent(data.train.x, data.test.x, data.event)[1]
+
+
+def _gaussian(trained: Trained) -> Tensor:
+    """One Gaussian with all covariances, by maximum likelihood."""
+    data = trained.data
+    if data.event.densities < data.event.size:
+        raise InputError(f"the baseline gaussian is of real data, {data.name} is of {data.event.support}")
+    train = data.train.x.flatten(1).double()
+    normal = MultivariateNormal(train.mean(0), torch.cov(train.T, correction=0))
+    return normal.log_prob(data.test.x.flatten(1).double())
 
 
 def _sklearn_ppca(trained: Trained) -> Tensor:
@@ -145,11 +164,28 @@ def _likelihood(unit: str) -> Measure:
         return lambda trained: in_unit(log_likelihoods(trained).double().mean().item(), trained.data.event)
 
     log_likelihoods = {
+        "independent": _independent,
         "independent_histogram": _independent,
+        "gaussian": _gaussian,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
     }
     return Measure(unit, take, {name: on_test_rows(rows) for name, rows in log_likelihoods.items()})
+
+
+def _divergence(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """KL(p || model) = E_p[ln p(x) - ln q(x)] over the test rows of a source whose density p is known, in nats."""
+    data = trained.data
+    if data.density is None:
+        raise InputError(f"the density of {data.name} is not known, so there is no divergence from it")
+    true = data.density(data.test.x.double())
+    found = log_likelihoods(trained.model, data.test, **{"progress": progress, **settings})
+    difference = true - found
+    exact = isinstance(trained.model, ExactDensity)
+    samples = None if exact else settings.get("importance_samples", DEFAULT_IMPORTANCE_SAMPLES)
+    kind = "exact" if exact else "upper bound"
+    known = {"entropy": -true.mean().item(), "independent": (true - _independent(trained)).mean().item()}
+    return Measurement(difference.mean().item(), standard_error(difference), kind, samples, known)
 
 
 def _start(trained: Trained) -> ClosedFormFit:
@@ -219,6 +255,7 @@ def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: 
 MEASURES: Mapping[str, Measure] = {
     "negative log-likelihood": _likelihood("nats"),
     "negative log-likelihood per dimension": _likelihood("bits/dim"),
+    "divergence from the true density": Measure("nats", _divergence),
     "squared reconstruction error": Measure("squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans}),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),

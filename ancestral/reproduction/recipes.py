@@ -16,7 +16,7 @@ A recipe file, with its optional keys marked by (o):
     metric: negative log-likelihood     # what `ancestral reproduce` measures, lower is better ...
     unit: nats                          # ... and in which unit
     published: {value: 86.76, source: "Burda et al. 2016, table 1"}    # (o)
-    baseline: gaussian                  # (o) a simple model whose figure stands beside it
+    baselines: [independent]            # (o) simple models whose figures stand beside it
     source: "Burda et al. 2016"         # (o) where the settings are from
     notes: "..."                        # (o)
 """
@@ -60,7 +60,7 @@ class Recipe:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     published: Published | None = None
-    baseline: str | None = None
+    baselines: list[str] = field(default_factory=list)
     source: str | None = None
     notes: str = ""
 
@@ -126,7 +126,10 @@ def _parse(text: str, where: str) -> Recipe:
     for key in ("model_settings", "data_options", "training", "evaluation", "published"):
         if not isinstance(content.get(key, {}), dict):
             raise InputError(f"{key} of the recipe {where} must be a mapping, got {content[key]!r}")
-    for key in set(known) - {"model_settings", "data_options", "training", "evaluation", "published"}:
+    baselines = content.get("baselines", [])
+    if not isinstance(baselines, list) or not all(isinstance(name, str) for name in baselines):
+        raise InputError(f"baselines of the recipe {where} must be a list of names, got {baselines!r}")
+    for key in set(known) - {"model_settings", "data_options", "training", "evaluation", "published", "baselines"}:
         if not isinstance(content.get(key, ""), str):
             raise InputError(f"{key} of the recipe {where} must be text, got {content[key]!r}")
     if content["budget"] not in BUDGETS:

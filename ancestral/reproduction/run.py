@@ -17,7 +17,7 @@ from ancestral.persistence import save
 from ancestral.plots import save_figure
 from ancestral.registry import build
 from ancestral.reproduction.ledger import LedgerEntry
-from ancestral.reproduction.measures import Measurement, Trained, baseline, check_recipe, measured
+from ancestral.reproduction.measures import Measurement, Trained, baselines, check_recipe, measured
 from ancestral.reproduction.pictures import picture
 from ancestral.reproduction.recipes import Recipe, load_recipe
 from ancestral.training import fit, training_arguments
@@ -155,5 +155,5 @@ def _ledger_entry(outcomes: Sequence[Outcome], command: str, remarks: Sequence[s
         date=environment.today(),
         notes="; ".join(part for part in (recipe.notes.strip(), data.note, *remarks) if part),
         settings={"model": recipe.model_settings, "training": recipe.training, "evaluation": recipe.evaluation},
-        baselines={**first.baselines, **baseline(trained)},
+        baselines={**first.baselines, **baselines(trained)},
     )

@@ -18,7 +18,7 @@ budget: cpu
 metric: negative log-likelihood per dimension
 unit: bits/dim
 published: {value: 2.0, source: "nobody, 2000"}
-baseline: independent_histogram
+baselines: [independent_histogram]
 notes: a test
 """
 

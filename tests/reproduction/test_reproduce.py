@@ -20,7 +20,7 @@ evaluation: {importance_samples: 3, seed: 4}
 budget: cpu
 metric: negative log-likelihood
 unit: nats
-baseline: independent_histogram
+baselines: [independent_histogram]
 """
 
 
