@@ -8,8 +8,11 @@ seed would otherwise load, and give other numbers.
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import secrets
+import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +55,10 @@ def save(
 ) -> Path:
     """Write `model` into the folder `path`, replacing a model that is already there; returns the path.
 
-    `recipe` and `scores` (JSON) say where the weights come from and what they reached; `weights` says which they are:
-    "last", "best" on validation, or "ema". Raises `InputError` for a model made by hand from custom parts and where
-    `path` is a file, `OSError` if the folder cannot be written; a failure leaves what was there before.
+    `recipe` and `scores` (JSON) say where the weights come from and what they reached; a score that is not finite is
+    unknown: null, since JSON has no NaN. `weights` says which they are: "last", "best" on validation, or "ema". Raises
+    `InputError` for a model made by hand from custom parts and where `path` is a file, `OSError` if the folder cannot
+    be written; a failure leaves what was there before.
     """
     name = type(model).__name__ if model.registered_name is None else model.registered_name
     if model.registered_name is None or model.settings is None:
@@ -75,7 +79,7 @@ def save(
         "weights": weights,
         "weights_sha256": hashlib.sha256(data).hexdigest(),
         "recipe": None if recipe is None else dict(recipe),
-        "scores": None if scores is None else dict(scores),
+        "scores": None if scores is None else _known(scores),
     }
     try:
         config["config_sha256"] = _digest(config)
@@ -90,7 +94,21 @@ def save(
             raise InputError(f"a model is saved in a folder, but {str(above)!r} is a file; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically({folder / WEIGHTS: data, folder / CONFIG: text.encode()})
+    # What it replaces has served.
+    shutil.rmtree(put_aside(folder), ignore_errors=True)
     return folder
+
+
+def put_aside(folder: str | Path) -> Path:
+    """Where the run in `folder` waits, still to be loaded from there, until the one that replaces it is saved."""
+    whole = Path(os.path.abspath(folder))
+    return whole.with_name(f".{whole.name}.replaced") if whole.name else whole / ".replaced"
+
+
+def saved_in(path: str | Path) -> Path:
+    """The folder that the model of the run in `path` is read from: another one while that run is being replaced."""
+    folder, aside = Path(path), put_aside(path)
+    return aside if not (folder / CONFIG).exists() and (aside / CONFIG).exists() else folder
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
@@ -99,8 +117,9 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
     Raises `InputError` naming the file, what was found and what was expected, if the folder is not one that `save`
     wrote, was changed since, or was written by a newer version.
     """
+    where = _checked_device(device)
     config = read_config(path)
-    folder = Path(path)
+    folder = saved_in(path)
     state = _read_weights(folder / WEIGHTS, config)
     context = config["context_event"]
     settings = dict(config["settings"])
@@ -124,15 +143,17 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
             f" {written_by}, which wrote it, the parts had other names or shapes; train it again with `{fit_again}`, or"
             f" load it there ({' '.join(str(error).split())[:200]})"
         ) from error
-    try:
-        return model.to(device).eval()
-    except (AssertionError, RuntimeError) as error:  # torch says in both ways that a device is not there
-        raise InputError(f"the device {str(device)!r} is not there: {' '.join(str(error).split())}") from error
+    return model.to(where).eval()
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """The checked configuration of the model saved in the folder `path`."""
-    file = Path(path) / CONFIG
+    folder = saved_in(path)
+    if folder != Path(path):
+        warnings.warn(
+            f"{path} is being replaced by a run that is not finished; this is still the old one", stacklevel=2
+        )
+    file = folder / CONFIG
     if not file.is_file():
         raise InputError(f"{path} holds no saved model: there is no {CONFIG} in it")
     try:
@@ -195,6 +216,28 @@ def _no_larger_than(state: Mapping[str, Tensor], folder: Path) -> Iterator[None]
         handle.remove()
 
 
+def _checked_device(device: str | torch.device) -> torch.device:
+    """The device, if it is there."""
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = None
+    if found is None or not any(name in (str(found), f"{found}:0") for name in there):
+        raise InputError(f"the device {str(device)!r} is not there; there is {', '.join(there)}")
+    return found
+
+
+def _known(value: Any) -> Any:
+    """A JSON value with null for the numbers in it that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _digest(config: Mapping[str, Any]) -> str:
     """The checksum of a configuration's content, whatever its layout."""
     content = {key: value for key, value in config.items() if key != "config_sha256"}
@@ -226,6 +269,8 @@ def event_from_json(value: Mapping[str, Any], source: str | Path = "the configur
     counted: dict[Any, type[Levels] | type[Categories]] = {"levels": Levels, "categories": Categories}
     plain: dict[Any, type[Support]] = {"binary": Binary, "real": Real}
     number = value.get(str(kind))
+    if not isinstance(kind, str):
+        raise InputError(f"{source}: an event's support must be a word, found {kind!r}")
     if kind in counted and type(number) is int:
         return Event(tuple(shape), counted[kind](number))
     if kind in plain:

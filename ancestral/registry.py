@@ -1,11 +1,9 @@
 """The registered models: find them by name, list them, build them for an event."""
 
-import difflib
 import functools
 import importlib
 import inspect
 import itertools
-import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ancestral.dequantization import dequantize, is_dequantized
+from ancestral.discovery import library_models
 from ancestral.interface import (
     Columns,
     Described,
@@ -26,6 +25,7 @@ from ancestral.interface import (
     Real,
     abilities,
 )
+from ancestral.suggestions import did_you_mean
 
 M = TypeVar("M", bound=type[Model])
 
@@ -83,11 +83,18 @@ def list_models() -> list[ModelInfo]:
 
 def find_model(name: str) -> type[Model]:
     """The class registered under `name` ('-' counts as '_')."""
-    models = _discovered()
     key = name.replace("-", "_")
-    if key not in models:
-        raise InputError(f"there is no model {name!r}{did_you_mean(key, models)}; `ancestral models` lists them all")
-    return models[key]
+    if key not in _MODELS and key in library_models():
+        importlib.import_module(library_models()[key].module)
+    if key not in _MODELS:
+        near = did_you_mean(key, model_names())
+        raise InputError(f"there is no model {name!r}{near}; `ancestral models` lists them all")
+    return _MODELS[key]
+
+
+def model_names() -> list[str]:
+    """Every registered name; no model is imported for it."""
+    return list({**library_models(), **_MODELS})
 
 
 def supports(name: str, event: Event, context_event: Event | None = None) -> str | None:
@@ -178,12 +185,6 @@ def _shift_and_scale(data: Described) -> tuple[Tensor, Tensor]:
     return mean.masked_fill(discrete, 0.0), deviation.masked_fill(constant | discrete, 1.0)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' (did you mean ...?)' with the nearest of the known words, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def _real_valued(cls: type[Model], event: Event, context_event: Event | None) -> Event | None:
     """The event on which `cls` would model `event` after dequantization, if it can."""
     real = Event(event.shape, Real())
@@ -206,9 +207,8 @@ def _discovered() -> dict[str, type[Model]]:
 
 @functools.cache
 def _discover() -> None:
-    package = importlib.import_module("ancestral.models")
-    for module in pkgutil.walk_packages(package.__path__, "ancestral.models."):
-        importlib.import_module(module.name)
+    for listed in library_models().values():
+        importlib.import_module(listed.module)
 
 
 def _families() -> Iterator[tuple[str, ModuleType]]:

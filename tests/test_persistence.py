@@ -125,8 +125,9 @@ def test_sizes_are_compared_before_memory_is_filled(model: Model, tmp_path: Path
 
 def test_a_device_that_is_not_there_is_named(model: Model, tmp_path: Path) -> None:
     save(model, tmp_path)
-    with pytest.raises(InputError, match="the device 'nowhere' is not there"):
-        load(tmp_path, device="nowhere")
+    for device in ("nowhere", "cuda:99", "meta", ""):
+        with pytest.raises(InputError, match=f"the device '{device}' is not there; there is cpu"):
+            load(tmp_path, device=device)
 
 
 def test_a_model_made_by_hand_cannot_be_saved_and_nothing_is_written(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.output import console
 from ancestral.cli.parsing import parse, split_dotted
 from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.cli.terminal import console
 from ancestral.comparison import Comparison, Entry, compare
 from ancestral.comparison.rows import (
     CLASSIFIERS,

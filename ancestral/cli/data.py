@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from rich.padding import Padding
 
-from ancestral.cli.output import console
 from ancestral.cli.parsing import parse
+from ancestral.cli.terminal import console
 from ancestral.data import list_data
 
 

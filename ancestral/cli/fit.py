@@ -1,8 +1,7 @@
 """`ancestral fit`: train a model, save it, and say how good it is."""
 
-import math
-import os
 import shlex
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,10 +11,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ancestral.cli.output import console, resuming
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
 from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.cli.terminal import console, resuming
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
 from ancestral.evaluation import (
@@ -28,15 +27,17 @@ from ancestral.evaluation import (
     measures,
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
-from ancestral.output import describe
-from ancestral.persistence import save
-from ancestral.registry import build, find_model, list_models, quick_settings, supports
+from ancestral.output import counted, describe
+from ancestral.persistence import CONFIG, save
+from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import fit, training_arguments
-from ancestral.training.run_folder import check_run_dir, replacing
+from ancestral.training.run_folder import check_run_dir, leads, replacing
 
 #: What the command line has flags of its own for.
 _OWN = ("model", "data", "run_dir", "resume", "recipe")
+#: Fewer rows than these are warned of.
+_FEW_TRAINING, _FEW_VALIDATION = 50, 10
 #: Of each measure but the likelihood, which is named after its split.
 _NAMES: dict[type, str] = {SampleQuality: "samples", Reconstruction: "reconstruction", ErrorRate: "classes"}
 _DEFAULTS = """Without a recipe the model's own settings for such data are taken, and it is trained as `ancestral
@@ -72,20 +73,25 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     torch.manual_seed(how.get("seed", args.seed))
     model = build(args.name, data, **settings)
     # With several devices this command runs once for each; the first one speaks and saves.
-    leads = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    screen = Console(quiet=True) if not leads else console()
+    screen = console() if leads() else Console(quiet=True)
     _introduce(screen, model, data)
-    with replacing(folder, overwrite=args.overwrite and leads):
+    if leads():
+        _warn_of_few_rows(data)
+    with replacing(folder, overwrite=args.overwrite):
         report = fit(model, data, run_dir=folder, resume=args.resume, **how)
-    if not leads:
+    if not leads():
         return 0
     command = shlex.join(["ancestral", "fit", *arguments])
     if report.interrupted:
         screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
+    if report.done_before and (folder / CONFIG).exists():
+        screen.print(f"{report}\nthe run in {folder} is finished: nothing of its budget is left; a larger one goes on")
+        return 0
     remembered: dict[str, Any] = {
         "command": command,
         "data": named,
+        "data_digest": data.digests,
         "fit": {key: _plain(value) for key, value in how.items()},
     }
     if isinstance(model.event.support, Categories) and data.vocabulary:
@@ -133,7 +139,7 @@ def _show_defaults(
 
 def _model_among(arguments: Sequence[str]) -> str | None:
     """The model's name on the command line: its settings become flags. None where only help is asked for."""
-    known = {info.name for info in list_models()}
+    known = model_names()
     words = [word for word in arguments if not word.startswith("-")]
     for word in words:
         if word.replace("-", "_") in known:
@@ -141,6 +147,16 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     if words:
         find_model(words[0])  # raises with the nearest name
     return None
+
+
+def _warn_of_few_rows(data: Data) -> None:
+    few = {"training": (data.train, _FEW_TRAINING), "validation": (data.valid, _FEW_VALIDATION)}
+    found = [counted(len(split), f"{name} row") for name, (split, enough) in few.items() if len(split) < enough]
+    if found:
+        warnings.warn(
+            f"{data.name} has only {' and '.join(found)}: much of the result is up to chance",
+            stacklevel=1,
+        )
 
 
 def _introduce(screen: Console, model: Model, data: Data) -> None:
@@ -162,12 +178,7 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     for name, split, score in found:
         label = name if name == split else f"{name} ({split})"
         screen.print(f"{label + ':':7} {score}", soft_wrap=True)
-    return {name: {key: _finite(value) for key, value in asdict(score).items()} for name, _, score in found}
-
-
-def _finite(value: Any) -> Any:
-    """A part of a score; None where there is no such number, as of the standard error of one row."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {name: asdict(score) for name, _, score in found}
 
 
 def _conclude(screen: Console, model: Model, folder: Path, *, text: bool) -> None:

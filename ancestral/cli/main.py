@@ -4,10 +4,12 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,15 @@ COMMANDS = {
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
 }  # fmt: skip
 
+#: Commands that take a run and then data.
+_OF_A_RUN = ("evaluate", "score", "encode", "reconstruct", "interpolate")
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    # What torch's C++ parts tell of its own use, to which no user has an answer.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        from ancestral.registry import did_you_mean
+        from ancestral.suggestions import did_you_mean
 
         return _complain(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}; see `ancestral --help`", USAGE)
     if debug:
@@ -58,13 +64,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    from ancestral.cli.parsing import make_parser
+    from ancestral.cli.parsing import UsageError, make_parser
 
+    if _swapped(name, arguments):
+        first, second, *rest = arguments
+        raise UsageError(f"did you mean `{shlex.join(['ancestral', name, second, first, *rest])}`?")
     module = importlib.import_module(f"ancestral.cli.{name}")
     try:
         return int(module.run(arguments, make_parser(name, COMMANDS[name].summary, COMMANDS[name].example)) or 0)
     except SystemExit as leave:  # --help
         return leave.code if isinstance(leave.code, int) else 0
+
+
+def _swapped(name: str, arguments: Sequence[str]) -> bool:
+    """Whether the two arguments that a command begins with are each where the other belongs."""
+    if len(arguments) < 2 or any(word.startswith("-") for word in arguments[:2]):
+        return False
+    if name == "fit":
+        from ancestral.discovery import library_models
+
+        is_first = [word.replace("-", "_") in library_models() for word in arguments[:2]]
+    else:
+        is_first = [Path(word, "config.json").is_file() for word in arguments[:2]]
+    return name in ("fit", *_OF_A_RUN) and is_first == [False, True]
 
 
 def _guarded(work: Callable[[], int]) -> int:
@@ -101,7 +123,11 @@ def _expected() -> tuple[type[BaseException], ...]:
     return tuple(getattr(sys.modules[home], name) for home, name in homes.items() if home in sys.modules)
 
 
-def _warn(message: Warning | str, *where: object, **more: object) -> None:
+def _warn(message: Warning | str, category: type[Warning], filename: str, *where: object, **more: object) -> None:
+    """Our warnings in a line each; those of the libraries below are for programmers."""
+    foreign = {"torch", "lightning_fabric"} & set(Path(filename).parts)
+    if foreign or "Triggered internally at" in str(message):  # so torch's C++ parts warn, in the name of their caller
+        return
     print(f"ancestral: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 

@@ -6,15 +6,15 @@ from itertools import groupby
 
 from rich.padding import Padding
 
-from ancestral.cli.output import console
 from ancestral.cli.parsing import parse
-from ancestral.registry import list_models
+from ancestral.cli.terminal import console
+from ancestral.discovery import library_models
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parse(parser, arguments)
     screen = console()
-    for family, infos in groupby(sorted(list_models(), key=lambda info: info.family), key=lambda info: info.family):
+    for family, infos in groupby(library_models().values(), key=lambda info: info.family):
         screen.print(f"[bold]{family}[/]")
         for info in infos:
             screen.print(f"  [bold cyan]{info.name}[/]")

@@ -1,4 +1,4 @@
-"""What the commands print to and write: the terminal, and tables of rows."""
+"""What the commands write: tables of rows."""
 
 import io
 from collections.abc import Mapping
@@ -6,21 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from torch import Tensor
 
 from ancestral.output import write_bytes
-
-
-def console() -> Console:
-    """The terminal; made anew, since tests and pipes replace standard output."""
-    screen = Console(highlight=False)
-    return screen if screen.is_terminal else Console(highlight=False, width=100)
-
-
-def resuming(command: str) -> str:
-    """The command that goes on with the run that `command` began."""
-    return f"{command.replace(' --overwrite', '').replace(' --resume', '')} --resume"
 
 
 def write_csv(columns: Mapping[str, Tensor], path: Path) -> None:

@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from jsonargparse import ArgumentParser
-
-from ancestral.interface import InputError
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 #: Types of JSON values, and what one of each is called; lists, mappings and unions are made of these.
 _WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Any: "value"}
@@ -131,6 +128,8 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             before = {} if before is None else {"name": before} if isinstance(before, str) else before
             result[key] = merged(before, change)
         else:
+            from ancestral.interface import InputError  # with torch, which the list of models does without
+
             raise InputError(f"{key} is {before!r} altogether, so there is no {next(iter(change))} of it to set")
     return result
 
@@ -139,6 +138,8 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str], start: argparse.Namespace) -> argparse.Namespace:
+    if empty := [word for word in arguments if word.startswith("-") and word.endswith("=--")]:
+        parser.error(f"{empty[0].removesuffix('=--')} needs a value")  # argparse would make a list of nothing of it
     found, unknown = parser.parse_known_args([_as_typed(word) for word in arguments], start)
     if unknown:
         flag = unknown[0].split("=")[0]
@@ -192,6 +193,8 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     """The function that makes a value of a type of a text, by jsonargparse."""
 
     def read(given: str) -> Any:
+        from jsonargparse import ArgumentParser
+
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--value", type=hint)
         try:

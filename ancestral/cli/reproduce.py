@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.output import console, resuming
 from ancestral.cli.parsing import UsageError, parse
+from ancestral.cli.terminal import console, resuming
 from ancestral.interface import InputError
 from ancestral.reproduction import (
     Interrupted,

@@ -1,5 +1,6 @@
 """A trained run on disk: its model, and the data it was trained on."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ancestral.evaluation import contexts_of, spread_rows
 from ancestral.interface import Event, InputError, Model
 from ancestral.output import describe
 from ancestral.persistence import load as load_model
-from ancestral.persistence import read_config
+from ancestral.persistence import read_config, saved_in
 from ancestral.registry import did_you_mean
 
 SPLITS = ("train", "valid", "test")
@@ -56,12 +57,25 @@ class Run:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}, but {data.name} holds {describe(data.event)}"
             )
+        if name is None or name == remembered.get("name"):
+            self._warn_if_changed(data)
         if not _same_context(data.context_event, self.model.context_event):
             raise InputError(
                 f"{self.path} is conditioned on {_in_words(self.model.context_event)},"
                 f" but {data.name} on {_in_words(data.context_event)}"
             )
         return data
+
+    def _warn_if_changed(self, data: Data) -> None:
+        """Say so where the data that the run was trained on are no longer the same."""
+        trained_on = self.recipe.get("data_digest") or {}
+        changed = [name for name, digest in data.digests.items() if trained_on.get(name, digest) != digest]
+        if changed:
+            warnings.warn(
+                f"{data.name} has changed since {self.path} was trained on it, in {', '.join(changed)}:"
+                " rows that were trained on may now be among those held out, and make a score better than it is",
+                stacklevel=2,
+            )
 
     @property
     def vocabulary(self) -> Sequence[str]:
@@ -82,11 +96,14 @@ class Run:
 def open_run(path: str | Path, *, device: str = "cpu") -> Run:
     """The run in the folder `path`."""
     folder = Path(path)
-    if not folder.exists():
+    if not saved_in(folder).exists():
         near = [str(other) for other in folder.parent.glob("*") if other.is_dir()] if folder.parent.is_dir() else []
         raise InputError(f"there is no run {str(path)!r}{did_you_mean(str(folder), near)}; `ancestral fit` makes one")
-    config = read_config(folder)
-    return Run(folder, load_model(folder, device=device), config["recipe"] or {})
+    recipe = read_config(folder)["recipe"] or {}
+    data, digest = recipe.get("data") or {"name": ""}, recipe.get("data_digest") or {}
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(digest, dict):
+        raise InputError(f"{folder} does not say by a name what data it was trained on, found {data!r}")
+    return Run(folder, load_model(folder, device=device), recipe)
 
 
 def chosen_split(data: Data, name: str) -> Split:

@@ -64,6 +64,11 @@ class Data(Described):
         with seeded(torch.Generator().manual_seed(0)):
             return moments_of(self.train.__getitems__(some).x for some in rows)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The `Split.digest` of each split by its name: by them a run knows the data that it was trained on."""
+        return {name: split.digest for name, split in self.splits.items()}
+
     def text(self, tokens: Int64[Tensor, " tokens"] | UInt8[Tensor, " tokens"]) -> str:
         """The text of token ids: of a caption, or of an observation of a text."""
         if not self.vocabulary:

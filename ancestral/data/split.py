@@ -1,6 +1,8 @@
 """One split of a data set: rows of an event, served as whole batches."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -63,6 +65,24 @@ class Split(Dataset[Batch]):
     def drawn(self) -> bool:
         """Whether observations are drawn anew each time they are asked for."""
         return self.draw is not None or isinstance(self._stored, Windows)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The sha256 of the observations as they are stored, and of the labels and the contexts where there are any."""
+        stored = self._stored
+        found = {
+            "observations": [stored.values, stored.first, stored.last] if isinstance(stored, Windows) else [stored]
+        }
+        if self.y is not None:
+            found["labels"] = [self.y]
+        if self.context is not None:
+            found["contexts"] = [self.context]
+        return {name: _digest(parts) for name, parts in found.items()}
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all of it: equal for the same observations, labels and contexts in the same order."""
+        return hashlib.sha256("".join(f"{name} {part} " for name, part in self.digests.items()).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -139,3 +159,12 @@ class Split(Dataset[Batch]):
 
     def __repr__(self) -> str:
         return f"Split({self.name}, n={len(self)}, event={self.event}, labelled={self.y is not None})"
+
+
+def _digest(tensors: Sequence[Tensor]) -> str:
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        # Seen as bytes where they lie, without a copy.
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

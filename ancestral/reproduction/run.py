@@ -113,6 +113,7 @@ def _outcome(
     if report.interrupted:
         raise Interrupted(f"the run in {folder} was interrupted; resume=True goes on with it")
     remembered = {"name": recipe.name, "data": {"name": recipe.data, **recipe.data_options}}
+    remembered["data_digest"] = data.digests
     save(model, folder, recipe=remembered, weights=report.weights)
     trained = Trained(recipe, seed, model, data, report)
     started = time.perf_counter()

@@ -1,21 +1,34 @@
 """The folder of a run: a checkpoint that is always whole, and what it must match to be continued."""
 
+import hashlib
+import io
 import os
-import pickle
 import secrets
 import shutil
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ancestral.interface import InputError, Model
+from ancestral.training.settings import Settings
+from ancestral.training.sources import Source
 
 CHECKPOINT = "checkpoint.pt"
-_VERSION = 2
+#: 3 ends with a checksum, and knows its data by theirs.
+_VERSION = 3
+#: The file ends with this and the sha256 of all before it, in hexadecimal.
+_MARK = b"\nsha256:"
+_TAIL = len(_MARK) + 64
+#: How a checksum is told from a value, which errors show.
+_SHA256 = "sha256:"
+#: Changes that one error names.
+_NAMED = 5
+
+#: What a run and its resumption share, as text by name: in groups, each of which follows from those before it.
+Identity: TypeAlias = Sequence[Mapping[str, str]]
 
 
 def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
@@ -36,16 +49,22 @@ def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
     except OSError as error:
         raise InputError(f"run_dir {path} cannot be written: {error.strerror}; choose another folder") from error
     if entries and not resume:
-        raise InputError(f"run_dir {path} is not empty; continue its run with resume=True, or choose another folder")
+        raise InputError(f"run_dir {path} is not empty; resume goes on with its run, or choose another folder")
     if entries and CHECKPOINT not in entries:
         raise InputError(f"run_dir {path} holds no {CHECKPOINT} to resume from; choose an empty folder for a new run")
 
 
-def write_checkpoint(folder: Path, state: Mapping[str, Any], identity: Mapping[str, str]) -> None:
+def write_checkpoint(folder: Path, state: Mapping[str, Any], identity: Identity) -> None:
     """Write the state of a run under a temporary name, then rename it: the old one stays until the new one is whole."""
     temporary = folder / f".{CHECKPOINT}.{secrets.token_hex(4)}"
     try:
-        torch.save({"version": _VERSION, "identity": dict(identity), "state": dict(state)}, temporary)
+        torch.save({"version": _VERSION, "identity": list(map(dict, identity)), "state": dict(state)}, temporary)
+        with temporary.open("r+b") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            stream.seek(0, os.SEEK_END)
+            stream.write(_MARK + digest.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, folder / CHECKPOINT)
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError of its archive writer.
@@ -56,46 +75,78 @@ def write_checkpoint(folder: Path, state: Mapping[str, Any], identity: Mapping[s
         temporary.unlink(missing_ok=True)
 
 
-def read_checkpoint(folder: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
-    """The saved state of a run, or None where there is none yet.
+def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Identity] | None:
+    """The saved state of a run and its identity, or None where there is none yet.
 
-    Raises `InputError` if the file is damaged, or if it belongs to another model, other data or other settings.
+    Raises `InputError` if the file is not, to the last byte, one that `write_checkpoint` wrote.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
+    content = path.read_bytes()
+    content, tail = content[:-_TAIL], content[-_TAIL:]
+    if not tail.startswith(_MARK):
+        raise InputError(
+            f"{path} does not end with a checksum: it is damaged, or of an older version of ancestral; start a new run"
+        )
+    if tail.removeprefix(_MARK) != hashlib.sha256(content).hexdigest().encode():
+        raise InputError(f"{path} is damaged: it was changed since it was written (its checksum differs)")
     try:
         # Mapped to the CPU, because generator states must be there; weights are copied to where they belong.
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is damaged or no checkpoint ({type(error).__name__}); start a new run") from error
-    if not isinstance(saved, dict) or saved.get("version") != _VERSION:
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        version, identity, state = saved["version"], saved["identity"], saved["state"]
+    except Exception as error:  # a file with a checksum that is nonetheless none of ours: torch raises anything
+        raise InputError(f"{path} is no checkpoint ({type(error).__name__}); start a new run") from error
+    if version != _VERSION:
         raise InputError(f"{path} is no checkpoint of this version of ancestral; start a new run")
-    before = saved["identity"]
-    changed = [key for key in identity if before.get(key) != identity[key]]
-    if changed:
-        details = "; ".join(f"{key} was {before.get(key)} and is now {identity[key]}" for key in changed)
-        raise InputError(f"the run in {folder} cannot be resumed: {details}")
-    state: dict[str, Any] = saved["state"]
-    return state
+    return state, identity
 
 
-def model_identity(model: Model, rows: int) -> dict[str, str]:
-    """What makes a model and its data the same ones when a run is resumed."""
-    return {
-        "model": model.registered_name or type(model).__qualname__,
-        "model settings": repr(dict(model.settings)) if model.settings is not None else "made by hand",
-        "event": repr(model.event),
-        "context event": repr(model.context_event),
-        "weights": _shapes(model.state_dict()),
-        "training state": _shapes(model.training_state()),
-        "training rows": str(rows),
-    }
+def check_same_run(folder: Path, before: Identity, now: Identity) -> None:
+    """Raise `InputError`, naming what changed, unless the run in `folder` and the one that is to go on are the same."""
+    for old, new in zip(before, now, strict=True):
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if not changed:
+            continue
+        values = [key for key in changed if not (new.get(key) or old[key]).startswith(_SHA256)]
+        named = [f"{key} was {_shown(old.get(key))} and is now {_shown(new.get(key))}" for key in values[:_NAMED]]
+        named += [f"and {len(values) - _NAMED} more"] if len(values) > _NAMED else []
+        if data := [key for key in changed if key not in values]:
+            named.append(
+                f"the {' and the '.join(data)} are not those that it began with; take the same data with the same"
+                " options and seed"
+            )
+        raise InputError(f"the run in {folder} cannot be resumed: {'; '.join(named)}, or start a new run")
+
+
+def run_identity(settings: Settings, model: Model, sources: Mapping[str, Source | None], *, staged: bool) -> Identity:
+    """What makes a model, its training and its data the same ones when a run is resumed.
+
+    `sources` are the rows by what they are for, "training" and "validation".
+    """
+    own = {f"model.{key}": repr(value) for key, value in (model.settings or {}).items()}
+    events = {"event": str(model.event), "context": str(model.context_event)}
+    given = {name: source for name, source in sources.items() if source is not None}
+    return (
+        {"model": model.registered_name or type(model).__qualname__},
+        own | events | settings.fingerprint(staged=staged),
+        {f"{name} rows": str(len(source)) for name, source in given.items()},
+        {
+            f"{name} {part}": _SHA256 + digest
+            for name, source in given.items()
+            for part, digest in source.digests.items()
+        },
+        _shapes(model.state_dict()) | _shapes(model.training_state()),
+    )
 
 
 def bytes_of(tensors: Mapping[str, Tensor]) -> int:
     return sum(value.numel() * value.element_size() for value in tensors.values())
 
 
-def _shapes(tensors: Mapping[str, Tensor]) -> str:
-    return repr(sorted((name, tuple(value.shape)) for name, value in tensors.items()))
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    return {f"the shape of {name}": str(tuple(value.shape)) for name, value in tensors.items()}
+
+
+def _shown(value: str | None) -> str:
+    return "not set" if value in (None, "None") else str(value)

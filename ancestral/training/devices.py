@@ -1,5 +1,7 @@
 """Fabric's devices and processes, as the engine uses them."""
 
+import logging
+import os
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 from ancestral.interface import InputError
 from ancestral.training.settings import Settings
 
+# It tells of each process that begins.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
 
 class Devices:
     """The device of this process, and what the processes do together; alone, all of that costs nothing."""
@@ -21,6 +26,7 @@ class Devices:
         if settings.devices > 1:
             # Parameters of frozen phases get no gradient, and DDP must look for them. It warns where it finds none.
             warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified in DDP constructor")
+        self._check(settings)
         try:
             self.fabric = Fabric(
                 accelerator=settings.accelerator,
@@ -35,6 +41,22 @@ class Devices:
         self.device: torch.device = self.fabric.device
         self.world: int = self.fabric.world_size
         self.rank: int = self.fabric.global_rank
+
+    @staticmethod
+    def _check(settings: Settings) -> None:
+        """Raise `InputError` unless there are the devices that are asked for."""
+        cuda = torch.cuda.device_count()
+        there = {"cuda": cuda, "gpu": cuda, "mps": int(torch.backends.mps.is_available())}
+        there["gpu"] = there["gpu"] or there["mps"]
+        # On a CPU a device is a process, of which more than there are cores only wait for each other.
+        there["cpu"] = max(2, os.cpu_count() or 1)
+        there["auto"] = there["gpu"] or there["cpu"]
+        if settings.devices > (most := there[settings.accelerator]):
+            kinds = [kind for kind in ("cpu", "cuda", "mps") if there[kind]]
+            raise InputError(
+                f"devices is {settings.devices}, but on this machine there are {most} for the accelerator"
+                f" {settings.accelerator!r}; its accelerators are {', '.join(kinds)}"
+            )
 
     @property
     def leads(self) -> bool:

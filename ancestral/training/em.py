@@ -4,10 +4,16 @@ import math
 import time
 
 import torch
-from torch import Tensor
 
 from ancestral.interface import ClosedFormFit, InputError
-from ancestral.training.checkpoint import bytes_of, model_identity, open_run_dir, read_checkpoint, write_checkpoint
+from ancestral.training.checkpoint import (
+    bytes_of,
+    check_same_run,
+    open_run_dir,
+    read_checkpoint,
+    run_identity,
+    write_checkpoint,
+)
 from ancestral.training.devices import Devices
 from ancestral.training.display import open_display
 from ancestral.training.interrupt import Interrupt
@@ -31,15 +37,15 @@ def fit_closed_form(model: ClosedFormFit, source: Source, settings: Settings) ->
         raise InputError(f"{name} is fitted on one device, got devices={settings.devices}")
     Devices(settings).place(model)
     model.eval()
-    # In the data's own units: `fit_step` is a public method.
-    x = source.batch(torch.arange(len(source))).x.to(model.device)
-    return _Fit(model, x, settings).run()
+    return _Fit(model, source, settings).run()
 
 
 class _Fit:
-    def __init__(self, model: ClosedFormFit, x: Tensor, settings: Settings) -> None:
-        self.model, self.x, self.settings = model, x, settings
-        self.identity = settings.fingerprint() | model_identity(model, len(x))
+    def __init__(self, model: ClosedFormFit, source: Source, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+        # In the data's own units: `fit_step` is a public method.
+        self.x = source.batch(torch.arange(len(source))).x.to(model.device)
+        self.identity = run_identity(settings, model, {"training": source}, staged=False)
         budgets = (settings.max_iterations, settings.epochs, settings.steps)
         self.limit = min(budget for budget in budgets if budget is not None)
         self.history: list[Row] = []
@@ -51,8 +57,9 @@ class _Fit:
     def run(self) -> Report:
         settings = self.settings
         resumed = self._open()
+        self.done_before = resumed and self._ending() is not None
         logs = Logs(settings.run_dir, tensorboard=settings.tensorboard)
-        logs.start(len(self.history))
+        logs.start(len(self.history), len(self.history))
         display = open_display(settings.progress)
         saved = self.start = time.perf_counter()
         try:
@@ -88,6 +95,7 @@ class _Fit:
             trace=self.trace,
             run_dir=settings.run_dir,
             recipe=settings.recipe,
+            done_before=self.done_before,
         )
 
     @property
@@ -127,9 +135,11 @@ class _Fit:
         if folder is None:
             return False
         open_run_dir(folder, resume=self.settings.resume, bytes_needed=bytes_of(self.model.state_dict()))
-        state = read_checkpoint(folder, self.identity) if self.settings.resume else None
-        if state is None:
+        saved = read_checkpoint(folder) if self.settings.resume else None
+        if saved is None:
             return False
+        state, before = saved
+        check_same_run(folder, before, self.identity)
         self.model.load_state_dict(state["model"])
         self.history, self.trace, self.seconds_before = state["history"], state["trace"], state["seconds"]
         return True

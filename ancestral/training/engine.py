@@ -7,13 +7,23 @@ they are logged, and the terminal is redrawn a few times a second.
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from ancestral.interface import Model
-from ancestral.training.checkpoint import bytes_of, model_identity, open_run_dir, read_checkpoint, write_checkpoint
+from ancestral.interface import InputError, Model
+from ancestral.training.checkpoint import (
+    CHECKPOINT,
+    Identity,
+    bytes_of,
+    check_same_run,
+    open_run_dir,
+    read_checkpoint,
+    run_identity,
+    write_checkpoint,
+)
 from ancestral.training.devices import Devices
 from ancestral.training.display import losses_text, monitor_text, open_display
 from ancestral.training.ema import MovingAverage
@@ -24,7 +34,7 @@ from ancestral.training.logs import Logs
 from ancestral.training.preview import Preview
 from ancestral.training.report import Ending, Report, Row, TrainingDiverged, Weights
 from ancestral.training.schedules import Constant
-from ancestral.training.settings import Settings
+from ancestral.training.settings import BUDGET, Settings
 from ancestral.training.sources import Source
 from ancestral.training.validation import Validation
 
@@ -53,7 +63,7 @@ class Engine:
         if settings.run_dir is not None and settings.preview_every is not None:
             self.preview = Preview(model, train, settings.run_dir, settings.preview_every)
         self.interrupt = Interrupt()
-        self.identity = settings.fingerprint(staged=self.game.staged) | model_identity(model, len(train))
+        self.sources = {"training": train, "validation": valid}
 
         self.step = 0
         self.history: list[Row] = []
@@ -71,14 +81,16 @@ class Engine:
         with torch.random.fork_rng(devices=cuda), torch.enable_grad(), self.interrupt.listening():
             torch.manual_seed(settings.seed + devices.rank)
             resumed = self._open()
+            # Of a run that is finished already, nothing is written again.
+            finished = self._budget_used() if resumed else None
             self.logs = Logs(settings.run_dir if devices.leads else None, tensorboard=settings.tensorboard)
-            self.logs.start(self.step)
+            self.logs.start(self.step, len(self.history))
             self.display = open_display(settings.progress and devices.leads)
             self.clock.start(self.step)
             try:
                 if not resumed:
                     self._save()
-                ending = self._train()
+                ending = finished or self._train()
                 weights = self._load_final()
             except TrainingDiverged as error:
                 self.model.load_state_dict(self.kept)
@@ -104,6 +116,7 @@ class Engine:
             ended_by=ending,
             run_dir=settings.run_dir,
             recipe=settings.recipe,
+            done_before=finished is not None,
         )
 
     def _train(self) -> Ending:
@@ -112,10 +125,12 @@ class Engine:
             if ending is None:
                 ending = self._train_epoch()
                 if ending is not None and (self.loader.position < len(self.loader) or ending == "interrupted"):
-                    # Saved as it stands: a resumed run goes on as if it had not stopped here.
+                    # Saved as it stands: a resumed run goes on as if it had not stopped here ...
                     self._save()
                     if ending != "interrupted":
+                        # ... and one that has nothing left of its budget ends as this one does.
                         self._close_epoch()
+                        self._save_conclusion()
                     return ending
                 self._close_epoch()
                 self.loader.next_epoch()
@@ -299,9 +314,20 @@ class Engine:
             needed = _CHECKPOINT_COPIES * bytes_of(self.model.state_dict()) + bytes_of(self.model.training_state())
             open_run_dir(folder, resume=settings.resume, bytes_needed=needed)
         self.devices.barrier()
-        state = read_checkpoint(folder, self.identity) if settings.resume else None
-        if state is None:
+        saved = read_checkpoint(folder) if settings.resume else None
+        if saved is None:
             return False
+        state, before = saved
+        if settings.unlimited:
+            self.settings = replace(settings, **state.get("budget", {}))
+        check_same_run(folder, before, self._identity())
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{folder / CHECKPOINT} does not hold the state of this run: {error!r}") from error
+        return True
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for name, tensor in self.model.training_state().items():
             tensor.copy_(state["training_state"][name])
@@ -313,7 +339,23 @@ class Engine:
         self.history, self.best = state["history"], state["best"]
         self.kept, self.kept_step = state["kept"], state["kept_step"]
         self.devices.set_generator_states(state["generators"])
-        return True
+        if (conclusion := state.get("conclusion")) and self._budget_used() is not None:
+            self.history, self.best = conclusion["history"], conclusion["best"]
+            self.kept, self.kept_step = conclusion["kept"], conclusion["kept_step"]
+
+    def _save_conclusion(self) -> None:
+        """Add to the checkpoint what an epoch that the budget cut short came to."""
+        folder = self.settings.run_dir
+        if folder is None or not self.devices.leads:
+            return
+        saved = read_checkpoint(folder)
+        assert saved is not None
+        state, identity = saved
+        names = ("history", "best", "kept", "kept_step")
+        write_checkpoint(folder, state | {"conclusion": {name: getattr(self, name) for name in names}}, identity)
+
+    def _identity(self) -> Identity:
+        return run_identity(self.settings, self.model, self.sources, staged=self.game.staged)
 
     def _save_is_due(self) -> bool:
         # Processes that looked at their own clocks would not all come to the same answer.
@@ -332,6 +374,7 @@ class Engine:
                 "training_state": dict(self.model.training_state()),
                 "game": self.game.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
+                "budget": {name: getattr(self.settings, name) for name in BUDGET},
                 "epoch": self.loader.epoch,
                 "position": self.loader.position,
                 "step": self.step,
@@ -342,7 +385,7 @@ class Engine:
                 "kept_step": self.kept_step,
                 "generators": generators,
             }
-            write_checkpoint(folder, state, self.identity)
+            write_checkpoint(folder, state, self._identity())
         self.clock.has_saved(since=begin)
 
 

@@ -77,7 +77,9 @@ def fit(
         resume: go on with the run in `run_dir`, to the very weights of a run that was never interrupted.
         precision: "32-true" (the model's own dtype) or "bf16-mixed".
         accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
-        devices: processes, one a device; above 1 they train in parallel on shares of each batch.
+        devices: processes, one a device; above 1 they train in parallel on shares of each batch. The weights are then
+            those of one process, up to rounding, where training draws no noise; a VAE's, a GAN's, or those with dropout
+            or dequantization differ by design: each process draws its own noise.
         progress: show progress on stderr.
         preview_every: write a picture of samples every so many epochs.
         log_every: steps between two rows of training losses in `metrics.csv`.

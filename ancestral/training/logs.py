@@ -20,19 +20,20 @@ class Logs:
 
             self._board = TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
 
-    def start(self, step: int) -> None:
-        """Begin, or go on after `step`: rows of later steps belong to a part of the run that is done again."""
+    def start(self, step: int, epochs: int) -> None:
+        """Begin, or go on after `step` and so many whole epochs: later rows are of a part that is done again."""
         if self._path is None:
             return
         kept: list[list[str]] = []
         if step > 0 and self._path.exists():
             with self._path.open(newline="") as stream:
-                kept = [row for row in csv.reader(stream) if len(row) == len(_COLUMNS) and row[1].isdigit()]
+                rows = [row for row in csv.reader(stream) if len(row) == len(_COLUMNS)]
+            kept = [row for row in rows if row[0].isdigit() and row[1].isdigit()]
         temporary = self._path.with_name(f".{METRICS}")
         with temporary.open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(_COLUMNS)
-            writer.writerows(row for row in kept if int(row[1]) <= step)
+            writer.writerows(row for row in kept if int(row[1]) <= step and (_of_steps(row) or int(row[0]) <= epochs))
         temporary.replace(self._path)
 
     def write(self, epoch: int, step: int, seconds: float, values: Mapping[str, float]) -> None:
@@ -46,3 +47,8 @@ class Logs:
     def close(self) -> None:
         if self._board is not None:
             self._board.finalize("success")
+
+
+def _of_steps(row: list[str]) -> bool:
+    """Whether a row is of the latest steps, not of a whole epoch."""
+    return row[3].startswith("loss/")

@@ -38,6 +38,8 @@ class Report:
     trace: list[tuple[str, float]] = field(default_factory=list)
     run_dir: Path | None = None
     recipe: Mapping[str, Any] | None = None
+    #: Whether this resumed a run that had nothing left of its budget, so that nothing was trained.
+    done_before: bool = False
 
     @property
     def interrupted(self) -> bool:
@@ -57,7 +59,7 @@ class Report:
         else:
             text += f"; {self.weights} weights"
         if self.interrupted and self.run_dir is not None:
-            text += f"; resume with run_dir={str(self.run_dir)!r}, resume=True"
+            text += f"; resume goes on with it in {str(self.run_dir)!r}"
         return text
 
 

@@ -26,7 +26,8 @@ _FREE_TO_CHANGE = (
     "recipe",
     "accelerator",
 )
-_BUDGET = ("epochs", "minutes", "steps", "max_iterations")
+#: What limits a run, and a resumed one where nothing else is given.
+BUDGET = ("epochs", "minutes", "steps")
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,19 @@ class Settings:
                 raise InputError(f"{name} must be {expected}, got {value!r}")
 
     @property
+    def unlimited(self) -> bool:
+        """Whether no budget of any kind is set."""
+        return all(getattr(self, name) is None for name in BUDGET)
+
+    @property
     def epoch_limit(self) -> int | None:
         """The budget of epochs; a default one where no budget of any kind is set."""
-        unlimited = self.epochs is None and self.minutes is None and self.steps is None
-        return DEFAULT_EPOCHS if unlimited else self.epochs
+        return DEFAULT_EPOCHS if self.unlimited else self.epochs
 
     def fingerprint(self, *, staged: bool = False) -> dict[str, str]:
         """What a resumed run must share with the run that it continues: its budget, too, where the schedule or the
         model's stages stretch over it."""
-        free = _FREE_TO_CHANGE if self.schedule.stretches or staged else _FREE_TO_CHANGE + _BUDGET
+        free = _FREE_TO_CHANGE if self.schedule.stretches or staged else (*_FREE_TO_CHANGE, *BUDGET, "max_iterations")
         return {field.name: _stable(getattr(self, field.name)) for field in fields(self) if field.name not in free}
 
 

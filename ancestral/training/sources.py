@@ -1,7 +1,7 @@
 """Where batches come from: whatever was given as data, checked against the model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, TypeAlias
 
 import torch
@@ -32,6 +32,11 @@ class Source(ABC):
     def labels(self) -> Tensor | None:
         """All labels, (n,), -1 where unlabelled."""
 
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Checksums of the observations, the labels and the contexts; none where only the number of rows is known."""
+        return {}
+
 
 class SplitSource(Source):
     def __init__(self, split: Split) -> None:
@@ -48,11 +53,16 @@ class SplitSource(Source):
     def labels(self) -> Tensor | None:
         return self.split.y
 
+    @property
+    def digests(self) -> Mapping[str, str]:
+        return self.split.digests
+
 
 class DatasetSource(Source):
     """Any map-style torch Dataset whose items are `Batch`es, or single observations: tensors x or pairs (x, label).
 
-    It may be larger than memory, so the values of each batch are checked as they come.
+    It may be larger than memory or draw its items, so the values of each batch are checked as they come, and a resumed
+    run knows it by its number of rows alone.
     """
 
     def __init__(self, dataset: Dataset[Any], model: Model) -> None:

@@ -35,7 +35,8 @@ def check_keys(given: Iterable[Any], known: Iterable[str], what: str) -> None:
     known = list(known)
     for key in given:
         if key not in known:
-            raise InputError(f"{what} has no setting {key!r}{did_you_mean(str(key), known)}; it has {', '.join(known)}")
+            there = f"it has {', '.join(known)}" if known else "it has no settings at all"
+            raise InputError(f"{what} has no setting {key!r}{did_you_mean(str(key), known)}; {there}")
 
 
 def _optimizer(given: Any) -> OptimizerSpec | dict[str, OptimizerSpec]:

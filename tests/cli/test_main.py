@@ -24,6 +24,15 @@ def test_help_is_fast_and_leaves_torch_alone() -> None:
     assert "ancestral compare" in done.stdout.splitlines()[-1]
 
 
+def test_the_list_of_models_takes_less_than_a_second() -> None:
+    code = "import sys; from ancestral.cli.main import main; main(['models']); sys.exit('torch' in sys.modules)"
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert after.children_user - before.children_user < 1.0
+    assert "gated_pixelcnn" in done.stdout
+
+
 def test_version(cli) -> None:
     assert cli("--version").out.strip() == f"ancestral {__version__}"
 
@@ -60,6 +69,9 @@ def test_models_and_data_are_listed(cli) -> None:
 FIT = ("fit", "vae", "digits", "--epochs", "1")
 GALLERY = {
     "command": (("ft",), 2, "did you mean 'fit'"),
+    "swapped": (("fit", "digits", "vae", "--epochs", "1"), 2, "did you mean `ancestral fit vae digits --epochs 1`?"),
+    "swapped run": (("evaluate", "digits", "saved"), 2, "did you mean `ancestral evaluate saved digits`?"),
+    "constant": ((*FIT, "--schedule", "constant", "--schedule.final", "1"), 1, "it has no settings at all"),
     "model": (("fit", "vea", "digits"), 1, "did you mean 'vae'"),
     "data": (("fit", "vae", "digit"), 1, "did you mean 'digits'"),
     "flag": ((*FIT, "--epoch", "3"), 2, "did you mean '--epochs'"),
@@ -103,6 +115,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(cli, tmp_path: Path, name: str
     np.savez(tmp_path / "label.npz", x=values, y=np.full(20, -3))
     (tmp_path / "corrupt.npz").write_bytes(b"PK no archive")
     (tmp_path / "half.csv").write_text("a,b\n" + "2.5,1\n" * 20)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "config.json").write_text("{}")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("precious")
     before = sorted(tmp_path.rglob("*"))
@@ -137,5 +151,5 @@ def test_an_interrupt_is_exit_code_130(cli, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ancestral.cli.models.list_models", interrupt)
+    monkeypatch.setattr("ancestral.cli.models.library_models", interrupt)
     assert cli("models").code == 130

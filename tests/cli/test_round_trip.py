@@ -81,7 +81,7 @@ def test_a_conditional_run_and_its_replacement(cli) -> None:
 
 def test_a_run_given_views_of_the_data_itself(cli) -> None:
     """Conditioned on something else than labels: every command takes the contexts of the data's own rows."""
-    options = ("--data.n", 60, "--data.context", "grey:4")
+    options = ("--data.n", 100, "--data.context", "grey:4")
     fitted = cli("fit", "vae", "shapes", *options, "--steps", 2, "--model.hidden", "[8]", "--run-dir", "r")
     assert fitted.code == 0, fitted.err
     assert read_config("r")["recipe"]["data"]["context"] == "grey:4"

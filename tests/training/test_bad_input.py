@@ -55,6 +55,7 @@ def refused(match: str, model: Any = None, data: Any = None, **settings: Any) ->
         ({"accumulate": 200}, "accumulate splits a batch of 128"),
         ({"precision": "fp8"}, "precision must be one of 32-true, bf16-mixed"),
         ({"accelerator": "abacus"}, "accelerator must be one of"),
+        ({"accelerator": "cpu", "devices": 10**6}, "devices is 1000000, but on this machine there are"),
         ({"log_every": 0}, "log_every must be"),
         ({"resume": True}, "resume needs a folder"),
         ({"tensorboard": True}, "tensorboard needs a folder"),

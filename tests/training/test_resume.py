@@ -1,7 +1,9 @@
 """A run that was interrupted and resumed ends with the weights of one that never was, to the last bit."""
 
 import csv
+import hashlib
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from training_toys import PLANE, Gaussian, Halving, Noisy, points
 
 from ancestral.data import Data, Split
 from ancestral.interface import Adam, InputError
+from ancestral.registry import build
 from ancestral.training import Cosine, Report, fit
 
 SETTINGS: dict[str, Any] = {
@@ -79,7 +82,7 @@ def test_a_signal_ends_the_run_after_the_step(straight: tuple[Noisy, Path], tmp_
     report = run(model, folder)
     assert report.interrupted
     assert (report.steps, report.epochs, report.ended_by) == (STOP, 2, "interrupted")
-    assert "resume=True" in str(report)
+    assert "resume goes on with it" in str(report)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     resumed = Noisy()
     report = run(resumed, folder, resume=True)
@@ -114,16 +117,107 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
     assert same(again.state_dict(), long.state_dict())
 
 
+def test_a_run_that_its_budget_cut_short_is_finished_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    long, short = noisy(), noisy()
+    run(long, tmp_path / "long", schedule=None)
+    first = run(short, tmp_path / "short", schedule=None, epochs=None, steps=STOP)
+    assert not first.done_before
+    before = [losses(tmp_path / "short"), state(tmp_path / "short")]
+    again = Noisy()
+    # Where no budget is named the run's own counts, the epoch that it cut short among what it came to.
+    for budget in ({"epochs": None}, {"epochs": None, "steps": STOP}):
+        report = run(again, tmp_path / "short", schedule=None, resume=True, **budget)
+        assert report.done_before
+        assert (report.steps, report.epochs, report.ended_by) == (STOP, 3, "steps")
+        assert (report.history, report.best) == (first.history, first.best)
+        assert same(again.state_dict(), short.state_dict())
+        assert same([losses(tmp_path / "short"), state(tmp_path / "short")], before)
+    more = run(again, tmp_path / "short", schedule=None, resume=True)
+    assert not more.done_before
+    assert same(again.state_dict(), long.state_dict())
+    assert same(state(tmp_path / "short"), state(tmp_path / "long"))
+    assert losses(tmp_path / "short") == losses(tmp_path / "long")
+
+
+def test_a_budget_of_time_is_used_up_once(tmp_path: Path) -> None:
+    first = run(noisy(), tmp_path, epochs=None, minutes=0.001)
+    again = run(Noisy(), tmp_path, epochs=None, resume=True)
+    assert again.done_before
+    assert (again.steps, again.ended_by, again.history) == (first.steps, "minutes", first.history)
+
+
+def test_other_data_are_noticed(tmp_path: Path) -> None:
+    """By their content: as many rows, of the same shape, do not hide that they are others."""
+    x, y = {seed: points(40, seed) for seed in range(3)}, torch.arange(40) % 2
+
+    def of(train: int = 0, valid: int = 1, labels: torch.Tensor | None = y, factor: float = 1.0) -> Data:
+        parts = {name: Split(x[seed] * factor, PLANE, labels) for name, seed in (("train", train), ("valid", valid))}
+        return Data("points", PLANE, **parts, test=Split(x[2], PLANE))
+
+    settings = {"run_dir": tmp_path, "epochs": 1, "progress": False}
+    fit(noisy(), of(), **settings)
+    fit(noisy(), of(), resume=True, **settings)
+    for changed, words in {
+        of(valid=2): "the validation observations are not those",
+        of(train=1, valid=0): "the training observations and the validation observations are not those",
+        of(labels=1 - y): "the training labels and the validation labels are not those",
+        of(labels=None): "the training labels and the validation labels are not those",
+        of(factor=1 + 1e-6): "the training observations and",
+    }.items():
+        with pytest.raises(InputError, match=f"cannot be resumed: {words}") as caught:
+            fit(noisy(), changed, resume=True, **settings)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
+
+
+def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
+    folder, event = tmp_path, PLANE
+    fit(build("realnvp", event, blocks=2, hidden=[8]), points(), run_dir=folder, epochs=1, progress=False)
+    other = build("realnvp", event, blocks=3, hidden=[6])
+    with pytest.raises(InputError) as caught:
+        fit(other, points(), run_dir=folder, epochs=1, lr=0.1, resume=True, progress=False)
+    changes = "model.blocks was 2 and is now 3; model.hidden was [8] and is now [6]; lr was not set and is now 0.1"
+    assert str(caught.value) == f"the run in {folder} cannot be resumed: {changes}, or start a new run"
+
+
+def test_no_damage_of_a_checkpoint_is_resumed_from(tmp_path: Path) -> None:
+    run(noisy(), tmp_path, epochs=1)
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    for place in [*torch.randint(len(whole), (60,), generator=generator).tolist(), 0, len(whole) - 1]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="is damaged"):
+            run(noisy(), tmp_path, epochs=1, resume=True)
+    path.write_bytes(whole)
+    run(noisy(), tmp_path, epochs=1, resume=True)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    run(noisy(), tmp_path / "run", epochs=1)
+    content = pickle.dumps(Trap())
+    digest = hashlib.sha256(content).hexdigest().encode()
+    for forged in (content, content + b"\nsha256:" + digest):
+        (tmp_path / "run" / "checkpoint.pt").write_bytes(forged)
+        with pytest.raises(InputError, match=r"is damaged|is no checkpoint"):
+            run(noisy(), tmp_path / "run", epochs=1, resume=True)
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(noisy(), folder, epochs=1)
-    with pytest.raises(InputError, match="not empty; continue its run with resume=True"):
+    with pytest.raises(InputError, match="not empty; resume goes on with its run"):
         run(noisy(), folder)
     with pytest.raises(InputError, match="seed was 0 and is now 1"):
         run(noisy(), folder, epochs=1, seed=1, resume=True)
     with pytest.raises(InputError, match="epochs was 1 and is now 2"):  # the cosine is stretched over them
         run(noisy(), folder, epochs=2, resume=True)
-    with pytest.raises(InputError, match="optimizer was None and is now {'model': Adam"):
+    with pytest.raises(InputError, match="optimizer was not set and is now {'model': Adam"):
         run(noisy(), folder, epochs=1, optimizer={"model": Adam()}, resume=True)
     with pytest.raises(InputError, match="model was Noisy and is now Gaussian"):
         fit(Gaussian(), data(), run_dir=folder, resume=True, **{**SETTINGS, "epochs": 1})
@@ -134,8 +228,8 @@ def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
         (folder / "checkpoint.pt").write_bytes(damaged)
         with pytest.raises(InputError, match="is damaged"):
             run(noisy(), folder, epochs=1, resume=True)
-    torch.save({"version": 99}, folder / "checkpoint.pt")
-    with pytest.raises(InputError, match="no checkpoint of this version"):
+    torch.save({"version": 2, "identity": {}, "state": {}}, folder / "checkpoint.pt")
+    with pytest.raises(InputError, match="of an older version of ancestral; start a new run"):
         run(noisy(), folder, epochs=1, resume=True)
     (folder / "checkpoint.pt").unlink()
     with pytest.raises(InputError, match=r"holds no checkpoint\.pt"):

@@ -175,7 +175,7 @@ def test_state_of_training_survives_resumption_and_is_not_in_the_model(tmp_path:
     assert torch.equal(resumed.centre, whole.centre)
     assert torch.equal(resumed.pool, whole.pool)
     assert resumed.pool.data_ptr() == place
-    with pytest.raises(InputError, match="training state was"):
+    with pytest.raises(InputError, match="the shape of pool was"):
         fit(Pooled(PLANE, size=9), points(40), run_dir=tmp_path / "run", resume=True, **settings)
     resumed.registered_name, resumed.settings = "pooled", {}
     save(resumed, tmp_path / "saved")
