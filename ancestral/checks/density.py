@@ -329,7 +329,9 @@ def _parametric(subject: Subject) -> str | None:
 def _completes_exactly(subject: Subject) -> str | None:
     if isinstance(subject.original, Autoregressive):
         return "its draws do not look ahead to what is known later in its order"
-    return needs(Completer, Sampler, ExactDensity)(subject)
+    if reason := needs(Completer, Sampler)(subject):
+        return reason
+    return has_total(subject)
 
 
 def _dequantized(model: Model) -> str | None:

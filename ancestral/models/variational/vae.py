@@ -9,6 +9,10 @@ climbs the evidence lower bound in its form with a closed KL (equations 7 and 10
 with z = mu + sigma * eps, eps ~ N(0, I). The importance weights of the tighter bound (Burda et al. 2016, equation 8)
 are ln w = ln p(x | z) + ln p(z) - ln q(z | x).
 
+What is unknown of an observation is drawn by Metropolis-within-Gibbs (Mattei & Frellsen 2018, arXiv:1802.04826,
+algorithm 1): z ~ q(z | x) accepted by its importance weight, then the unknown dimensions anew from p(x | z), which
+leaves p(z, unknown | known) as it is. The first steps accept everything (Rezende et al. 2014, appendix F).
+
 Departures: any number of hidden layers; discrete levels by a discretized logistic or a softmax; `beta` (Higgins et al.
 2017) and `free_bits` (Kingma et al. 2016, appendix C.8), both of which touch the training loss and never the bounds.
 """
@@ -28,6 +32,7 @@ from ancestral.interface import (
     BoundedDensity,
     Categories,
     Columns,
+    Completer,
     Encoder,
     Event,
     Features,
@@ -48,9 +53,12 @@ from ancestral.layers.flat import FlatInputs, FlatOutputs
 from ancestral.layers.mlp import mlp
 from ancestral.registry import register
 
+#: Steps of the chain that fills in what is unknown: first those that accept every proposal, then the others.
+_WARM_UP, _STEPS = 10, 40
+
 
 @register("vae")
-class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features):
+class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features, Completer):
     """Variational autoencoder with a Gaussian posterior (Kingma & Welling 2014).
 
     Args:
@@ -141,6 +149,22 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features)
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         z = torch.randn(n, self.latent_dim, dtype=self.dtype, device=self.device)
         return self.observation.sample(self._observation_parameters(z, context))
+
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        def log_joint(z: Tensor) -> Tensor:
+            return self._log_likelihood(x, z, context) + self._log_prior(z, context)
+
+        x, z = torch.where(known, x, self._sample(len(x), context)), None
+        for step in range(_WARM_UP + _STEPS):
+            posterior = self._posterior(x, context).distribution
+            proposed = posterior.sample()
+            if z is None or step < _WARM_UP:
+                z = proposed
+            else:
+                log_ratio = log_joint(proposed) - posterior.log_prob(proposed) - log_joint(z) + posterior.log_prob(z)
+                z = torch.where(torch.rand_like(log_ratio).log() < log_ratio, proposed.T, z.T).T
+            x = torch.where(known, x, self.observation.sample(self._observation_parameters(z, context)))
+        return x
 
     def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
         return self._posterior(x, context).distribution
