@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.parsing import parse, split_dotted
-from ancestral.cli.sources import add_data_flags, load, source
+from ancestral.cli.parsing import parse
+from ancestral.cli.sources import add_data_flags, data_options_of, load, source
 from ancestral.cli.terminal import console
 from ancestral.comparison import Comparison, Entry, compare
 from ancestral.comparison.rows import (
@@ -29,7 +29,7 @@ from ancestral.output import check_output, describe
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    words, dotted = split_dotted(arguments, ("data",))
+    words, options = data_options_of(arguments)
     parser.add_argument(
         "data", metavar="DATA", nargs="?", default="digits", help="a name or a path; its options as --data.NAME VALUE"
     )
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     parser.add_argument("-o", "--output", default="report.html", help="the report, .html")
     args = parse(parser, words)
     output = check_output(args.output, (".html",))
-    data = load(source(args, dotted.get("data", {})))
+    data = load(source(args, options))
     screen = console()
     screen.print(
         f"[bold]{data.name}[/]: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,}"

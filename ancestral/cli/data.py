@@ -18,4 +18,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         colour = "green" if info.available else "yellow"
         screen.print(f"[bold cyan]{info.name}[/]  {info.event_description}  [{colour}]{info.source}[/]")
         screen.print(Padding(info.summary, (0, 0, 0, 4)), style="dim")
-    screen.print("or a path: an .npy, .npz, .csv or .parquet file, a folder or a zip of images")
+    screen.print(
+        "or a path: an .npy, .npz, .csv, .tsv, .parquet or .txt file, a folder or a zip of images, WAV files or texts"
+    )

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn.functional import one_hot
 
-from ancestral.cli.output import write_csv, write_npz
+from ancestral.cli.output import Column, write_csv, write_npz
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import open_run
+from ancestral.cli.runs import carrying, open_run
+from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation.likelihood import batches
 from ancestral.interface import Encoder, InputError, MeanDecoder
 from ancestral.output import check_output
@@ -18,21 +19,19 @@ from ancestral.output import check_output
 
 @torch.no_grad()
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a name or a path (default: what the run trained on)")
-    parser.add_argument("--split", default="test", help="train, valid or test, for data that have splits")
-    parser.add_argument("--data-root", help="where the data lie")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    words, options = data_options_of(arguments)
+    add_run_flags(parser)
+    parser.add_argument("--keep", help="columns of the table to write beside the codes, with commas between")
     parser.add_argument(
         "-o", "--output", default="codes.npz", help=".npz (z, or cluster; y where there are labels) or .csv"
     )
-    args = parse(parser, arguments)
+    args = parse(parser, words)
     output = check_output(args.output, (".npz", ".csv"))
     trained = open_run(args.run, device=args.device)
     model = trained.model
     if not isinstance(model, Encoder):
         raise InputError(f"{model.registered_name} has no codes: it is no Encoder (see `ancestral models`)")
-    rows = trained.rows(args.data, args.split, args.data_root)
+    rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep))
     parts: dict[str, list[Tensor]] = {}
     for batch in batches(rows, 256):
         context = None if batch.context is None else batch.context.to(model.device)
@@ -40,9 +39,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         found = _columns(model, x, model.encode(x, context=context))
         for name, values in (found if batch.y is None else found | {"y": batch.y}).items():
             parts.setdefault(name, []).append(values.cpu())
-    columns = {name: torch.cat(values) for name, values in parts.items()}
+    codes = {name: torch.cat(values) for name, values in parts.items()}
+    columns: dict[str, Column] = {**rows.origin, **codes}
     (write_npz if output.suffix == ".npz" else write_csv)(columns, output)
-    print(f"{len(rows)} rows of {', '.join(columns)} in {output}")
+    print(f"{len(rows)} rows of {', '.join(codes)} in {output}")
 
 
 def _columns(model: Encoder, x: Tensor, code: Distribution) -> dict[str, Tensor]:

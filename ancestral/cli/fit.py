@@ -92,14 +92,14 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         "command": command,
         "data": named,
         "data_digest": data.digests,
+        **_meaning(data, model),
         "fit": {key: _plain(value) for key, value in how.items()},
     }
-    if isinstance(model.event.support, Categories) and data.vocabulary:
-        remembered |= {"vocabulary": list(data.vocabulary), "separator": data.separator}
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
-    _conclude(screen, model, folder, text="vocabulary" in remembered)
+    form = "txt" if "vocabulary" in remembered else "csv" if data.schema is not None else "png"
+    _conclude(screen, model, folder, form)
     return 0
 
 
@@ -107,7 +107,7 @@ def _add_flags(parser: ArgumentParser, model_name: str | None) -> None:
     parser.usage = "ancestral fit MODEL DATA [options]"
     parser.description = f"{parser.description} {_DEFAULTS}"
     parser.add_argument("name", metavar="MODEL", help="a registered model; `ancestral models` lists them")
-    parser.add_argument("data", metavar="DATA", help="a built-in name or a path; its own options as --data.NAME VALUE")
+    parser.add_argument("data", metavar="DATA", help="a built-in name or a path; its options as --data.NAME VALUE")
     parser.add_argument("--recipe", metavar="R", help="a shipped recipe or a YAML file; flags override what it says")
     parser.add_argument("--run-dir", metavar="D", help="the folder of the run (default: runs/DATA-MODEL)")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
@@ -130,7 +130,9 @@ def _show_defaults(
     if not at_hand:
         return
     try:
-        event = load({"name": names[1], **options}).event
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            event = load({"name": names[1], **options}).event
     except InputError:
         return
     own = {f"model.{key}": value for key, value in quick_settings(model_name, event).model.items()}
@@ -181,11 +183,29 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     return {name: asdict(score) for name, _, score in found}
 
 
-def _conclude(screen: Console, model: Model, folder: Path, *, text: bool) -> None:
+def _meaning(data: Data, model: Model) -> dict[str, Any]:
+    """What the numbers of observations, labels and contexts stand for, as JSON."""
+    meaning: dict[str, Any] = {}
+    if data.schema is not None:
+        meaning["schema"] = data.schema.to_json()
+    if data.sample_rate is not None:
+        meaning["sample_rate"] = data.sample_rate
+    if data.layout is not None:
+        meaning["layout"] = data.layout
+    if data.classes is not None:
+        meaning["classes"] = list(data.classes)
+    if data.vocabulary and isinstance(model.event.support, Categories):
+        meaning |= {"vocabulary": list(data.vocabulary), "separator": data.separator}
+    elif data.vocabulary and data.context == "captions":
+        meaning["caption_vocabulary"] = list(data.vocabulary)
+    return meaning
+
+
+def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
     if isinstance(model, Sampler):
-        label = " --class 0" if takes_class(model.context_event) else ""
-        screen.print(f"  ancestral sample {folder}{label} -n 64 -o samples.{'txt' if text else 'png'}")
+        label = " --class all" if takes_class(model.context_event) else ""
+        screen.print(f"  ancestral sample {folder}{label} -n 64 -o samples.{form}")
     screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {folder}")
 
 

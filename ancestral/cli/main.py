@@ -128,12 +128,18 @@ def _warn(message: Warning | str, category: type[Warning], filename: str, *where
     foreign = {"torch", "lightning_fabric"} & set(Path(filename).parts)
     if foreign or "Triggered internally at" in str(message):  # so torch's C++ parts warn, in the name of their caller
         return
-    print(f"ancestral: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"ancestral: warning: {_in_a_line(str(message))}", file=sys.stderr)
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"ancestral: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"ancestral: error: {_in_a_line(message)}", file=sys.stderr)
     return code
+
+
+def _in_a_line(message: str) -> str:
+    from ancestral.cli.wording import in_flags
+
+    return " ".join(in_flags(message).split())
 
 
 def _help() -> str:

@@ -1,31 +1,45 @@
 """What the commands write: tables of rows."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor
 
 from ancestral.output import write_bytes
 
+#: A column of what is written, by rows.
+Column: TypeAlias = Tensor | np.ndarray
 
-def write_csv(columns: Mapping[str, Tensor], path: Path) -> None:
+
+def write_csv(columns: Mapping[str, Column], path: Path) -> None:
     """Columns of one length as CSV; a column of vectors becomes one column for each entry."""
     import pandas as pd  # costs half a second, and few commands write tables
 
     flat: dict[str, np.ndarray] = {}
     for name, values in columns.items():
-        rows = values.detach().cpu().flatten(1) if values.dim() > 1 else values.detach().cpu()[:, None]
+        array = _array(values)
+        rows = array.reshape(len(array), -1)
         for i in range(rows.shape[1]):
-            flat[name if values.dim() == 1 else f"{name}{i}"] = rows[:, i].numpy()
+            flat[name if array.ndim == 1 else f"{name}{i}"] = rows[:, i]
     write_bytes(pd.DataFrame(flat).to_csv(index=False).encode(), path)
 
 
-def write_npz(arrays: Mapping[str, Tensor], path: Path) -> None:
-    """Arrays by name as a compressed NPZ."""
+def write_npz(arrays: Mapping[str, Column], path: Path) -> None:
+    """Arrays by name as a compressed NPZ; text as arrays of fixed width, which need no unpickling."""
     memory = io.BytesIO()
-    plain: dict[str, Any] = {key: value.detach().cpu().numpy() for key, value in arrays.items()}
-    np.savez_compressed(memory, **plain)
+    # Not by numpy.savez, which has no array by the name of "file".
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in arrays.items():
+            array = _array(values)
+            with archive.open(f"{name}.npy", "w") as file:
+                text = array.dtype == object
+                np.lib.format.write_array(file, array.astype(str) if text else array, allow_pickle=False)
     write_bytes(memory.getvalue(), path)
+
+
+def _array(values: Column) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

@@ -57,7 +57,7 @@ def add_signature(
 
     `nested` puts a name and a dot before each. A parameter whose type is no JSON value takes what a recipe says for it.
     """
-    group, help_of = parser.add_argument_group(title), _described_arguments(function)
+    group, help_of = parser.add_argument_group(title), described_arguments(function)
     for name, parameter in _parameters(function, skip).items():
         default = None if parameter.default is parameter.empty else parameter.default
         hint = parameter.annotation if _is_json(parameter.annotation) else Any
@@ -65,7 +65,7 @@ def add_signature(
             _as_typed(f"--{_key(name, nested)}"),
             type=_reader(hint),
             default=default,
-            metavar=_metavar(name, hint),
+            metavar=metavar_of(name, hint),
             help=help_of.get(name) or (None if default is None or default is False else "default: %(default)s"),
         )
 
@@ -169,7 +169,7 @@ def _parameters(function: Callable[..., Any], skip: Sequence[str]) -> dict[str, 
     return {name: parameter for name, parameter in parameters.items() if name not in skip}
 
 
-def _described_arguments(function: Callable[..., Any]) -> dict[str, str]:
+def described_arguments(function: Callable[..., Any]) -> dict[str, str]:
     """What the section `Args:` of a docstring says of each argument."""
     text = inspect.getdoc(function) or ""
     if isinstance(function, type):
@@ -182,7 +182,7 @@ def _described_arguments(function: Callable[..., Any]) -> dict[str, str]:
 # -- Types ------------------------------------------------------------------------------------------------------------
 
 
-def _metavar(name: str, hint: Any) -> str:
+def metavar_of(name: str, hint: Any) -> str:
     """What stands for a value in the help."""
     if get_origin(hint) is Literal:
         return f"{{{','.join(map(str, get_args(hint)))}}}"

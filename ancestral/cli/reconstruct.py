@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import chosen_split, first_rows, open_run
+from ancestral.cli.runs import first_rows, open_run
+from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation import decoded
 from ancestral.interface import Categories, Columns, Decoder, Encoder, Event, InputError
 from ancestral.output import check_output
@@ -17,14 +18,12 @@ _PAIRS, _POINTS = 16, 500
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a name or a path (default: what the run trained on)")
+    words, options = data_options_of(arguments)
+    add_run_flags(parser, device=False)
     parser.add_argument("-n", "--number", type=int, help=f"how many pairs (default: {_PAIRS}; {_POINTS} of a table)")
-    parser.add_argument("--split", default="test", help="train, valid or test")
     parser.add_argument("--seed", type=int, default=0, help="of a decoder that draws")
-    parser.add_argument("--data-root", help="where the data lie")
     parser.add_argument("-o", "--output", default="reconstructions.png", help="a .png picture")
-    args = parse(parser, arguments)
+    args = parse(parser, words)
     output = check_output(args.output, (".png",))
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
@@ -37,11 +36,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         )
     is_table = kind_of(model.event) == "table"
     number = args.number or (_POINTS if is_table else _PAIRS)
-    x, context = first_rows(chosen_split(trained.data(args.data, args.data_root), args.split), number)
+    x, context = first_rows(trained.rows(args.data, args.split, args.data_root, options), number)
     with torch.no_grad():
         z = model.encode(x, context=context).mean
         back = decoded(model, z, context, torch.Generator().manual_seed(args.seed)).to(x.device)
-    save_figure(reconstruction_figure(x, back, model.event), output)
+    save_figure(
+        reconstruction_figure(trained.in_units(x), trained.in_units(back), model.event, **trained.columns), output
+    )
     placed = "against" if is_table else "above"
     print(f"{len(x)} originals {placed} their reconstructions in {output}; {_agreement(x, back, model.event)}")
 

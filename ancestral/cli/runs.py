@@ -1,7 +1,7 @@
 """A trained run on disk: its model, and the data it was trained on."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.sources import load
-from ancestral.data import Data, Split, load_rows
+from ancestral.data import Data, Schema, Split, data_options, find_data
 from ancestral.evaluation import contexts_of, spread_rows
-from ancestral.interface import Event, InputError, Model
+from ancestral.interface import Columns, Event, InputError, Model, Real
 from ancestral.output import describe
 from ancestral.persistence import load as load_model
 from ancestral.persistence import read_config, saved_in
 from ancestral.registry import did_you_mean
 
 SPLITS = ("train", "valid", "test")
-#: Files whose column of labels has a name, which other files of rows share.
-_TABLES = (".csv", ".parquet")
+#: How one file is written, or what was drawn from it: no other file is taken so.
+_OF_ONE_FILE = ("separator", "decimal")
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,139 @@ class Run:
     model: Model
     recipe: dict[str, Any]
 
-    def data(self, name: str | None = None, data_root: str | None = None) -> Data:
-        """The named data, or else those of the training, on the model's event and with its kind of context."""
+    def data(
+        self,
+        name: str | None = None,
+        data_root: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        whole: bool = False,
+    ) -> Data:
+        """The named data, or else those of the training, on the model's event and with its kind of context.
+
+        `options` are of `load_data`; those that the run remembers apply where they are not given. With `whole`, a
+        file without splits is all of its rows.
+        """
         remembered = dict(self.recipe.get("data") or {})
         if name is None and not remembered:
             raise InputError(f"{self.path} does not say what it was trained on; name the data after the run")
         if self.model.context_event is not None:
             # Of a run from before contexts were remembered: there were labels only.
             remembered.setdefault("context", "labels")
-        if name is None or name == remembered.get("name"):
-            options = {**remembered, "data_root": data_root or remembered.get("data_root")}
-        elif self.vocabulary and Path(name).exists():
-            # Another text in the same tokens: the same ids mean the same.
-            kept = {key: remembered[key] for key in ("context", "window", "tokens", "lower") if key in remembered}
-            length = {} if "window" in kept else {"length": self.model.event.shape[0]}
-            options = {"name": name, "data_root": data_root, "vocabulary": list(self.vocabulary), **kept, **length}
+        root = data_root or remembered.get("data_root")
+        own = name is None or self._trained_on(name, root)
+        if name is None or own:
+            how = {**remembered, "data_root": root}
         else:
-            # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
-            support = self.model.event.support.flag if Path(name).exists() else None
-            same = ("context", "window", "label") if Path(name).suffix in _TABLES else ("context", "window")
-            kept = {key: remembered[key] for key in same if key in remembered}
-            options = {"name": name, "data_root": data_root, "support": support, **kept}
-        data = load(options)
+            how = {"name": name, "data_root": data_root, **self._how_to_take(name, data_root, remembered)}
+        if self.schema is not None and "schema" in data_options(how["name"], how["data_root"]):
+            how["schema"] = self.schema
+        if "carry" in (options or {}) and "carry" not in data_options(how["name"], how["data_root"]):
+            raise InputError(f"--keep names columns of a table, which {Path(how['name']).name} is not")
+        if whole:
+            how.pop("labels", None)  # all rows with all their labels
+        data = load({**how, "classes": self.classes, "whole": whole, **(options or {})})
+        data = self._checked(self._as_modelled(data))
+        if own and not whole and not options:
+            self._warn_if_changed(data)
+        return data
+
+    def named(
+        self,
+        name: str | None,
+        split: str | None,
+        data_root: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Data:
+        """The data that a command line names: in whole, if it is a file without splits; refused if it has no `split`.
+
+        A split that is asked for of the training data is the one of the training.
+        """
+        others = name is not None and not (split is not None and self._trained_on(name, data_root))
+        data = self.data(name, data_root, options, whole=others)
+        if split is not None and is_whole(data):
+            raise InputError(f"{data.name} has no splits of its own; leave --split out to take all of its rows")
+        chosen_split(data, split or "test")
+        return data
+
+    def rows(
+        self,
+        name: str | None,
+        split: str | None,
+        data_root: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Split:
+        """All rows of a file, folder or archive in its own order, or the split of data that have splits."""
+        return chosen_split(self.named(name, split, data_root, options), split or "test")
+
+    @property
+    def schema(self) -> Schema | None:
+        """Of a model of a table its columns; None for all others."""
+        stored = self.recipe.get("schema")
+        return None if stored is None else Schema.from_json(stored)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the file of the training data is where it was."""
+        return Path((self.recipe.get("data") or {}).get("name", "")).is_file()
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The names and words of a table's columns, as figures take them; none of other data."""
+        if self.schema is None:
+            return {}
+        columns = self.schema.columns
+        return {"names": [column.name for column in columns], "categories": [column.categories for column in columns]}
+
+    def in_units(self, x: Tensor) -> Tensor:
+        """Observations as figures show them: integers of a table as its file has them."""
+        if self.schema is None:
+            return x
+        return x.cpu() + torch.tensor([column.offset for column in self.schema.columns])
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the labels that the training data had; None where there were none."""
+        return self.recipe.get("classes")
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """Of a model of text its tokens by their ids; empty for all others."""
+        return self.recipe.get("vocabulary") or ()
+
+    def _trained_on(self, name: str, data_root: str | None) -> bool:
+        stored = (self.recipe.get("data") or {}).get("name")
+        return stored in (name, find_data(name, data_root))
+
+    def _how_to_take(self, name: str, data_root: str | None, remembered: Mapping[str, Any]) -> dict[str, Any]:
+        """The options by which other data are taken as the model's own were."""
+        known = ["context", "window", *data_options(name, data_root)]
+        how = {key: value for key, value in remembered.items() if key in known and key not in _OF_ONE_FILE}
+        if self.vocabulary and "vocabulary" in known:
+            # Another text in the same tokens: the same ids mean the same.
+            length = {} if "window" in how else {"length": self.model.event.shape[0]}
+            return {**how, "vocabulary": list(self.vocabulary), **length}
+        if find_data(name, data_root) == name and not Path(name).exists():  # a built-in name
+            return how
+        # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
+        support = self.model.event.support
+        return how | {"support": "real" if isinstance(support, Columns) else support.flag}
+
+    def _as_modelled(self, data: Data) -> Data:
+        """Rows of other files in the model's shape and support, where they are of no table with names."""
+        event = self.model.event
+        splits = data.splits
+        if data.event.shape == (event.size,) != event.shape:  # images as rows of a table
+            splits = {name: split.reshaped(event.shape) for name, split in splits.items()}
+        if isinstance(event.support, Columns) and data.event == Event(event.shape, Real()):
+            splits = {name: split.with_event(event) for name, split in splits.items()}
+        return data.with_splits(splits)
+
+    def _checked(self, data: Data) -> Data:
         if data.event != self.model.event:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}, but {data.name} holds {describe(data.event)}"
             )
-        if name is None or name == remembered.get("name"):
-            self._warn_if_changed(data)
         if not _same_context(data.context_event, self.model.context_event):
             raise InputError(
                 f"{self.path} is conditioned on {_in_words(self.model.context_event)},"
@@ -77,20 +182,11 @@ class Run:
                 stacklevel=2,
             )
 
-    @property
-    def vocabulary(self) -> Sequence[str]:
-        """Of a model of text its tokens by their ids; empty for all others."""
-        return self.recipe.get("vocabulary") or ()
 
-    def rows(self, name: str | None, split: str, data_root: str | None = None) -> Split:
-        """All rows of a file in its own order, or the named split of other data."""
-        remembered = self.recipe.get("data") or {}
-        if name is not None and Path(name).is_file() and self.model.context_event is None:
-            how = {key: remembered[key] for key in ("label", "window") if key in remembered}
-            whole = load_rows(Path(name), self.model.event, **how)
-            if whole is not None:
-                return whole
-        return chosen_split(self.data(name, data_root), split)
+def carrying(options: Mapping[str, Any], keep: str | None) -> dict[str, Any]:
+    """The options by which rows of a table keep the columns that `--keep` names."""
+    names = [] if keep is None else [name.strip() for name in keep.split(",") if name.strip()]
+    return {**options, "carry": names} if names else dict(options)
 
 
 def open_run(path: str | Path, *, device: str = "cpu") -> Run:
@@ -104,6 +200,11 @@ def open_run(path: str | Path, *, device: str = "cpu") -> Run:
     if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(digest, dict):
         raise InputError(f"{folder} does not say by a name what data it was trained on, found {data!r}")
     return Run(folder, load_model(folder, device=device), recipe)
+
+
+def is_whole(data: Data) -> bool:
+    """Whether every split is all rows: what was named has none of its own."""
+    return data.test.name == data.name
 
 
 def chosen_split(data: Data, name: str) -> Split:
@@ -125,30 +226,67 @@ def takes_class(context_event: Event | None) -> bool:
     return context_event is not None and context_event.shape == () and context_event.values is not None
 
 
-def contexts_to_draw_at(run: Run, n: int, label: int | None, data_root: str | None = None) -> tuple[Tensor | None, str]:
-    """The contexts of `n` draws, (n, *context_event.shape), and what to say of them.
+def contexts_to_draw_at(
+    run: Run, n: int, label: str | None, data_root: str | None = None, *, caption: str | None = None
+) -> tuple[Tensor | None, str]:
+    """The contexts that `n` draws take in turn, (at most n, *context_event.shape), and what to say of them.
 
-    Of a model of labels the class `label`; of another conditional one the contexts of test rows of its training data;
-    None of an unconditional one.
+    Of a model of labels the class `label`, by its name or number, or 'all' of them; of a model of captions the
+    `caption`; of another conditional one the contexts of test rows of its training data; None of an unconditional one.
     """
     event = run.model.context_event
     if event is None:
-        if label is not None:
-            raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... --context labels`")
+        if label is not None or caption is not None:
+            how = "--context labels" if caption is None else "--context captions"
+            raise InputError(f"{run.path} is unconditional; train one with `ancestral fit ... {how}`")
         return None, ""
     if takes_class(event):
-        assert event.values is not None
-        if label is None:
-            raise InputError(f"{run.path} is conditional on a class, 0 to {event.values - 1}; say which with --class")
-        if not 0 <= label < event.values:
-            raise InputError(f"--class must lie in 0 .. {event.values - 1}, got {label}")
-        return torch.full((n,), label, device=run.model.device), f" of class {label}"
+        if caption is not None:
+            raise InputError(f"{run.path} is conditional on a class, not on captions; leave --caption out")
+        return _classes_to_draw(run, event, label)
     if label is not None:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
+    if caption is not None:
+        return _caption(run, event, caption), f" given {caption!r}"
     test = run.data(data_root=data_root).test
-    context = contexts_of(test.take(spread_rows(n, len(test))), n)
+    context = contexts_of(test.take(spread_rows(n, len(test))), min(n, len(test)))
     assert context is not None
     return context.to(run.model.device), f" given the contexts of test rows of {test.name}"
+
+
+def in_turn(contexts: Tensor | None, start: int, stop: int) -> Tensor | None:
+    """The contexts of the draws from `start` to `stop`, from the first one on again after the last."""
+    return None if contexts is None else contexts[torch.arange(start, stop, device=contexts.device) % len(contexts)]
+
+
+def _classes_to_draw(run: Run, event: Event, label: str | None) -> tuple[Tensor, str]:
+    assert event.values is not None
+    names = run.classes or [str(number) for number in range(event.values)]
+    numbered = names == [str(number) for number in range(len(names))]
+    known = f"0 to {len(names) - 1}" if numbered else ", ".join(names)
+    if label is None:
+        raise InputError(f"{run.path} is conditional on a class, {known}; say which with --class, or --class all")
+    if label == "all" and "all" not in names:
+        return torch.arange(len(names), device=run.model.device), f" of each class ({', '.join(names)}) in turn"
+    if label not in names and not (label.isdecimal() and int(label) < len(names)):
+        hint = did_you_mean(label, names)
+        raise InputError(f"--class must be one of {known}, got {label}{hint}; or all")
+    number = names.index(label) if label in names else int(label)
+    return torch.tensor([number], device=run.model.device), f" of class {names[number]}"
+
+
+def _caption(run: Run, event: Event, caption: str) -> Tensor:
+    """The token ids of a caption, padded to the length of those that the model knows, (1, tokens)."""
+    words, known = caption.split(), list(run.recipe.get("caption_vocabulary") or ())
+    if not known:
+        raise InputError(f"{run.path} is conditional on {describe(event)}, not on captions; leave --caption out")
+    if strange := [word for word in words if word not in known[1:]]:
+        hint = did_you_mean(strange[0], known[1:])
+        raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {', '.join(known[1:])}")
+    if len(words) > event.size:
+        raise InputError(f"--caption has {len(words)} words, but captions have at most {event.size}")
+    ids = [known.index(word) for word in words] + [0] * (event.size - len(words))
+    return torch.tensor([ids], device=run.model.device)
 
 
 def _same_context(given: Event | None, expected: Event | None) -> bool:

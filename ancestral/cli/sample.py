@@ -1,33 +1,60 @@
 """`ancestral sample`: draw observations from a run, as a picture or as data."""
 
+import argparse
+import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
 
-from ancestral.cli.output import write_csv, write_npz
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import contexts_to_draw_at, open_run
-from ancestral.data import text_of
-from ancestral.interface import InputError, Real, Sampler
-from ancestral.output import check_output, write_bytes
-from ancestral.plots import samples_figure, save_figure
+from ancestral.cli.runs import Run, contexts_to_draw_at, in_turn, open_run, takes_class
+from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
+from ancestral.data import save_sounds, text_of
+from ancestral.data.arrays import as_stored
+from ancestral.interface import Columns, InputError, Real, Sampler
+from ancestral.output import check_folder, check_output
+from ancestral.plots import class_grid_figure, samples_figure, save_figure, save_images
+
+if TYPE_CHECKING:
+    import pandas
 
 #: Drawn at once: bounds the memory.
 _BATCH = 256
+#: In a picture or a folder.
+_MOST_AT_ONCE = 10_000
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
-    parser.add_argument("-n", "--number", type=int, default=64, help="how many")
-    parser.add_argument("--class", dest="label", metavar="CLASS", type=int, help="the class, for a model of labels")
+    parser.add_argument(
+        "-n", "--number", type=_whole_number, help="how many (default: 64; with --class all, 8 of each class)"
+    )
+    parser.add_argument(
+        "--class", dest="label", metavar="CLASS", help="the class by its name or number, for a model of labels, or all"
+    )
+    parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
     parser.add_argument("--data-root", help="where the data lie, for a model conditioned on something else than labels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same samples")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("-o", "--output", default="samples.png", help="a .png picture, .npz or .csv data, or .txt")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="samples.png",
+        help="a .png picture, .npz, .csv or .parquet data, .txt, or a new folder/ of images or sounds, a file each",
+    )
     args = parse(parser, arguments)
-    output = check_output(args.output, (".png", ".npz", ".csv", ".txt"))
-    if args.number < 1:
+    in_folder = args.output.endswith("/")
+    suffixes = (".png", ".npz", ".csv", ".parquet", ".txt")
+    output = check_folder(args.output) if in_folder else check_output(args.output, suffixes)
+    if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run, device=args.device)
     model = trained.model
@@ -35,22 +62,136 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")
     if output.suffix == ".txt" and not trained.vocabulary:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
-    context, given = contexts_to_draw_at(trained, args.number, args.label, args.data_root)
-    generator = torch.Generator().manual_seed(args.seed)
-    parts = []
-    for start in range(0, args.number, _BATCH):
-        rows = slice(start, min(start + _BATCH, args.number))
-        at = None if context is None else context[rows]
-        parts.append(model.sample(rows.stop - start, context=at, generator=generator).cpu())
-    x = torch.cat(parts)
-    x = x if isinstance(model.event.support, Real) else x.long()
-    if output.suffix == ".png":
-        save_figure(samples_figure(x, model.event), output)
-    elif output.suffix == ".txt":
-        lines = [text_of(tokens, trained.vocabulary, trained.recipe["separator"]) for tokens in x]
-        write_bytes(("\n".join(lines) + "\n").encode(), output)
-    elif output.suffix == ".npz":
-        write_npz({"x": x}, output)
+    n = args.number or 64
+    contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
+    if args.number is None and args.label == "all" and contexts is not None:
+        n = 8 * len(contexts)
+    draws = _Draws(trained, model, n, contexts, args.seed)
+    if in_folder:
+        _write_folder(draws, output)
+    elif output.suffix == ".png":
+        save_figure(_picture(draws), output)
     else:
-        write_csv({"x": x.reshape(len(x), -1)}, output)
-    print(f"{args.number} samples of {model.registered_name}{given} in {output}")
+        _write(draws, output)
+    print(f"{n} samples of {model.registered_name}{given} in {output}")
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Observations that are drawn as they are asked for, always the same ones."""
+
+    run: Run
+    model: Sampler
+    n: int
+    contexts: Tensor | None
+    seed: int
+
+    def parts(self) -> Iterator[Tensor]:
+        """The observations in parts; with a progress bar where someone watches."""
+        generator = torch.Generator().manual_seed(self.seed)
+        support = self.model.event.support
+        kinds = support.supports if isinstance(support, Columns) else (support,)
+        real = any(isinstance(kind, Real) for kind in kinds)
+        for start, stop in self._watched():
+            context = in_turn(self.contexts, start, stop)
+            x = self.model.sample(stop - start, context=context, generator=generator).cpu()
+            yield x if real else x.long()
+
+    def all(self, what: str) -> Tensor:
+        """All observations at once, for what cannot be made in parts."""
+        if self.n > _MOST_AT_ONCE:
+            raise InputError(
+                f"{what} holds at most {_MOST_AT_ONCE:,} samples, got {self.n:,}; take .npz, .csv or .parquet"
+            )
+        return torch.cat(list(self.parts()))
+
+    def labels(self) -> Iterator[Tensor]:
+        """The classes that the observations are drawn of, in the same parts."""
+        for start, stop in self._places():
+            label = in_turn(self.contexts, start, stop)
+            assert label is not None
+            yield label.cpu()
+
+    @property
+    def of_classes(self) -> bool:
+        return takes_class(self.model.context_event)
+
+    def tables(self) -> Iterator["pandas.DataFrame"]:
+        """The observations as rows of the table that the model learned from, with their classes."""
+        import pandas
+
+        schema, names = self.run.schema, self.run.classes
+        labels = self.labels() if self.of_classes else None
+        for x in self.parts():
+            if schema is not None:
+                frame = schema.decode(x)
+            else:
+                flat = x.reshape(len(x), -1)
+                frame = pandas.DataFrame({f"x{i}": flat[:, i].numpy() for i in range(flat.shape[1])})
+            if labels is not None:
+                called = (self.run.recipe.get("data") or {}).get("label", "class")
+                numbers = next(labels).tolist()
+                frame[str(called)] = numbers if names is None else [names[number] for number in numbers]
+            yield frame
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        for start in range(0, self.n, _BATCH):
+            yield start, min(start + _BATCH, self.n)
+
+    def _watched(self) -> Iterator[tuple[int, int]]:
+        screen = Console(stderr=True)
+        shown = sys.stderr.isatty() and self.n > _BATCH
+        total = -(-self.n // _BATCH)
+        return iter(track(self._places(), "sampling", total, console=screen, transient=True, disable=not shown))
+
+
+def _picture(draws: _Draws) -> Figure:
+    """All observations; where they are of several classes, class after class."""
+    event, run = draws.model.event, draws.run
+    x = run.in_units(draws.all("a picture"))
+    classes = run.classes or []
+    if draws.of_classes and draws.contexts is not None and len(draws.contexts) > 1 and draws.n % len(classes) == 0:
+        order = torch.cat(list(draws.labels())).argsort(stable=True)
+        return class_grid_figure(x[order], event, classes, **run.columns)
+    real = run.in_units(run.data().test.x) if run.schema is not None and run.has_data else None
+    return samples_figure(x, event, real=real, **run.columns)
+
+
+def _write_folder(draws: _Draws, output: Path) -> None:
+    """A file for each observation: images as PNG, sounds as WAV, called by their classes and numbers."""
+    event, run = draws.model.event, draws.run
+    rate = run.recipe.get("sample_rate")
+    x = draws.all("a folder")
+    names = None
+    if draws.of_classes and run.classes is not None:
+        places = enumerate(torch.cat(list(draws.labels())).tolist())
+        names = [f"{run.classes[label]}-{i:0{len(str(draws.n - 1))}d}".replace("/", "_") for i, label in places]
+    if rate is not None:
+        save_sounds(x, event, output, int(rate), names)
+    else:
+        save_images(x, event, output, names)
+
+
+def _write(draws: _Draws, output: Path) -> None:
+    event, run = draws.model.event, draws.run
+    check_space(output, draws.n * event.size)
+    if output.suffix == ".txt":
+        separator = run.recipe["separator"]
+        write_lines((text_of(x, run.vocabulary, separator) for part in draws.parts() for x in part), output)
+    elif output.suffix == ".npz":
+        layout = run.recipe.get("layout")
+        arrays = [("x", draws.n, lambda: (as_stored(x, layout) for x in draws.parts()))]
+        write_arrays([*arrays, ("y", draws.n, draws.labels)] if draws.of_classes else arrays, output)
+    else:
+        write_table(draws.tables(), output)
+
+
+def _whole_number(text: str) -> int:
+    """A whole number, also as 1e6."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.5
+    if not number.is_integer():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text) if text.strip("+-").isdecimal() else int(number)

@@ -3,11 +3,13 @@
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
-from ancestral.cli.output import write_csv, write_npz
-from ancestral.cli.parsing import add_signature, keywords, parse
-from ancestral.cli.runs import open_run
+from ancestral.cli.output import Column, write_csv, write_npz
+from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
+from ancestral.cli.runs import carrying, open_run
+from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation import bits_per_dim, log_likelihoods
 from ancestral.interface import BoundedDensity
 from ancestral.output import check_output
@@ -17,21 +19,38 @@ _OWN = ("model", "data")
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a name or a path (default: what the run trained on)")
-    parser.add_argument("--split", default="test", help="train, valid or test, for data that have splits")
-    parser.add_argument("--data-root", help="where the data lie")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    words, options = data_options_of(arguments)
+    add_run_flags(parser)
+    parser.add_argument("--keep", help="columns of the table to write beside the scores, with commas between")
+    parser.add_argument(
+        "--quantile",
+        type=float,
+        help="write a column `anomaly`: 1 for rows below this quantile of the scores of the run's own validation rows",
+    )
     parser.add_argument("-o", "--output", default="scores.csv", help=".csv or .npz")
     add_signature(parser, log_likelihoods, "likelihood", skip=_OWN)
-    args = parse(parser, arguments)
+    args = parse(parser, words)
     output = check_output(args.output, (".csv", ".npz"))
+    if args.quantile is not None and not 0 < args.quantile < 1:
+        raise UsageError(f"--quantile must lie between 0 and 1, got {args.quantile}")
     trained = open_run(args.run, device=args.device)
-    rows = trained.rows(args.data, args.split, args.data_root)
-    nats = log_likelihoods(trained.model, rows, **keywords(parser, arguments, log_likelihoods, skip=_OWN))
+    rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep))
+    how = keywords(parser, words, log_likelihoods, skip=_OWN)
+    nats = log_likelihoods(trained.model, rows, **how)
     bits = torch.tensor([bits_per_dim(value, trained.model.event) for value in nats.tolist()], dtype=nats.dtype)
-    columns = {"row": torch.arange(len(nats)), "log_likelihood_nats": nats, "bits_per_dim": bits}
+    scores: dict[str, Column] = {"log_likelihood_nats": nats, "bits_per_dim": bits}
+    found = ""
+    if args.quantile is not None:
+        usual = log_likelihoods(trained.model, trained.data(data_root=args.data_root).valid, **how)
+        bound = float(np.quantile(usual.double().numpy(), args.quantile))
+        scores["anomaly"] = (nats < bound).long()
+        found = (
+            f"\n{int((nats < bound).sum())} anomalies: below {bound:.3f} nats, the {args.quantile:g} quantile of"
+            f" {len(usual)} validation rows of the run's own data"
+        )
+    columns: dict[str, Column] = {"row": torch.arange(len(nats)), **rows.origin, **scores}
     (write_csv if output.suffix == ".csv" else write_npz)(columns, output)
     kind = "lower bounds of the log-likelihood" if isinstance(trained.model, BoundedDensity) else "log-likelihoods"
     lowest = int(nats.argmin())
-    print(f"{len(nats)} {kind} in {output}: mean {nats.mean():.3f} nats, lowest {nats[lowest]:.3f} at row {lowest}")
+    where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in rows.origin.items())}"
+    print(f"{len(nats)} {kind} in {output}: mean {nats.mean():.3f} nats, lowest {nats[lowest]:.3f} at {where}{found}")

@@ -3,8 +3,20 @@
 from ancestral.data.audio import save_sounds
 from ancestral.data.catalogue import DataInfo
 from ancestral.data.dataset import Data, text_of
-from ancestral.data.loading import list_data, load_data
-from ancestral.data.rows import load_rows
+from ancestral.data.loading import data_options, find_data, list_data, load_data
+from ancestral.data.schema import Column, Schema
 from ancestral.data.split import Split
 
-__all__ = ["Data", "DataInfo", "Split", "list_data", "load_data", "load_rows", "save_sounds", "text_of"]
+__all__ = [
+    "Column",
+    "Data",
+    "DataInfo",
+    "Schema",
+    "Split",
+    "data_options",
+    "find_data",
+    "list_data",
+    "load_data",
+    "save_sounds",
+    "text_of",
+]

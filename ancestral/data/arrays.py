@@ -1,6 +1,7 @@
 """Data in numpy's own files, .npy and .npz. Nothing is ever unpickled."""
 
 import tokenize
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ancestral.data.assembly import SPLITS, Rows, assemble, encode_labels
 from ancestral.data.dataset import Data
 from ancestral.data.entries import ZIP_ERRORS
+from ancestral.data.schema import FEW_ROWS, listed, warn_of_atoms
 from ancestral.data.support import as_tensor
 from ancestral.interface import InputError, Support
 
@@ -18,17 +20,26 @@ _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 # The names under which one array of observations, and its labels, are looked for in an .npz file.
 _OBSERVATIONS = ("x", "X", "images", "data")
 _LABELS = ("y", "Y", "labels")
+# Numbers that are looked through for what to warn of.
+_LOOKED_AT = 10**7
 
 
-def load_arrays(path: Path, seed: int, support: Support | None, *, missing: bool = False) -> Data:
+def load_arrays(path: Path, seed: int | None, support: Support | None, *, missing: bool = False) -> Data:
     """The data set in an .npy or .npz file.
 
     An .npz file holds `train` (and `valid`, `test`, each with `_labels`), or `x` (or `images`, `data`) with `y`
     (or `labels`), or one array. Bytes or booleans of shape (n, h, w) or (n, h, w, 3) are images.
+
+    Args:
+        path: The file.
+        seed: Draws the splits that the file does not have; None takes all rows in their order.
+        support: By default what the values suggest; of images of bytes 256 levels.
+        missing: Keep NaN, for a model that accepts missing values.
     """
     arrays = read_arrays(path)
     parts: dict[str, Rows] = {}
     names: set[tuple[str, ...]] = set()
+    layouts: set[str | None] = set()
     for part, (key, label_key) in _keys(arrays, path).items():
         source = f"{path} [{key}]" if key else str(path)
         array = arrays[key]
@@ -40,11 +51,18 @@ def load_arrays(path: Path, seed: int, support: Support | None, *, missing: bool
             names.add(tuple(classes or ()))
             if len(y) != len(array):
                 raise InputError(f"{path} has {len(array)} rows in {key} but {len(y)} labels in {label_key}")
-        parts[part] = Rows(as_images(as_tensor(array, source)), y)
+        x, layout = as_images(as_tensor(array, source))
+        layouts.add(layout)
+        parts[part] = Rows(x, y)
+        if support is None and seed is not None:
+            _warn_of(array, source)
     if len(names) > 1:
         raise InputError(f"the labels of {path} name different classes in each split: {sorted(names)}")
     classes = list(names.pop()) if names else []
-    return assemble(path.name, parts, seed=seed, support=support, classes=classes or None, missing=missing)
+    layout = layouts.pop() if len(layouts) == 1 else None
+    return assemble(
+        path.name, parts, seed=seed, support=support, classes=classes or None, missing=missing, layout=layout
+    )
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -72,15 +90,34 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read ({error}); it is damaged or incomplete") from error
 
 
-def as_images(x: Tensor) -> Tensor:
-    """Bytes or booleans (n, h, w) and (n, h, w, channels) as (n, channels, h, w); all else as it is."""
+def as_images(x: Tensor) -> tuple[Tensor, str | None]:
+    """Bytes or booleans (n, h, w) and (n, h, w, channels) as (n, channels, h, w), and what they were, 'NHW' or 'NHWC';
+    all else as it is."""
     if x.dtype not in (torch.uint8, torch.bool):
-        return x
+        return x, None
     if x.dim() == 3:
-        return x[:, None]
+        return x[:, None], "NHW"
     if x.dim() == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
-        return x.permute(0, 3, 1, 2)
-    return x
+        return x.permute(0, 3, 1, 2), "NHWC"
+    return x, None
+
+
+def as_stored(x: Tensor, layout: str | None) -> Tensor:
+    """Images (n, channels, h, w) with the axes of a layout: the inverse of `as_images`."""
+    return {"NHW": lambda: x[:, 0], "NHWC": lambda: x.permute(0, 2, 3, 1)}.get(layout or "", lambda: x)()
+
+
+def _warn_of(array: np.ndarray, source: str) -> None:
+    """Warn of columns of real rows that never vary, or hold one value in many rows; where it costs little."""
+    if array.dtype.kind != "f" or array.ndim != 2 or array.size > _LOOKED_AT or len(array) <= FEW_ROWS:
+        return
+    if constant := np.flatnonzero((array == array[:1]).all(0)).tolist():
+        warnings.warn(
+            f"{source}: the columns {listed(constant)} never vary, where a density has no bound; leave them out",
+            stacklevel=2,
+        )
+    for i in sorted({*range(array.shape[1])} - {*constant}):
+        warn_of_atoms(array[:, i], f"column {i}", source, len(array))
 
 
 def _keys(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, tuple[str, str | None]]:

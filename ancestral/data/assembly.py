@@ -1,7 +1,7 @@
 """From rows of raw values, with or without splits, to a checked data set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,24 +24,27 @@ class Sequences:
 
     x: Sequence[Tensor]
     y: Tensor | None = None
+    origin: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw observations, (n, *shape) of any numeric dtype, with or without labels."""
+    """Raw observations, (n, *shape) of any numeric dtype, with or without labels, and where each is from."""
 
     x: Tensor
     y: Tensor | None = None
+    origin: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, indices: Tensor) -> "Rows":
-        return Rows(self.x[indices], None if self.y is None else self.y[indices])
+        origin = {key: values[indices.numpy()] for key, values in self.origin.items()}
+        return Rows(self.x[indices], None if self.y is None else self.y[indices], origin)
 
 
 def assemble(
     name: str,
     parts: Mapping[str, Rows],
     *,
-    seed: int,
+    seed: int | None,
     support: Support | None = None,
     classes: Sequence[str] | None = None,
     domains: tuple[str, str] | None = None,
@@ -50,7 +53,8 @@ def assemble(
 ) -> Data:
     """The data set of `parts`: 'train' and, where the source has them, 'valid' and 'test'.
 
-    A split that the source does not have is drawn from its training rows by `seed`: 10 % of them each.
+    A split that the source does not have is drawn from its training rows by `seed`, 10 % of them each; without a `seed`
+    every split of a source without splits is all of its rows.
     """
     for part, rows in parts.items():
         where = f"the {part} split of {name}" if len(parts) > 1 else name
@@ -69,6 +73,8 @@ def assemble(
         support = infer_support([rows.x for rows in parts.values()], name)
     event = Event(shapes.pop(), support)
     dtype = storage_dtype(support, [rows.x for rows in parts.values()])
+    if seed is None and dtype == torch.float32 and any(rows.x.dtype == torch.float64 for rows in parts.values()):
+        dtype = torch.float64  # a few new rows do not say what float32 would lose
     if classes is None and domains is None and all(labelled):
         highest = max(int(rows.y.max()) for rows in parts.values() if rows.y is not None)
         classes = [str(label) for label in range(highest + 1)] or None
@@ -76,7 +82,10 @@ def assemble(
 
     def split(part: str) -> Split:
         rows = full[part]
-        return Split(_stored(rows.x, event, dtype, name), event, rows.y, missing=missing, name=f"{name} ({part})")
+        called = name if seed is None and len(parts) == 1 else f"{name} ({part})"
+        return Split(
+            _stored(rows.x, event, dtype, name), event, rows.y, origin=rows.origin, missing=missing, name=called
+        )
 
     named = None if classes is None else tuple(classes)
     return Data(name, event, split("train"), split("valid"), split("test"), named, domains=domains, **fields)
@@ -103,23 +112,27 @@ def assemble_windows(
         where = f"{name} ({part})"
         x, source = windows_of(stored[part], window, drawn=part == "train", name=where)
         y = None if sequences.y is None else sequences.y[source]
-        splits[part] = Split(x, Event((*rest, window), support), y, name=where)
+        origin = {key: values[source.numpy()] for key, values in sequences.origin.items()}
+        splits[part] = Split(x, Event((*rest, window), support), y, origin=origin, name=where)
     named = None if classes is None else tuple(classes)
     train, valid, test = (splits[part] for part in SPLITS)
     return Data(name, train.event, train, valid, test, named, **fields)
 
 
-def complete(parts: Mapping[str, Rows], *, seed: int, name: str) -> dict[str, Rows]:
-    """`parts` with the splits that are not there drawn from the training rows."""
+def complete(parts: Mapping[str, Rows], *, seed: int | None, name: str) -> dict[str, Rows]:
+    """`parts` with the splits that are not there drawn from the training rows; without a `seed`, if none is there, each
+    split is all rows."""
     absent = [part for part in SPLITS if part not in parts]
     if not absent:
         return {part: parts[part] for part in SPLITS}
     if "train" not in parts:
         raise InputError(f"{name} has the splits {', '.join(parts)} but no 'train'")
     train = parts["train"]
+    if seed is None and len(parts) == 1:
+        return dict.fromkeys(SPLITS, train)
     if len(train.x) < 3:
         raise InputError(f"{name} has {len(train.x)} observations; at least 3 are needed for three splits")
-    indices = split_indices(len(train.x), seed=seed, y=train.y, parts=absent)
+    indices = split_indices(len(train.x), seed=seed or 0, y=train.y, parts=absent)
     drawn = {part: train.take(rows) for part, rows in indices.items()}
     return {part: drawn[part] if part in drawn else parts[part] for part in SPLITS}
 

@@ -23,12 +23,13 @@ _MU = 255
 
 def load_sounds(
     path: Path,
-    seed: int,
+    seed: int | None,
     support: Support | None,
     *,
     length: int | None = None,
     mu_law: bool = True,
     window: int | None = None,
+    classes: Sequence[str] = (),
 ) -> Data:
     """The mono WAV files in a folder or a zip archive, (time,).
 
@@ -40,11 +41,12 @@ def load_sounds(
             Without it all files must have one length, unless there is a `window`.
         mu_law: Companded to 8 bits (ITU-T G.711; van den Oord et al. 2016, section 2.2), otherwise in [-1, 1].
         window: The samples of each observation, cut from files of any length; see `load_data`.
+        classes: The names of known classes, whose folders label files even where there is one alone.
     """
     if length is not None and length < 1:
         raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
-        entries = tree.entries(SOUNDS)
+        entries = tree.entries(SOUNDS, classes)
         waves, rate = _decode(tree, entries, length)
     if mu_law:
         waves = [mu_law_encode(wave) for wave in waves]
@@ -54,7 +56,7 @@ def load_sounds(
         return assemble(path.name, parts, seed=seed, support=support, sample_rate=rate, **names)
     places, names = group(entries, torch.arange(len(waves)))
     chosen = {
-        part: Sequences([waves[row] for row in rows.x.tolist()], rows.y)
+        part: Sequences([waves[row] for row in rows.x.tolist()], rows.y, rows.origin)
         for part, rows in complete(places, seed=seed, name=path.name).items()
     }
     return assemble_windows(path.name, chosen, window=window, support=support or Real(), sample_rate=rate, **names)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 from ancestral.data.dataset import Data
@@ -10,10 +11,21 @@ from ancestral.data.files import SourceFile, Store
 from ancestral.interface import InputError
 from ancestral.registry import did_you_mean
 
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Sequence: "a list",
+    Mapping: "a mapping such as {name: value}",
+}
+
 Loader = TypeVar("Loader", bound=Callable[..., Data])
 
 # What every loader is given; its other parameters are the options of `load_data`.
-_GIVEN = ("store", "seed")
+_GIVEN = ("store", "path", "seed", "support")
+#: Options that one source sets for another, and no person.
+BY_OTHER_DATA = ("schema", "carry", "classes")
 
 
 @dataclass(frozen=True)
@@ -57,14 +69,19 @@ def builtin(name: str, event: str, files: Sequence[SourceFile] = ()) -> Callable
     return decorate
 
 
+def options_of(load: Callable[..., Data]) -> list[str]:
+    """What a loader can be told beyond what every loader is given."""
+    return [name for name in inspect.signature(load).parameters if name not in _GIVEN]
+
+
 def call(load: Callable[..., Data], what: str, options: Mapping[str, Any], **given: Any) -> Data:
     """`load` with `options`, refused by name where it has no such option."""
-    parameters = inspect.signature(load).parameters
-    known = [name for name in parameters if name not in (*_GIVEN, *given)]
+    known = [name for name in options_of(load) if name not in given]
     for option in options:
         if option not in known:
-            has = f"its options are {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{what} has no option {option!r}{did_you_mean(option, known)}; {has}")
+            shown = [name for name in known if name not in BY_OTHER_DATA]
+            has = f"its options are {', '.join(shown)}" if shown else "it has none"
+            raise InputError(f"{what} has no option {option!r}{did_you_mean(option, shown)}; {has}")
     check_types(load, what, options)
     return load(**given, **options)
 
@@ -80,11 +97,14 @@ def check_types(function: Callable[..., Any], what: str, values: Mapping[str, An
 
 def _accepts(annotation: Any, value: object) -> bool:
     """Whether `value` is of an annotated type; a whole number passes for a float, but a truth value for no number."""
-    kinds = [get_origin(kind) or kind for kind in get_args(annotation) or [annotation]]
+    parts = get_args(annotation) if isinstance(annotation, UnionType) else [annotation]
+    kinds = [get_origin(kind) or kind for kind in parts]
     if isinstance(value, bool):
         return bool in kinds
     return any(isinstance(value, (int, float) if kind is float else kind) for kind in kinds)
 
 
 def _words(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("collections.abc.", "")
+    parts = get_args(annotation) if isinstance(annotation, UnionType) else [annotation]
+    kinds = [get_origin(kind) or kind for kind in parts if kind is not NoneType]
+    return " or ".join(_KINDS.get(kind, kind.__name__) for kind in kinds)

@@ -1,6 +1,7 @@
 """A data set: three splits of one event, and what it is conditioned on."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ancestral.data.grey import grey_view
 from ancestral.data.moments import moments_of, rows_at_once
+from ancestral.data.schema import Schema, listed
 from ancestral.data.split import Split
 from ancestral.data.support import check_values
 from ancestral.interface import Categories, Described, Event, InputError, Levels, seeded
@@ -29,6 +31,8 @@ class Data(Described):
     #: The exact log-density in nats, (n, *event.shape) -> (n,), where the source of the data is known.
     density: Callable[[Num[Tensor, "n *event"]], Float[Tensor, " n"]] | None = None
     context_event: Event | None = None
+    #: What `conditioned_on` was told, such as 'labels' or 'grey:16'; None for unconditional data.
+    context: str | None = None
     #: The names of the domains y = 0 and y = 1, where the rows come from two without correspondence.
     domains: tuple[str, str] | None = None
     #: The tokens of a text, or of captions, by their ids; 0 pads.
@@ -37,6 +41,10 @@ class Data(Described):
     separator: str = " "
     #: Of sound, in Hz.
     sample_rate: int | None = None
+    #: Of a table, what its columns mean; None for all else.
+    schema: Schema | None = None
+    #: How the axes of images were stored, where not as (n, channels, height, width): 'NHWC' or 'NHW'.
+    layout: str | None = None
     #: What must be said beside a number measured on this data: its split, its seed.
     note: str = ""
     splits: Mapping[str, Split] = field(init=False, repr=False, compare=False)
@@ -83,6 +91,30 @@ class Data(Described):
         """The same data set with other 'train', 'valid' and 'test'."""
         train, valid, test = (splits[name] for name in self.splits)
         return replace(self, event=train.event, train=train, valid=valid, test=test)
+
+    def with_classes(self, names: Sequence[str]) -> "Data":
+        """The same data with its labels numbered as in `names`, by name: labels of two sources then mean the same.
+
+        Rows of a class that is not among them have no label, -1, with a warning.
+        """
+        if self.classes is None:
+            return self
+        known = {name: number for number, name in enumerate(names)}
+        numbers = torch.tensor([known.get(name, -1) for name in self.classes] + [-1])  # the last one: of the label -1
+        labelled = {name: split for name, split in self.splits.items() if split.y is not None}
+        occur = {number for split in labelled.values() if split.y is not None for number in split.y.unique().tolist()}
+        if strange := [name for i, name in enumerate(self.classes) if i in occur and name not in known]:
+            warnings.warn(
+                f"{self.name} has rows of {listed(strange)}, but the known classes are {listed(names)}: these rows are"
+                " taken as without a label",
+                stacklevel=2,
+            )
+        renumbered = {
+            name: split if split.y is None else split.with_labels(numbers[split.y])
+            for name, split in self.splits.items()
+        }
+        train, valid, test = (renumbered[name] for name in self.splits)
+        return replace(self, train=train, valid=valid, test=test, classes=tuple(names))
 
     def with_labels(self, count: int, *, seed: int = 0) -> "Data":
         """The same data with `count` labels in the training split, as many of each class, and all others -1.
@@ -147,7 +179,11 @@ class Data(Described):
         known = self.contexts
         if kind not in known or (levels and (kind != "grey" or not levels.isdecimal())):
             there = f"{', '.join(known).replace('grey', 'grey:L')}" if known else "nothing"
-            raise InputError(f"{self.name} cannot be conditioned on {context!r}; it can be on {there}")
+            hint = "; label= names the column of a table that holds them" if kind == "labels" and self.schema else ""
+            raise InputError(f"{self.name} cannot be conditioned on {context!r}; it can be on {there}{hint}")
+        return replace(self._given(kind, levels), context=context)
+
+    def _given(self, kind: str, levels: str) -> "Data":
         if kind == "labels":
             return self._on_labels()
         if kind == "captions":

@@ -3,7 +3,7 @@
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,15 +63,16 @@ class Tree:
             found = list(self._members)
         return sorted(path for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
 
-    def entries(self, suffixes: frozenset[str]) -> list[Entry]:
-        """The files of these kinds by split and class folder; a folder around everything is looked through.
+    def entries(self, suffixes: frozenset[str], classes: Sequence[str] = ()) -> list[Entry]:
+        """The files of these kinds by split and class folder; a folder around everything is looked through, but for
+        one that is among the known `classes`.
 
         Folders trainA, trainB, testA and testB (with any two names for A and B) hold two domains.
         """
         paths = [path for path in self.names() if path.suffix.lower() in suffixes]
         if not paths:
             raise InputError(f"{self.source} holds no file of the kinds {', '.join(sorted(suffixes))}")
-        around = len(_shared_folders(paths))
+        around = len(_shared_folders(paths, classes))
         domains = self._domains({path.parts[around] if len(path.parts) > around + 1 else "" for path in paths})
         entries = [_entry(path, path.parts[around:], domains) for path in paths]
         labelled = [entry.label is not None for entry in entries]
@@ -125,11 +126,11 @@ def open_tree(source: Path) -> Iterator[Tree]:
         yield Tree(source, archive)
 
 
-def _shared_folders(paths: list[PurePosixPath]) -> tuple[str, ...]:
-    """The folders that every path begins with, up to one that names a split."""
+def _shared_folders(paths: list[PurePosixPath], classes: Sequence[str]) -> tuple[str, ...]:
+    """The folders that every path begins with, up to one that names a split or a known class."""
     shared: list[str] = []
     for parts in zip(*(path.parts[:-1] for path in paths)):
-        if len(set(parts)) > 1 or parts[0].lower() in SPLIT_FOLDERS:
+        if len(set(parts)) > 1 or parts[0].lower() in SPLIT_FOLDERS or parts[0] in classes:
             break
         shared.append(parts[0])
     return tuple(shared)

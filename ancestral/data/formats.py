@@ -10,12 +10,12 @@ from ancestral.data.dataset import Data
 from ancestral.data.entries import open_tree
 from ancestral.data.idx import idx_rows
 from ancestral.data.images import IMAGES, load_images
-from ancestral.data.tables import load_table
+from ancestral.data.tables import TABLES, load_table
 from ancestral.data.texts import TEXTS, load_text
 from ancestral.interface import InputError, Support
 
 
-def load_idx(path: Path, seed: int, support: Support | None) -> Data:
+def load_idx(path: Path, seed: int | None, support: Support | None) -> Data:
     """An IDX file, gzipped or not, or a folder of the four files of an MNIST-like set."""
     return assemble(path.name, idx_rows(path), seed=seed, support=support)
 
@@ -23,12 +23,19 @@ def load_idx(path: Path, seed: int, support: Support | None) -> Data:
 _BY_SUFFIX: Mapping[str, Callable[..., Data]] = {
     ".npy": load_arrays,
     ".npz": load_arrays,
-    ".csv": load_table,
-    ".parquet": load_table,
+    **dict.fromkeys(TABLES, load_table),
     ".txt": load_text,
     ".gz": load_idx,
 }
-_KNOWN = ".npy, .npz, .csv, .parquet, .txt, IDX, or a folder or zip of images, of WAV files or of texts"
+#: The kinds of sources with options of their own, and the loaders whose docstrings describe these.
+KINDS: Mapping[str, Callable[..., Data]] = {
+    "tables (.csv, .tsv, .parquet)": load_table,
+    "arrays (.npy, .npz)": load_arrays,
+    "folders and zips of images": load_images,
+    "folders and zips of WAV files": load_sounds,
+    "texts (.txt, .txt.gz, folders and zips of them)": load_text,
+}
+_KNOWN = ".npy, .npz, .csv, .tsv, .parquet, .txt, IDX, or a folder or zip of images, of WAV files or of texts"
 
 
 def loader_for(path: Path) -> Callable[..., Data]:

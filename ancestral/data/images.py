@@ -2,7 +2,8 @@
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,23 @@ from ancestral.interface import Binary, InputError, Levels, Support
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
-# The modes that are kept as they are, with their channels; a palette is what it stands for, colours.
-_CHANNELS = {"1": 1, "L": 1, "RGB": 3, "RGBA": 4}
+# The modes that are kept as they are; a palette is what it stands for, colours.
+_MODES = ("1", "L", "LA", "RGB", "RGBA")
 
 
 def load_images(
-    path: Path, seed: int, support: Support | None, *, size: int | Sequence[int] | None = None, grey: bool = False
+    path: Path,
+    seed: int | None,
+    support: Support | None,
+    *,
+    size: int | Sequence[int] | None = None,
+    grey: bool = False,
+    classes: Sequence[str] = (),
 ) -> Data:
     """The images in a folder or a zip archive, (channels, height, width) of 256 levels.
+
+    They are turned as their EXIF orientation says. Alpha is a fourth channel where all images have colours and alpha;
+    otherwise what is transparent is laid on white, with a warning.
 
     Args:
         path: The folder or archive; its folders are splits, classes or domains, see `load_data`.
@@ -33,12 +43,13 @@ def load_images(
         support: By default `Levels(256)`, and `Binary()` for images of one bit.
         size: The side, or (height, width), to which every image is resized.
         grey: Take every image as grey.
+        classes: The names of known classes, whose folders label files even where there is one alone.
     """
     sides = [size, size] if isinstance(size, int) else size
     if sides is not None and (len(sides) != 2 or min(sides) < 1):
         raise InputError(f"size must be a side or (height, width), each at least 1, got {size}")
     with open_tree(path) as tree:
-        entries = tree.entries(IMAGES)
+        entries = tree.entries(IMAGES, classes)
         pixels, mode = _decode(tree, entries, sides, grey)
     default = Binary() if mode == "1" else Levels(256)
     parts, names = group(entries, pixels)
@@ -54,7 +65,8 @@ def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[st
         rows = [row for row, entry in enumerate(entries) if entry.split == split]
         if rows:
             labels = torch.tensor([number.get(entries[row].label or UNLABELLED, -1) for row in rows])
-            parts[split] = Rows(x[torch.tensor(rows)], labels if names else None)
+            files = np.array([str(entries[row].path) for row in rows], dtype=object)
+            parts[split] = Rows(x[torch.tensor(rows)], labels if names else None, {"file": files})
     kind = "domains" if entries[0].is_domain else "classes"
     return parts, {kind: tuple(names)} if names else {}
 
@@ -62,47 +74,68 @@ def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[st
 def _decode(
     tree: Tree, entries: list[Entry], size: Sequence[int] | None, grey: bool
 ) -> tuple[UInt8[Tensor, "n channels height width"], str]:
-    """All images as one tensor, and their one mode."""
-    open_image = _opener(tree, size, grey)
-    first, mode = open_image(entries[0])
+    """All images as one tensor, and their one mode; alpha is a fourth channel where every colour image has one."""
+    first, _, mode = _open(tree, entries[0], size, grey)
     pixels = torch.empty(len(entries), *first.shape, dtype=torch.uint8)
+    alphas: dict[int, np.ndarray] = {}
     for row, entry in enumerate(entries):
-        image, found = open_image(entry)
+        image, alpha, found = _open(tree, entry, size, grey)
         if (image.shape, found) != (first.shape, mode):
             raise InputError(
                 f"{entry.path} in {tree.source} is {_words(image, found)}, but {entries[0].path} is"
                 f" {_words(first, mode)}; images must have one size and mode: pass size= to resize, grey=True for grey"
             )
         pixels[row] = torch.from_numpy(image)
+        if alpha is not None:
+            alphas[row] = alpha
+    if mode == "RGB" and len(alphas) == len(entries):
+        return torch.cat([pixels, torch.from_numpy(np.stack([alphas[row] for row in range(len(entries))]))], 1), mode
+    for row, alpha in alphas.items():
+        image = pixels[row].numpy()
+        pixels[row] = torch.from_numpy((image * (alpha / 255) + (255 - alpha) + 0.5).astype(np.uint8))
+    if seen_through := [row for row, alpha in alphas.items() if alpha.min() < 255]:
+        warnings.warn(
+            f"{tree.source}: {len(seen_through)} of {len(entries)} images, such as {entries[seen_through[0]].path}, are"
+            " transparent in places and not all have colours with alpha: they are laid on white",
+            stacklevel=2,
+        )
     return pixels, mode
 
 
-def _opener(tree: Tree, size: Sequence[int] | None, grey: bool) -> Callable[[Entry], tuple[np.ndarray, str]]:
-    from PIL import Image
+def _open(
+    tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool
+) -> tuple[UInt8[np.ndarray, "channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
+    """An image as it is meant to be looked at (EXIF orientation), its alpha where it has one, and its mode without."""
+    from PIL import Image, ImageOps
 
-    def open_image(entry: Entry) -> tuple[np.ndarray, str]:
-        content = tree.read(entry)
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                mode = "L" if grey else "RGB" if image.mode == "P" else image.mode
-                if mode not in _CHANNELS:
-                    raise InputError(
-                        f"{entry.path} in {tree.source} has the mode {mode}, expected one of {', '.join(_CHANNELS)};"
-                        " convert it, or pass grey=True"
-                    )
-                picture = image if image.mode == mode else image.convert(mode)
-                if size is not None:
-                    picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-                pixels = np.array(picture, dtype=np.uint8)
-        except InputError:
-            raise
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"{entry.path} in {tree.source} ({len(content)} bytes) is no image, or a damaged one ({error})"
-            ) from error
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), mode
-
-    return open_image
+    content = tree.read(entry)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            picture = ImageOps.exif_transpose(image)
+            if picture.mode == "P":
+                picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+            if grey and picture.mode not in ("LA", "RGBA"):
+                picture = picture.convert("L")
+            if grey and picture.mode == "RGBA":
+                picture = picture.convert("LA")
+            if picture.mode not in _MODES:
+                raise InputError(
+                    f"{entry.path} in {tree.source} has the mode {picture.mode}, expected one of {', '.join(_MODES)};"
+                    " convert it, or pass grey=True"
+                )
+            if size is not None:
+                picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+            pixels, mode = np.array(picture, dtype=np.uint8), picture.mode
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{entry.path} in {tree.source} ({len(content)} bytes) is no image, or a damaged one ({error})"
+        ) from error
+    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    if mode.endswith("A"):
+        return channels[:-1], channels[-1:], mode[:-1]
+    return channels, None, mode
 
 
 def _words(image: np.ndarray, mode: str) -> str:

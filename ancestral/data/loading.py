@@ -2,12 +2,13 @@
 
 import inspect
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 # Imported for the data sets that they register.
 from ancestral.data import cifar, digits, mixed_table, mnist, shapes, synthetic, uci, wine  # noqa: F401
-from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types
+from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types, options_of
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
@@ -24,6 +25,8 @@ def load_data(
     labels: int | None = None,
     window: int | None = None,
     context: str | None = None,
+    classes: Sequence[str] | None = None,
+    whole: bool = False,
     **options: Any,
 ) -> Data:
     """A data set with its splits.
@@ -34,8 +37,8 @@ def load_data(
 
     Args:
         name_or_path: The name of a built-in data set (`list_data()`; '_' counts as '-'), or the path of an .npy, .npz,
-            .csv, .parquet, .txt, .txt.gz or IDX file, or of a folder or zip of images, of WAV files or of .txt files.
-            A path is also looked for below the data root.
+            .csv, .tsv, .parquet, .txt, .txt.gz or IDX file, or of a folder or zip of images, of WAV files or of .txt
+            files. A path is also looked for below the data root.
         data_root: The folder with the files of built-in data sets; by default the environment variable ANCESTRAL_DATA.
         seed: Of everything random here: the split 80/10/10 of a source without splits, binarization, synthetic data.
         support: 'binary', 'levels:N' (ordered), 'categories:N' (unordered, as token ids) or 'real', where the one that
@@ -48,14 +51,18 @@ def load_data(
             test they lie side by side.
         context: What each observation is conditioned on: 'labels'; 'captions' (token ids); or 'grey:L', the grey view
             of a colour image in L levels ('grey': in as many as it has). `Data.contexts` says which there are.
-        options: Of the one source: `label` and `missing` of a table, `missing` of arrays, `size` and `grey` of images,
-            `length` and `mu_law` of sounds, `tokens`, `vocabulary`, `lower` and `length` of texts, `n` and `noise` of
-            what is generated. An unknown one is refused by an error that names those there are.
+        classes: Number the labels by these names, those of other data: labels of the two then mean the same.
+        whole: Take all rows of a file or folder without splits, in their own order, for each of the three splits: to
+            score them rather than to learn from them.
+        options: Of the one source, as its loader describes them: `load_table`, `load_arrays`, `load_images`,
+            `load_sounds`, `load_text`, or what generates it. An unknown one is refused by an error that names those
+            there are.
 
     Raises:
         InputError: There is no such data set or file, or what it holds is wrong or damaged.
     """
-    given = {"seed": seed, "support": support, "labels": labels, "window": window, "context": context}
+    given: dict[str, Any] = {"seed": seed, "support": support, "labels": labels, "window": window, "context": context}
+    given |= {"classes": classes, "whole": whole}
     check_types(load_data, str(name_or_path), given)
     store = Store.at(data_root)
     wanted = None if support is None else parse_support(support)
@@ -68,15 +75,44 @@ def load_data(
     else:
         path = _path(name_or_path, store)
         load = loader_for(path)
-        source = {"path": path, "seed": seed, "support": wanted}
+        source: dict[str, Any] = {"path": path, "seed": None if whole else seed, "support": wanted}
+        if "classes" in inspect.signature(load).parameters:
+            source["classes"] = tuple(classes or ())
         if "window" in inspect.signature(load).parameters:  # sequences of any length, that only their loader sees whole
             source, window = source | {"window": window}, None
         data = call(load, str(path), options, **source)
+    if classes is not None:
+        data = data.with_classes(classes)
     if labels is not None:
+        if context == "labels":
+            raise InputError(
+                f"labels={labels} leaves rows without a label, and context=labels needs one for each row; few labels"
+                " are for models that learn from rows without one, too (semi-supervised classifiers): leave the context"
+                " out, or leave labels out to condition on all of them"
+            )
         data = data.with_labels(labels, seed=seed)
     if window is not None:
         data = data.windowed(window)
     return data if context is None else data.conditioned_on(context)
+
+
+def find_data(name_or_path: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> str:
+    """A name or path as it is to be remembered: the absolute path of what is a file or folder, or lies below the data
+    root as one, otherwise the name as it is."""
+    name = os.fspath(name_or_path)
+    if name.replace("_", "-") in BUILTINS:
+        return name
+    try:
+        return os.path.abspath(_path(name_or_path, Store.at(data_root)))
+    except InputError:
+        return name
+
+
+def data_options(name_or_path: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> list[str]:
+    """The options that the loader of a data set has for `load_data`, beside those of every source."""
+    store = Store.at(data_root)
+    known = BUILTINS.get(os.fspath(name_or_path).replace("_", "-"))
+    return options_of(known.load if known is not None else loader_for(_path(name_or_path, store)))
 
 
 def list_data(data_root: str | os.PathLike[str] | None = None) -> list[DataInfo]:

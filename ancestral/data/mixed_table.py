@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ancestral.data.catalogue import builtin
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
+from ancestral.data.schema import Column, Schema
 from ancestral.data.split import Split
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
 
@@ -137,7 +138,26 @@ def adult_like(store: Store, seed: int, n: int = 30_000) -> Data:
         Split(rows, source.event, name=f"adult-like ({part})")
         for part, rows in zip(("train", "valid", "test"), x.split([n - 2 * held_out, held_out, held_out]))
     )
-    return Data("adult-like", source.event, train, valid, test, density=source, note=f"drawn by seed {seed}")
+    note = f"drawn by seed {seed}"
+    return Data("adult-like", source.event, train, valid, test, density=source, schema=_schema(source.event), note=note)
+
+
+def _schema(event: Event) -> Schema:
+    """The names of the columns, the words of their categories, and where their ages and hours begin."""
+    words = {"education": _EDUCATIONS, "occupation": _OCCUPATIONS}
+    begins = {"age": 17, "hours": 1}
+    return Schema(
+        tuple(
+            Column(
+                name,
+                support,
+                words.get(name),
+                begins.get(name, 0),
+                "text" if name in words else "real" if support == Real() else "integer",
+            )
+            for name, support in zip(_NAMES, event.supports, strict=True)
+        )
+    )
 
 
 def _bell(values: Tensor, centre: float, deviation: float) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int64, Num
 from torch import Tensor
@@ -21,8 +22,9 @@ class Split(Dataset[Batch]):
     They are stored as they came (uint8, or floats for `Real`) and come out as whole batches by `__getitems__`. With
     `draw`, what is stored is what observations are drawn from, anew each time they are asked for, from the global torch
     generator (dynamic binarization: intensities are stored, pixels are drawn); `Windows` are drawn likewise. `factors`
-    and `captions` are tables of what is known about each observation beyond its label; `missing` allows NaN for values
-    that were not observed.
+    and `captions` are tables of what is known about each observation beyond its label, `origin` of where it is from
+    (its `file`, or the columns of its table that were asked for); `missing` allows NaN for values that were not
+    observed.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Split(Dataset[Batch]):
         draw: Callable[[Tensor], Tensor] | None = None,
         factors: Mapping[str, Tensor] | None = None,
         captions: Int64[Tensor, "n tokens"] | None = None,
+        origin: Mapping[str, np.ndarray] | None = None,
         missing: bool = False,
         name: str = "the data",
     ) -> None:
@@ -44,6 +47,7 @@ class Split(Dataset[Batch]):
         self.draw, self.missing, self.name = draw, missing, name
         self.factors: Mapping[str, Tensor] = dict(factors or {})
         self.captions = captions
+        self.origin: Mapping[str, np.ndarray] = dict(origin or {})
         self._stored = x if isinstance(x, Windows) else x.contiguous()
         self._check_values()
         if y is not None and len(y) != len(x):
@@ -124,6 +128,13 @@ class Split(Dataset[Batch]):
             stored = stored.to(storage_dtype(event.support, [values]))
         return self._changed(x=stored, event=event)
 
+    def reshaped(self, shape: Sequence[int]) -> "Split":
+        """The same values as observations of another shape."""
+        event = Event(tuple(shape), self.event.support)
+        if isinstance(self._stored, Windows) or event.size != self.event.size:
+            raise InputError(f"{self.name} has rows of shape {self.event.shape}, which are no {event.shape}")
+        return self._changed(x=self._stored.reshape(-1, *event.shape), event=event)
+
     def windowed(self, window: int, *, drawn: bool) -> "Split":
         """Windows of the last axis, side by side, or `drawn` anew each time; each has its row's labels and contexts."""
         if isinstance(self._stored, Windows) or not self.event.shape:
@@ -142,10 +153,11 @@ class Split(Dataset[Batch]):
             "context": None if self.context is None else self.context[rows],
             "factors": {key: value[rows] for key, value in self.factors.items()},
             "captions": None if self.captions is None else self.captions[rows],
+            "origin": {key: value[rows.numpy()] for key, value in self.origin.items()},
         }
 
     def _changed(self, **changes: Any) -> "Split":
-        names = ("event", "y", "context", "draw", "factors", "captions", "missing", "name")
+        names = ("event", "y", "context", "draw", "factors", "captions", "origin", "missing", "name")
         return Split(**{"x": self._stored, **{name: getattr(self, name) for name in names}, **changes})
 
     def _check_values(self) -> None:

@@ -8,10 +8,10 @@ from jaxtyping import Num
 from torch import Tensor
 
 from ancestral.data.moments import fit_float32
-from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real, Support
+from ancestral.interface import Binary, Columns, Event, InputError, Levels, Real, Support
 
 # Above this, integers are amounts or identifiers rather than levels of one quantity.
-_MOST_LEVELS = 2**16
+MOST_LEVELS = 2**16
 
 
 def as_tensor(array: np.ndarray, source: str) -> Tensor:
@@ -35,18 +35,23 @@ def as_tensor(array: np.ndarray, source: str) -> Tensor:
 
 
 def infer_support(parts: Sequence[Num[Tensor, "..."] | Tensor], source: str) -> Support:
-    """`Binary` if every value is 0 or 1, otherwise `Real` for floats and `Levels(max + 1)` for integers."""
+    """`Binary` if every value is 0 or 1, otherwise `Real` for floats and `Levels(max + 1)` for integers.
+
+    Images of bytes, (n, height, width) and more, have 256 levels whether or not all of them occur.
+    """
     if all(x.dtype == torch.bool or bool(((x == 0) | (x == 1)).all()) for x in parts):
         return Binary()
     if any(x.is_floating_point() for x in parts):
         return Real()
+    if all(x.dtype == torch.uint8 and x.dim() > 2 for x in parts):
+        return Levels(256)
     low, high = (min(int(x.min()) for x in parts), max(int(x.max()) for x in parts))
     if low < 0:
         raise InputError(
             f"{source} holds negative integers (the least is {low}), which are no levels 0, 1, ...;"
             " pass support=real to take them as real numbers, or shift them"
         )
-    if high >= _MOST_LEVELS:
+    if high >= MOST_LEVELS:
         raise InputError(
             f"{source} holds integers up to {high}, too many for levels; pass support=real to take them as real"
             f" numbers, or support=levels:{high + 1} if that is meant"
@@ -57,18 +62,21 @@ def infer_support(parts: Sequence[Num[Tensor, "..."] | Tensor], source: str) -> 
 def storage_dtype(support: Support, parts: Sequence[Tensor]) -> torch.dtype:
     """The smallest dtype that stores every value of `support`: uint8, or int64 beyond 256 values.
 
-    For `Real` it is float32, and float64 where float32 could not tell the values in `parts` apart.
+    For `Real`, for `Columns` with some of it, and for missing values (NaN) it is float32, and float64 where float32
+    could not tell the values in `parts` apart. `Columns` without are stored in the smallest integers.
     """
-    match support:
-        case Levels(count) | Categories(count) if count > 256:
-            return torch.int64
-        case Real():
-            return torch.float32 if fit_float32(parts) else torch.float64
-    return torch.uint8
+    kinds = support.supports if isinstance(support, Columns) else (support,)
+    if any(isinstance(kind, Real) for kind in kinds) or any(x.is_floating_point() and x.isnan().any() for x in parts):
+        return torch.float32 if fit_float32(parts) else torch.float64
+    count = max(Event((), kind).values or 0 for kind in kinds)
+    wider = (torch.int16, torch.int32) if isinstance(support, Columns) else ()
+    return next(dtype for dtype in (torch.uint8, *wider, torch.int64) if count - 1 <= torch.iinfo(dtype).max)
 
 
 def check_values(event: Event, x: Tensor, name: str, *, missing: bool = False) -> None:
     """`event.check`, in one pass over `x` where that will do: integers lie in a support if their extremes do."""
     whole = not x.is_floating_point() and x.numel() > 0 and tuple(x.shape[1:]) == event.shape
-    if not (whole and bool(event.support.contains(torch.stack(x.aminmax())).all())):
-        event.check(x, name, missing=missing)
+    each_column = isinstance(event.support, Columns)
+    if whole and bool(event.support.contains(torch.stack(x.aminmax(dim=0) if each_column else x.aminmax())).all()):
+        return
+    event.check(x, name, missing=missing)

@@ -1,53 +1,123 @@
-"""Data in tables: .csv and .parquet, a row an observation, a column a dimension."""
+"""Data in tables: .csv, .tsv and .parquet, a row an observation, a column a dimension."""
 
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from ancestral.data.assembly import Rows, assemble, encode_labels
 from ancestral.data.dataset import Data
-from ancestral.data.support import as_tensor
+from ancestral.data.schema import Schema, listed
 from ancestral.interface import InputError, Support
 from ancestral.registry import did_you_mean
 
 if TYPE_CHECKING:
     import pandas
 
+#: The endings of tables; of them the ones that are text.
+TABLES = (".csv", ".tsv", ".parquet")
+_TEXT = (".csv", ".tsv")
+
+# In the order in which they are believed: a comma may be a decimal, the others are seldom inside numbers.
+_SEPARATORS = ("\t", ";", "|", ",")
+# Lines that are looked at to find the separator and the decimal mark.
+_LOOKED_AT = 200
+_WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+_WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_IN_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+
 
 def load_table(
-    path: Path, seed: int, support: Support | None, *, label: str | None = None, missing: bool = False
+    path: Path,
+    seed: int | None,
+    support: Support | None,
+    *,
+    label: str | int | None = None,
+    missing: bool = False,
+    columns: Mapping[str, str] | None = None,
+    drop: str | int | Sequence[str | int] | None = None,
+    keep: str | int | Sequence[str | int] | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    schema: Schema | None = None,
+    carry: Sequence[str] = (),
 ) -> Data:
-    """The data set in a .csv or .parquet file; every column but the label must be numeric.
+    """The data set in a .csv, .tsv or .parquet file; every column but the label is a dimension, of its own kind.
+
+    Text columns become categories, 0 and 1 binary, integers levels, all else real. Columns that never vary are left
+    out, with a warning.
 
     Args:
         path: The file.
-        seed: Draws the split 80/10/10.
-        support: By default what the values suggest.
+        seed: Draws the split 80/10/10; None takes all rows in their order.
+        support: Of the whole table, where the columns' own is not meant.
         label: The name of the column with the labels: integers 0, 1, ... or text.
         missing: Keep empty cells as NaN, for a model that accepts them.
+        columns: What single columns are taken as: real, levels, binary, categories or drop, as in
+            "{age: real, income: categories, zip: drop}".
+        drop: The names of columns to leave out, with commas between.
+        keep: The names of the only columns to take, with commas between.
+        separator: What stands between two fields, where it is not the one that the file suggests: ',', ';' or tab.
+        decimal: The decimal mark, where it is not the one that the file suggests: '.' or ','.
+        schema: The columns of another table, by whose names and words this one is taken.
+        carry: The names of columns that each row keeps beside its values, in `Split.origin`.
     """
-    frame = read_table(path)
+    frame = read_table(path, separator, decimal)
+    names = [str(name) for name in frame.columns]
+    origin = {name: frame[_known(name, names, path)].to_numpy() for name in carry}
     y, classes = None, None
-    if label is not None:
+    label = None if label is None else str(label)
+    if label is not None and (schema is None or label in names):
         y, classes = _labels(frame, label, path)
         frame = frame.drop(columns=[label])
-    x = numeric(frame, str(path), missing=missing)
-    return assemble(path.name, {"train": Rows(x, y)}, seed=seed, support=support, classes=classes, missing=missing)
+    dropped, kept = _names(drop), _names(keep)
+    if schema is None:
+        for name in (*dropped, *kept):
+            _known(name, names, path)
+        frame = frame[[name for name in frame.columns if name not in dropped and (not kept or name in kept)]]
+        if not len(frame.columns):
+            raise InputError(f"{path}: no column is left to model; there is no column besides the label")
+        schema = Schema.from_frame(frame, columns, support=support, missing=missing, source=str(path))
+        besides = list(frame.columns)
+    else:
+        taken_out = [name for name in names if kept and name not in kept]
+        besides = [*dropped, *taken_out, *carry, *(name for name, kind in (columns or {}).items() if kind == "drop")]
+    x = schema.encode(frame, source=str(path), missing=missing, besides=besides)
+    rows = Rows(x, y, origin)
+    return assemble(
+        path.name,
+        {"train": rows},
+        seed=seed,
+        support=schema.event.support,
+        classes=classes,
+        missing=missing,
+        schema=schema,
+    )
 
 
-def read_table(path: Path) -> "pandas.DataFrame":
-    """The table in a .csv or .parquet file."""
+def read_table(path: Path, separator: str | None = None, decimal: str | None = None) -> "pandas.DataFrame":
+    """The table in a .csv, .tsv or .parquet file, its columns named by text."""
     import pandas
     import pyarrow
 
     try:
-        frame = _read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        is_text = path.suffix.lower() in _TEXT
+        frame = _read_text(path, separator, decimal) if is_text else pandas.read_parquet(path)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, csv.Error, pyarrow.ArrowException) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table ({said})") from error
+    frame.columns = frame.columns.map(str)
     if frame.empty:
         raise InputError(
             f"{path} has {len(frame)} rows and {len(frame.columns)} columns; there is nothing to learn from"
@@ -55,58 +125,130 @@ def read_table(path: Path) -> "pandas.DataFrame":
     return frame
 
 
-def _read_csv(path: Path) -> "pandas.DataFrame":
+# -- Tables in text ---------------------------------------------------------------------------------------------------
+
+
+class _Layout(NamedTuple):
+    """How a table is written as text."""
+
+    separator: str
+    decimal: str
+    has_names: bool
+
+
+def _read_text(path: Path, separator: str | None, decimal: str | None) -> "pandas.DataFrame":
     import pandas
 
-    frame = pandas.read_csv(path)
-    # A first line of numbers is a row: the file has no names of columns.
-    if len(pandas.to_numeric(frame.columns.to_series(), errors="coerce").dropna()) == len(frame.columns):
-        return pandas.read_csv(path, header=None)
-    return frame
+    layout = _layout(path, separator, decimal)
+    _check_lines(path, layout)
+    return pandas.read_csv(
+        path,
+        sep=layout.separator,
+        decimal=layout.decimal,
+        header=0 if layout.has_names else None,
+        index_col=False,
+        skipinitialspace=True,
+        low_memory=False,
+        encoding="utf-8-sig",
+    )
 
 
-def numeric(frame: "pandas.DataFrame", source: str, *, missing: bool = False) -> Tensor:
-    """The columns as one tensor, (rows, columns)."""
-    import pandas
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+def _layout(path: Path, separator: str | None, decimal: str | None) -> _Layout:
+    """The separator by which most lines have as many fields as the first, the decimal mark of its numbers, and whether
+    the first line is names."""
+    separator = "\t" if separator in ("tab", "\\t") else separator
+    for mark, what in ((separator, "separator"), (decimal, "decimal")):
+        if mark is not None and len(mark) != 1:
+            raise InputError(f"{what} must be one character, got {mark!r}")
+    if separator is None:
+        found = {mark: _agreement(path, mark) for mark in _SEPARATORS}
+        # The first of the best, in the order of trust.
+        separator = max(_SEPARATORS, key=lambda mark: found[mark]) if any(found.values()) else ","
+    with _records(path, separator) as records:
+        first, *rest = [fields for _, fields in islice(records, _LOOKED_AT)] or [[]]
+    if decimal is None:
+        decimal = _decimal([first, *rest], separator, path)
+    return _Layout(separator, decimal, not all(_is_number(field, decimal) for field in first))
 
-    text = [name for name in frame.columns if not is_numeric_dtype(frame[name])]
-    if text or not len(frame.columns):
-        what = f"the columns {_list(text)} are not numeric" if text else "there is no column besides the label"
+
+def _agreement(path: Path, separator: str) -> float:
+    """The share of lines that have as many fields as the first, by a separator; 0 where the first has one."""
+    with _records(path, separator) as records:
+        counts = [len(fields) for _, fields in islice(records, _LOOKED_AT)]
+    return counts.count(counts[0]) / len(counts) if counts and counts[0] > 1 else 0.0
+
+
+def _decimal(records: Sequence[Sequence[str]], separator: str, path: Path) -> str:
+    cells = [field for fields in records for field in fields if field]
+    commas = [field for field in cells if _WITH_COMMA.fullmatch(field) or _IN_THOUSANDS.fullmatch(field)]
+    if not commas or any(_WITH_POINT.fullmatch(field) for field in cells):
+        return "."
+    if separator != ";" and all(_IN_THOUSANDS.fullmatch(field) for field in commas):
         raise InputError(
-            f"{source}: {what}; encode them as numbers or drop them, or name the column of labels with label="
+            f"{path} has numbers such as {commas[0].strip()!r}, with a comma for decimals or for thousands; say which:"
+            " pass decimal=',' for decimals, or write the numbers without it"
         )
-    holes = frame.isna().sum()
-    if holes.any() and not missing:
-        where = _list([f"{name} ({count})" for name, count in holes[holes > 0].items()])
-        raise InputError(
-            f"{source} has {int(holes.sum())} empty cells, in the columns {where}; fill them or drop their rows,"
-            " or pass missing=True for a model that accepts them (probabilistic PCA)"
-        )
-    if all(is_bool_dtype(frame[name]) for name in frame.columns) and not holes.any():
-        return as_tensor(frame.to_numpy(dtype=bool), source)
-    if all(pandas.api.types.is_integer_dtype(kind) or is_bool_dtype(kind) for kind in frame.dtypes) and not holes.any():
-        return as_tensor(frame.to_numpy(dtype="int64"), source)
-    return as_tensor(frame.to_numpy(dtype="float64", na_value=float("nan")), source)
+    return ","
+
+
+def _check_lines(path: Path, layout: _Layout) -> None:
+    """Refuse a table with names that occur twice, or with a line that has more or fewer fields than the first."""
+    with _records(path, layout.separator) as records:
+        _, first = next(records, (1, [""]))
+        twice = [name for name, count in Counter(first).items() if name and count > 1]
+        if layout.has_names and twice:
+            raise InputError(f"{path} has more than one column named {listed(twice)}; give each a name of its own")
+        for line, fields in records:
+            if len(fields) != len(first):
+                expected = "names" if layout.has_names else "fields in the first line"
+                raise InputError(
+                    f"{path} has {len(fields)} fields in line {line}, but {len(first)} {expected} (the separator is"
+                    f" {layout.separator!r}); correct the line, or name the separator"
+                )
+
+
+@contextmanager
+def _records(path: Path, separator: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """The lines that are not blank as their fields, each with the number of its last line."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        yield ((reader.line_num, fields) for fields in reader if fields and (len(fields) > 1 or fields[0].strip()))
+
+
+def _is_number(field: str, decimal: str) -> bool:
+    try:
+        float(field.replace(decimal, ".") if decimal != "." else field)
+    except ValueError:
+        return False
+    return "_" not in field
+
+
+# -- Columns by name --------------------------------------------------------------------------------------------------
+
+
+def _names(given: str | int | Sequence[str | int] | None) -> list[str]:
+    """Names with commas between, or in a list."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",") if name.strip()]
+    return [str(given)] if isinstance(given, int) else [str(name) for name in given]
+
+
+def _known(name: str, names: list[str], path: Path) -> str:
+    if name not in names:
+        raise InputError(f"{path} has no column {name!r}{did_you_mean(name, names)}; it has {listed(names)}")
+    return name
 
 
 def _labels(frame: "pandas.DataFrame", label: str, path: Path) -> tuple[Int64[Tensor, " rows"], list[str] | None]:
-    names = [str(name) for name in frame.columns]
-    if label not in names:
-        raise InputError(f"{path} has no column {label!r}{did_you_mean(label, names)}; it has {_list(names)}")
-    column = frame[label]
+    column = frame[_known(label, list(frame.columns), path)]
     source = f"the column {label} of {path}"
     known = column.dropna()
     is_text = known.map(lambda value: isinstance(value, str)).all()
     # A row without a label is -1 among numbers; text is numbered first, and then gets its gaps.
-    values = known.to_numpy(dtype=str) if is_text else known.to_numpy()
+    values: np.ndarray[Any, Any] = known.to_numpy(dtype=str) if is_text else known.to_numpy()
     numbers, classes = encode_labels(values, source)
     y = torch.full((len(column),), -1)
     y[torch.tensor(column.notna().tolist())] = numbers
     return y, classes
-
-
-def _list(names: list[str]) -> str:
-    """At most eight names."""
-    shown = ", ".join(str(name) for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -1,9 +1,11 @@
 """Text, as token ids: a .txt or .txt.gz file, or a folder or zip of .txt files."""
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -15,6 +17,7 @@ from ancestral.data.dataset import Data
 from ancestral.data.entries import SPLIT_FOLDERS, Entry, open_tree
 from ancestral.data.idx import read_bytes
 from ancestral.data.images import group
+from ancestral.data.schema import listed
 from ancestral.interface import Categories, InputError, Support
 
 TEXTS = frozenset({".txt"})
@@ -26,7 +29,7 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]|\n")
 
 def load_text(
     path: Path,
-    seed: int,
+    seed: int | None,
     support: Support | None,
     *,
     tokens: str = "characters",
@@ -34,6 +37,7 @@ def load_text(
     lower: bool = False,
     length: int | None = None,
     window: int | None = None,
+    classes: Sequence[str] = (),
 ) -> Data:
     """A text as token ids of `Categories`, with its vocabulary; the token 0 is padding, 1 is unknown.
 
@@ -51,14 +55,17 @@ def load_text(
         lower: Take all letters as small.
         length: The tokens of each line: longer ones are cut at the end, shorter ones padded.
         window: The tokens of each observation, see `load_data`.
+        classes: The names of known classes, whose folders label files even where there is one alone.
     """
     _check(support, tokens, vocabulary, length, window)
     lines = [
-        _Line(text.lower() if lower else text, entry) for entry, content in _read(path) for text in content.splitlines()
+        _Line(text.lower() if lower else text, entry)
+        for entry, content in _read(path, classes)
+        for text in content.splitlines()
     ]
     if window is None:
         return _by_lines(path.name, lines, tokens, vocabulary, length, seed)
-    return _in_windows(path.name, lines, tokens, vocabulary, window)
+    return _in_windows(path.name, lines, tokens, vocabulary, window, whole=seed is None)
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,12 @@ class _Line:
 
 
 def _by_lines(
-    name: str, lines: list[_Line], tokens: str, vocabulary: int | Sequence[str] | None, length: int | None, seed: int
+    name: str,
+    lines: list[_Line],
+    tokens: str,
+    vocabulary: int | Sequence[str] | None,
+    length: int | None,
+    seed: int | None,
 ) -> Data:
     lines = [line for line in lines if line.text.strip()]
     if not lines:
@@ -78,25 +90,29 @@ def _by_lines(
     found = [_tokens(line.text, tokens) for line in lines]
     known = _vocabulary((token for row in full["train"].x.tolist() for token in found[row]), vocabulary)
     ids = _ids(known)
+    _warn_of_unknown(chain.from_iterable(found), ids, name, vocabulary)
     longest = length or max(map(len, found))
     x = torch.zeros(len(lines), longest, dtype=torch.int64)
     for row, line in enumerate(found):
         x[row, : len(line)] = _encoded(line[:longest], ids)
-    rows = {part: Rows(x[places.x], places.y) for part, places in full.items()}
+    is_file = len({line.entry.path for line in lines}) == 1
+    rows = {part: Rows(x[at.x], at.y, {} if is_file else at.origin) for part, at in full.items()}
     support, separator = Categories(len(known)), _separator(tokens)
     note = "" if len(parts) == len(SPLITS) else f"lines split by seed {seed}"
     return assemble(name, rows, seed=seed, support=support, vocabulary=known, separator=separator, note=note, **names)
 
 
 def _in_windows(
-    name: str, lines: list[_Line], tokens: str, vocabulary: int | Sequence[str] | None, window: int
+    name: str, lines: list[_Line], tokens: str, vocabulary: int | Sequence[str] | None, window: int, *, whole: bool
 ) -> Data:
     if any(line.entry.label is not None for line in lines):
         raise InputError(f"the folders of {name} label its lines, which windows go across; leave one of the two out")
     texts = {part: "\n".join(line.text for line in lines if line.entry.split == part) for part in SPLITS}
-    found = _contiguous({part: _tokens(text, tokens) for part, text in texts.items() if text}, name)
+    there = {part: _tokens(text, tokens) for part, text in texts.items() if text}
+    found = dict.fromkeys(SPLITS, there["train"]) if whole and list(there) == ["train"] else _contiguous(there, name)
     known = _vocabulary(found["train"], vocabulary)
     ids = _ids(known)
+    _warn_of_unknown(chain.from_iterable(found[part] for part in there), ids, name, vocabulary)
     support = Categories(len(known))
     parts = {part: Sequences([_encoded(text, ids)]) for part, text in found.items()}
     note = "" if all(texts.values()) else "split in the order of the text"
@@ -117,12 +133,12 @@ def _contiguous(parts: Mapping[str, Sequence[str]], name: str) -> dict[str, Sequ
     return {**found, "train": train}
 
 
-def _read(path: Path) -> list[tuple[Entry, str]]:
+def _read(path: Path, classes: Sequence[str]) -> list[tuple[Entry, str]]:
     """Each file's place and its text."""
     if path.is_file() and path.suffix.lower() != ".zip":
         return [(Entry(PurePosixPath(path.name), "train", None), _decoded(read_bytes(path), str(path)))]
     with open_tree(path) as tree:
-        entries = [_named_split(entry) for entry in tree.entries(TEXTS)]
+        entries = [_named_split(entry) for entry in tree.entries(TEXTS, classes)]
         return [(entry, _decoded(tree.read(entry), f"{entry.path} in {path}")) for entry in entries]
 
 
@@ -158,6 +174,22 @@ def _ids(vocabulary: Sequence[str]) -> dict[str, int]:
 def _encoded(tokens: Sequence[str], ids: Mapping[str, int]) -> Int64[Tensor, " tokens"]:
     unknown = ids[_UNKNOWN]
     return torch.tensor([ids.get(token, unknown) for token in tokens], dtype=torch.int64)
+
+
+def _warn_of_unknown(
+    tokens: Iterable[str], ids: Mapping[str, int], name: str, vocabulary: int | Sequence[str] | None
+) -> None:
+    """Say how many tokens of a text are not in a vocabulary that is another text's."""
+    if vocabulary is None or isinstance(vocabulary, int):
+        return
+    counts = Counter(tokens)
+    if unknown := {token: count for token, count in counts.items() if token not in ids}:
+        often = sorted(unknown, key=lambda token: -unknown[token])
+        warnings.warn(
+            f"{name}: {sum(unknown.values()):,} of {counts.total():,} tokens are not in the vocabulary and are taken as"
+            f" {_UNKNOWN}: {listed(map(repr, often))}",
+            stacklevel=2,
+        )
 
 
 def _separator(tokens: str) -> str:

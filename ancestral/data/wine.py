@@ -4,6 +4,7 @@ from ancestral.data.assembly import Rows, assemble
 from ancestral.data.catalogue import builtin
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
+from ancestral.data.schema import Column, Schema
 from ancestral.data.support import as_tensor
 from ancestral.interface import Real
 
@@ -16,4 +17,6 @@ def wine(store: Store, seed: int) -> Data:
     table = load_wine()
     rows = Rows(as_tensor(table.data, "wine"), as_tensor(table.target, "wine"))
     classes = [str(name) for name in table.target_names]
-    return assemble("wine", {"train": rows}, seed=seed, support=Real(), classes=classes, note=f"split by seed {seed}")
+    schema = Schema(tuple(Column(str(name), Real()) for name in table.feature_names))
+    note = f"split by seed {seed}"
+    return assemble("wine", {"train": rows}, seed=seed, support=Real(), classes=classes, schema=schema, note=note)

@@ -81,10 +81,10 @@ def test_missing_values_are_kept_where_they_are_allowed() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("labels", "abc", "labels must be int | None, got 'abc'"),
-        ("labels", 100.5, "labels must be int | None, got 100.5"),
-        ("seed", True, "seed must be int, got True"),
-        ("context", 5, "context must be str | None, got 5"),
+        ("labels", "abc", "labels must be a whole number, got 'abc'"),
+        ("labels", 100.5, "labels must be a whole number, got 100.5"),
+        ("seed", True, "seed must be a whole number, got True"),
+        ("context", 5, "context must be text, got 5"),
     ],
 )
 def test_values_of_a_wrong_type_are_refused_by_name(name: str, value: object, words: str) -> None:

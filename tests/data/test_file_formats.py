@@ -4,7 +4,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas
 import pytest
 import soundfile
 import torch
@@ -94,37 +93,6 @@ def test_npz_with_rows_and_named_labels(tmp_path: Path, compressed: bool) -> Non
             assert data.classes[label] == place[tuple(image.flatten().tolist())]
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_tables(tmp_path: Path, kind: str) -> None:
-    frame = pandas.DataFrame(
-        {"a": np.linspace(0, 1, 30), "kind": ["x", "y", None] * 10, "b": np.arange(30), "c": np.arange(30) % 2 == 0}
-    )
-    path = tmp_path / f"rows.{kind}"
-    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
-    data = load_data(path, label="kind")
-    assert data.event == Event((3,), Real())
-    assert data.classes == ("x", "y")
-    assert as_set(all_rows(data)) == as_set(frame[["a", "b", "c"]].to_numpy(dtype=np.float32))
-    for rows in data.splits.values():
-        assert torch.equal(rows.y, torch.tensor([0, 1, -1])[rows.x[:, 1].long() % 3])
-
-
-def test_tables_of_integers_and_of_truth_values(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a,b\n" + "3,1\n0,2\n" * 10)
-    assert load_data(tmp_path / "a.csv").event == Event((2,), Levels(4))
-    (tmp_path / "b.csv").write_text("a,b\n" + "True,False\nTrue,True\n" * 10)
-    assert load_data(tmp_path / "b.csv").event == Event((2,), Binary())
-    (tmp_path / "headless.csv").write_text("3,1\n0,2\n" * 10)
-    assert len(all_rows(load_data(tmp_path / "headless.csv"))) == 20
-
-
-def test_empty_cells_are_kept_only_when_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("height,width\n" + "1.5,\n,2\n2.5,1\n" * 10)
-    with pytest.raises(InputError, match=r"20 empty cells, in the columns height \(10\), width \(10\)"):
-        load_data(tmp_path / "a.csv")
-    assert all_rows(load_data(tmp_path / "a.csv", missing=True)).isnan().sum() == 20
-
-
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("around", ["", "set-1.0/"])
 def test_image_folders_and_zips(tmp_path: Path, zipped: bool, around: str) -> None:
@@ -172,7 +140,7 @@ def test_idx_files_and_folders(tmp_path: Path) -> None:
     assert as_set(all_rows(load_data(tmp_path / "some.idx"))) == as_set(pixels(20, 4, 5))
     write_idx_set(tmp_path / "set")
     data = load_data(tmp_path / "set")
-    assert data.event == Event((1, 4, 5), Levels(251))
+    assert data.event == Event((1, 4, 5), Levels(256))
     assert [len(rows) for rows in data.splits.values()] == [54, 6, 20]
     assert data.test.y.tolist() == [row % 3 for row in range(20)]
 
@@ -225,3 +193,84 @@ def test_a_path_is_also_looked_for_below_the_data_root(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     np.save(tmp_path / "deep" / "rows.npy", np.eye(20))
     assert load_data("deep/rows.npy", data_root=tmp_path).event == Event((20,), Binary())
+
+
+def test_images_are_turned_as_their_orientation_says(tmp_path: Path) -> None:
+    upright = pixels(4, 6, 3)
+    turned = Image.fromarray(np.rot90(upright))  # as a camera stores it that was held on its side
+    exif = Image.Exif()
+    exif[274] = 6  # orientation: the picture is to be turned by 90 degrees clockwise
+    for number in range(3):
+        turned.save(tmp_path / f"{number}.png", exif=exif)
+    data = load_data(tmp_path, whole=True)
+    assert torch.equal(data.test.x[0], torch.from_numpy(upright).permute(2, 0, 1))
+
+
+def test_alpha_is_a_channel_where_all_have_it_and_laid_on_white_where_some_have(tmp_path: Path) -> None:
+    colours = pixels(4, 5, 3)
+    opaque, sheer = (np.dstack([colours, np.full((4, 5), alpha, np.uint8)]) for alpha in (255, 0))
+    for folder, images in {"all": [opaque, sheer, sheer], "some": [colours, opaque, opaque],
+                           "mixed": [sheer, colours, opaque]}.items():  # fmt: skip
+        (tmp_path / folder).mkdir()
+        for number, image in enumerate(images):
+            (tmp_path / folder / f"{number}.png").write_bytes(png(image))
+    assert load_data(tmp_path / "all").event.shape == (4, 4, 5)
+    # What no one sees through loses nothing, and nothing is said.
+    some = load_data(tmp_path / "some", whole=True)
+    assert all(torch.equal(x, torch.from_numpy(colours).permute(2, 0, 1)) for x in some.test.x)
+    with pytest.warns(UserWarning, match=r"1 of 3 images, such as 0.png, .* laid on white"):
+        mixed = load_data(tmp_path / "mixed", whole=True)
+    assert mixed.test.x[0].unique().tolist() == [255]
+    assert torch.equal(mixed.test.x[1:], some.test.x[1:])
+    with pytest.warns(UserWarning, match="laid on white"):
+        assert load_data(tmp_path / "all", grey=True, whole=True).test.x[1].unique().tolist() == [255]
+
+
+def test_images_of_bytes_have_256_levels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=pixels(20, 4, 5) // 2)
+    data = load_data(tmp_path / "a.npz")
+    assert (data.event, data.layout) == (Event((1, 4, 5), Levels(256)), "NHW")
+    np.save(tmp_path / "b.npy", pixels(20, 6, 5, 3))
+    assert load_data(tmp_path / "b.npy").layout == "NHWC"
+    np.save(tmp_path / "c.npy", pixels(20, 4, 5) % 2)
+    assert load_data(tmp_path / "c.npy").event.support == Binary()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_whole_folders_keep_their_order_and_say_their_files(tmp_path: Path, zipped: bool) -> None:
+    source = tmp_path / "set"
+    for number in range(12):
+        (source / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (source / "ab"[number % 2] / f"{number:02}.png").write_bytes(png(np.full((4, 4), number, np.uint8)))
+    files = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+            for path in source.rglob("*.png"):
+                archive.write(path, path.relative_to(source))
+        source = tmp_path / "set.zip"
+    data = load_data(source, whole=True)
+    assert data.test.origin["file"].tolist() == files
+    assert data.test.x[:, 0, 0, 0].tolist() == [int(file[2:4]) for file in files]
+    assert data.test.y.tolist() == [0] * 6 + [1] * 6
+    # A tenth of them, with their own names, where they are split.
+    part = load_data(source).test
+    assert part.x[:, 0, 0, 0].tolist() == [int(file[2:4]) for file in part.origin["file"]]
+    # One alone is enough to be scored.
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "7.png").write_bytes(png(np.full((4, 4), 7, np.uint8)))
+    assert load_data(tmp_path / "one", whole=True).test.origin["file"].tolist() == ["7.png"]
+
+
+def test_whole_texts_and_sounds(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(f"line {number}" for number in range(30)))
+    text = load_data(tmp_path / "lines.txt", whole=True)
+    assert [text.text(x) for x in text.test.x] == [f"line {number}" for number in range(30)]
+    windows = load_data(tmp_path / "lines.txt", whole=True, window=7)
+    assert "".join(windows.text(x) for x in windows.test.x) in (tmp_path / "lines.txt").read_text()
+    assert len(windows.test) == len((tmp_path / "lines.txt").read_text()) // 7
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(10 * (number + 1), number / 8), 8000)
+    (tmp_path / "lines.txt").unlink()
+    sounds = load_data(tmp_path, window=10, mu_law=False, whole=True).test
+    assert sounds.origin["file"].tolist() == [f"{n}.wav" for n in range(4) for _ in range(n + 1)]
+    assert sounds.x[:, 0].mul(8).round().tolist() == [n for n in range(4) for _ in range(n + 1)]

@@ -74,7 +74,7 @@ def test_the_quadrature_of_the_moons_has_converged() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"n": 9}, "at least 10"), ({"noise": 0.0}, "noise must be at least"), ({"nois": 1.0}, "did you mean 'noise'"),
-     ({"n": "many"}, "n must be int, got 'many'"), ({"n": True}, "must be int")],
+     ({"n": "many"}, "n must be a whole number, got 'many'"), ({"n": True}, "must be a whole number")],
 )  # fmt: skip
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

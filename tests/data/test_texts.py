@@ -58,7 +58,8 @@ def test_a_small_vocabulary_is_of_the_most_frequent_tokens_in_train(path: Path) 
 def test_the_vocabulary_of_other_data_keeps_its_ids(path: Path, tmp_path: Path) -> None:
     data = load_data(path, tokens="words")
     (tmp_path / "other.txt").write_text("bees isn't zebras\n" * 9)
-    other = load_data(tmp_path / "other.txt", tokens="words", vocabulary=data.vocabulary)
+    with pytest.warns(UserWarning, match="other.txt: 9 of 27 tokens are not in the vocabulary .*: 'zebras'"):
+        other = load_data(tmp_path / "other.txt", tokens="words", vocabulary=data.vocabulary)
     assert other.vocabulary == data.vocabulary
     assert data.text(other.test.x[0]) == "bees isn't <unknown>"
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from ancestral.data import Data, Split, load_data, load_rows
+from ancestral.data import Data, Split, load_data
 from ancestral.data.mnist import draw_pixels
 from ancestral.interface import Binary, Event, InputError, Levels, Real
 
@@ -75,7 +75,7 @@ def test_windows_are_an_option_of_every_source(tmp_path: Path) -> None:
     data = load_data(tmp_path / "rows.npy", window=5)
     assert data.event == Event((5,), Real())
     assert [len(split) for split in data.splits.values()] == [32, 4, 4]
-    rows = load_rows(tmp_path / "rows.npy", data.event, window=5)
+    rows = load_data(tmp_path / "rows.npy", window=5, whole=True).test
     assert torch.equal(rows.x.flatten(), torch.arange(200.0))
 
 

@@ -1,0 +1,54 @@
+"""The library's messages in the words of the command line: `--data.missing true` for `missing=True`."""
+
+import inspect
+import re
+import sys
+
+#: Keywords of no one signature, that messages speak of.
+_OTHERS = ("resume", "run_dir", "data_root", "support", "context", "overwrite")
+_KEYWORD = re.compile(r"(?<![\w'\"/.=-])([a-z_]+)=('[^']*'|[\w.:+-]*\w)?(?![\w(])")
+# What a message speaks of: with underscores anywhere, otherwise where it says what that must be.
+_NAME = re.compile(r"(?<![\w'\"/.=-])([a-z]+(?:_[a-z]+)+)(?![\w(=./-])|(?:(?<=^)|(?<=: ))([a-z]+)(?= must )")
+_SUPPORT = re.compile(r"\b(Levels|Categories)\((?:levels|categories)=(\d+)\)|\b(Binary|Real)\(\)")
+
+
+def in_flags(message: str) -> str:
+    """A message with keywords as flags, and the names of types as flags spell them."""
+    data, flags = _data_options(), {*_OTHERS, *_arguments_of_fit()}
+
+    def spelling(name: str) -> str:
+        return f"--data.{name}" if name in data else f"--{name.replace('_', '-')}"
+
+    def name(match: re.Match[str]) -> str:
+        known = match[1] or match[2]
+        return spelling(known) if known in data | flags else known
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match[1], match[2] or ""
+        if name not in data | flags:
+            return match[0]
+        value = {"True": "true", "False": "false"}.get(value, value)
+        spelled = spelling(name)
+        return f"{spelled} {value or name.upper()}" if value != "true" or name in data else spelled
+
+    def support(match: re.Match[str]) -> str:
+        return f"{match[1].lower()}:{match[2]}" if match[1] else match[3].lower()
+
+    return _SUPPORT.sub(support, _NAME.sub(name, _KEYWORD.sub(flag, message)))
+
+
+def _data_options() -> set[str]:
+    """The options of data; none where no data were read, so that help and models need not import them."""
+    if "ancestral.data" not in sys.modules:
+        return set()
+    from ancestral.cli.sources import option_loaders, option_names
+
+    return {name for load in option_loaders().values() for name in option_names(load)} - {"context"}
+
+
+def _arguments_of_fit() -> set[str]:
+    if "ancestral.training" not in sys.modules:
+        return set()
+    from ancestral.training import fit
+
+    return set(inspect.signature(fit).parameters)

@@ -1,0 +1,152 @@
+"""Draws: as many as the disk holds, in the layout of the data, of classes and captions by their words."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+from ancestral.cli.writing import check_space, write_arrays, write_table
+from ancestral.interface import InputError
+from ancestral.persistence import read_config
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
+
+
+@pytest.fixture
+def run(cli) -> str:
+    assert cli("fit", "gaussian-mixture", "two-moons", "--model.components", 2, "--run-dir", "r").code == 0
+    return "r"
+
+
+def test_a_number_of_samples_in_every_form_is_the_same(cli, run: str) -> None:
+    for output in ("s.csv", "s.npz", "s.parquet"):
+        assert cli("sample", run, "-n", "6e2", "-o", output).out.startswith("600 samples")
+    x = np.load("s.npz")["x"]
+    assert x.shape == (600, 2)
+    assert pd.read_csv("s.csv").to_numpy() == pytest.approx(x, rel=1e-6)
+    assert np.array_equal(pd.read_parquet("s.parquet").to_numpy(), x)
+    assert {path.name for path in Path().iterdir()} == {"r", "s.csv", "s.npz", "s.parquet"}
+
+
+def test_more_than_there_is_room_for_is_refused(cli, run: str) -> None:
+    before = sorted(Path().rglob("*"))
+    for output in ("s.csv", "s.npz", "s.parquet"):
+        done = cli("sample", run, "-n", "1e18", "-o", output)
+        assert done.code == 1
+        assert f"{output} would take at least" in done.err
+        assert "left; draw fewer" in done.err
+    assert "a picture holds at most 10,000 samples" in cli("sample", run, "-n", "1e11").err
+    assert "expected a whole number, got '1.5'" in cli("sample", run, "-n", "1.5").err
+    assert sorted(Path().rglob("*")) == before
+    check_space(Path("s.csv"), 1000)
+
+
+def test_parts_are_written_with_constant_memory(tmp_path: Path) -> None:
+    import torch
+
+    parts = 400
+
+    def draws() -> object:
+        return (torch.randn(256, 8) for _ in range(parts))
+
+    tracemalloc.start()
+    write_arrays([("x", 256 * parts, draws)], tmp_path / "x.npz")
+    write_table((pd.DataFrame(x.numpy()).add_prefix("x") for x in draws()), tmp_path / "x.csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.load(tmp_path / "x.npz")["x"].shape == (256 * parts, 8)
+    assert len(pd.read_csv(tmp_path / "x.csv")) == 256 * parts
+    assert peak < 0.5 * 256 * parts * 8 * 4
+
+
+def test_what_fails_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("old")
+
+    def failing() -> object:
+        yield pd.DataFrame({"a": [1]})
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        write_table(failing(), path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [(20, 6, 5), (20, 6, 5, 3)])
+def test_images_are_given_back_with_their_axes(cli, shape: tuple[int, ...]) -> None:
+    np.savez("images.npz", x=np.random.default_rng(0).integers(0, 9, shape, dtype=np.uint8), y=np.arange(20) % 2)
+    small = ("--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 2, "--run-dir", "r")
+    assert cli("fit", "vae", "images.npz", "--context", "labels", *small).code == 0
+    assert cli("sample", "r", "-n", 7, "--class", "all", "-o", "x.npz").code == 0
+    drawn = np.load("x.npz")
+    assert drawn["x"].shape == (7, *shape[1:])
+    assert drawn["y"].tolist() == [0, 1, 0, 1, 0, 1, 0]
+    np.savez("back.npz", x=drawn["x"].astype(np.uint8), y=drawn["y"])
+    assert cli("score", "r", "back.npz").code == 0
+    assert len(pd.read_csv("scores.csv")) == 7
+
+
+def test_classes_side_by_side_and_a_file_for_each(cli) -> None:
+    small = ("--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 2, "--run-dir", "r")
+    assert cli("fit", "vae", "digits", "--context", "labels", *small).code == 0
+    assert "80 samples of vae of each class" in cli("sample", "r", "--class", "all").out
+    with Image.open("samples.png") as picture:
+        assert picture.height > picture.width  # ten rows, eight columns
+    assert cli("sample", "r", "--class", "all", "-n", 12, "-o", "many/").code == 0
+    files = sorted(path.name for path in Path("many").iterdir())
+    assert files == sorted(f"{i % 10}-{i:02}.png" for i in range(12))
+    with Image.open("many/3-03.png") as picture:
+        assert (picture.mode, picture.size) == ("L", (8, 8))
+    assert "is there already" in cli("sample", "r", "--class", "all", "-o", "many/").err
+    assert "a folder holds at most" in cli("sample", "r", "--class", "1", "-n", "1e9", "-o", "more/").err
+
+
+def test_sounds_as_files(cli) -> None:
+    Path("set").mkdir()
+    for number in range(40):
+        soundfile.write(f"set/{number}.wav", 0.1 * np.sin(np.arange(16) / (1 + number)), 8000)
+    small = ("--data.mu_law", "false", "--model.components", 1, "--run-dir", "r")
+    assert cli("fit", "gaussian-mixture", "set", *small).code == 0
+    assert cli("sample", "r", "-n", 3, "-o", "drawn/").code == 0
+    assert soundfile.info("drawn/2.wav").samplerate == 8000
+    assert sorted(path.name for path in Path("drawn").iterdir()) == ["0.wav", "1.wav", "2.wav"]
+
+
+def test_captions_in_words(cli) -> None:
+    small = ("--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 2, "--run-dir", "r")
+    assert cli("fit", "vae", "shapes", "--data.n", 60, "--context", "captions", *small).code == 0
+    words = read_config("r")["recipe"]["caption_vocabulary"]
+    caption = " ".join(words[1:4])
+    drawn = cli("sample", "r", "-n", 3, "--caption", caption, "-o", "x.npz")
+    assert drawn.out == f"3 samples of vae given '{caption}' in x.npz\n"
+    assert np.load("x.npz")["x"].shape == (3, 3, 32, 32)
+    assert f"--caption has 'zebra', but the known words are {words[1]}" in cli("sample", "r", "--caption", "zebra").err
+    assert "captions have at most" in cli("sample", "r", "--caption", " ".join([words[1]] * 99)).err
+
+
+def test_scores_name_the_files_of_a_folder(cli) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        folder = Path("set") / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (4 + number % 2, 5), dtype=np.uint8)).save(folder / f"{number:02}.png")
+    how = ("--data.size", "[4, 4]", "--context", "labels")
+    small = ("--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 2, "--run-dir", "r")
+    assert cli("fit", "vae", "set", *how, *small).code == 0
+    Path("new/b").mkdir(parents=True)
+    Image.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8)).save("new/b/x.png")
+    # The size, and what the class b is, are the run's.
+    assert cli("score", "r", "new").code == 0
+    assert pd.read_csv("scores.csv")["file"].tolist() == ["b/x.png"]
+    assert cli("encode", "r", "set").code == 0
+    codes = np.load("codes.npz")
+    assert codes["file"].tolist() == sorted(str(path.relative_to("set")) for path in Path("set").rglob("*.png"))
+    assert codes["y"].tolist() == [0] * 30 + [1] * 30
+    assert "n = 60" in cli("evaluate", "r", "set").out
+    assert "--keep names columns of a table, which set is not" in cli("score", "r", "set", "--keep", "id").err

@@ -1,0 +1,52 @@
+"""What the library says, in the words of the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from ancestral.cli.sources import option_loaders, option_names
+from ancestral.cli.wording import in_flags
+from ancestral.training import fit
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("pass missing=True for a model", "pass --data.missing true for a model"),
+        ("the column of labels with label=", "the column of labels with --data.label LABEL"),
+        ("pass size= to resize, grey=True for grey", "pass --data.size SIZE to resize, --data.grey true for grey"),
+        ("pass support=real, or support=levels:40 if", "pass --support real, or --support levels:40 if"),
+        ("continue with resume=True, or choose", "continue with --resume, or choose"),
+        ("labels=5 is 1 of each; context=labels needs", "--data.labels 5 is 1 of each; --context labels needs"),
+        ("drop=income leaves it out", "--data.drop income leaves it out"),
+        ("pass decimal=',' for decimals", "pass --data.decimal ',' for decimals"),
+        ("with batch_size=4", "with --batch-size 4"),
+        ("x must lie in Levels(levels=17), Binary() or Real()", "x must lie in levels:17, binary or real"),
+        ("batch_size must be at least 1", "--batch-size must be at least 1"),
+        ("epochs must be a whole number", "--epochs must be a whole number"),
+        ("a.csv: columns must be a mapping", "a.csv: --data.columns must be a mapping"),
+        ("run_dir runs/a_b is not empty", "--run-dir runs/a_b is not empty"),
+        # What only looks so.
+        ("the columns must be named; batch_size.csv", "the columns must be named; batch_size.csv"),
+        ("latent_dim must be at least 1", "latent_dim must be at least 1"),
+        ("there is no file 'runs/label=3.csv'", "there is no file 'runs/label=3.csv'"),
+        ("/data/size=3/a.csv has 3 fields", "/data/size=3/a.csv has 3 fields"),
+        ("if event.support == an.Binary", "if event.support == an.Binary"),
+        ("a column called colour=red", "a column called colour=red"),
+    ],
+)
+def test_keywords_are_flags(said: str, shown: str) -> None:
+    assert fit
+    assert in_flags(said) == shown
+
+
+def test_every_command_with_data_lists_the_options_of_all_kinds(cli) -> None:
+    options = [f"--data.{name}" for load in option_loaders().values() for name in option_names(load)]
+    assert {"--data.separator", "--data.columns", "--data.size", "--data.mu_law", "--data.tokens"} <= {*options}
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [option for option in options if f"`{option.removeprefix('--data.')}`" not in readme] == []
+    for command in ("fit", "evaluate", "score", "encode", "reconstruct", "interpolate", "compare"):
+        shown = cli(command, "--help").out
+        assert [option for option in options if option not in shown] == [], command
+        assert "{age: real, income: categories, zip: drop}" in " ".join(shown.split())
+        assert "schema" not in shown

@@ -1,0 +1,176 @@
+"""Tables as text: separators, decimals, names, lines; and which columns of them are taken."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from ancestral.data import Data, load_data
+from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
+
+ROWS = [(1.5, "a b", 3), (2.25, "c", -4), (-0.5, 'd"d', 7)] * 4
+
+
+def all_rows(data: Data) -> torch.Tensor:
+    return torch.cat([rows.x for rows in data.splits.values()])
+
+
+def written(separator: str, decimal: str, end: str = "\n", names: bool = True) -> str:
+    """The rows as text, their middle column quoted."""
+    lines = [
+        separator.join([str(a).replace(".", decimal), '"{}"'.format(b.replace('"', '""')), str(c)]) for a, b, c in ROWS
+    ]
+    return end.join([*([separator.join(("size", "kind", "n"))] if names else []), *lines, ""])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ","), (";", "."), ("\t", ","), ("|", ".")])
+def test_separator_and_decimal_are_found(tmp_path: Path, separator: str, decimal: str, mark: str, end: str) -> None:
+    for suffix in (".csv", ".tsv"):
+        path = tmp_path / f"rows{suffix}"
+        path.write_text(mark + written(separator, decimal, end), encoding="utf-8", newline="")
+        data = load_data(path, whole=True)
+        assert data.schema.names == ("size", "kind", "n")
+        assert data.event == Event((3,), Columns((Real(), Categories(3), Levels(12))))
+        back = data.schema.decode(data.test.x)
+        assert list(back.itertuples(index=False, name=None)) == ROWS
+
+
+def test_separator_and_decimal_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("a:b\n" + "1,234:5\n2,345:7\n" * 5)
+    data = load_data(tmp_path / "odd.csv", separator=":", decimal=",", whole=True)
+    assert data.schema.decode(data.test.x)["a"].tolist()[:2] == pytest.approx([1.234, 2.345])
+    with pytest.raises(InputError, match="separator must be one character"):
+        load_data(tmp_path / "odd.csv", separator="::")
+
+
+def test_quoted_decimal_commas_between_commas(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n"1,5","2,25"\n"0,5",7\n' * 1)
+    assert load_data(tmp_path / "a.csv", whole=True).test.x.tolist() == [[1.5, 2.25], [0.5, 7]]
+
+
+def test_a_separator_inside_text_is_no_separator(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,n\n" + "x;y,1\nz;w,2\n" * 5)
+    data = load_data(tmp_path / "a.csv")
+    assert [column.categories for column in data.schema.columns] == [("x;y", "z;w"), None]
+
+
+def test_a_table_without_names_is_named_by_numbers(tmp_path: Path) -> None:
+    (tmp_path / "headless.csv").write_text("3;1,5\n0;2,5\n" * 10)
+    data = load_data(tmp_path / "headless.csv")
+    assert len(all_rows(data)) == 20
+    assert data.schema.names == ("0", "1")
+    assert load_data(tmp_path / "headless.csv", drop=1).schema.names == ("0",)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_labels_beside_columns_of_every_kind(tmp_path: Path, kind: str) -> None:
+    frame = pandas.DataFrame(
+        {
+            "a": np.linspace(0, 1, 30),
+            "kind": ["x", "y", None] * 10,
+            "b": np.arange(30) // 2 - 3,
+            "c": np.arange(30) % 2 == 0,
+            "colour": ["red", "blue", "blue"] * 10,
+        }
+    )
+    path = tmp_path / f"rows.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    data = load_data(path, label="kind")
+    assert data.event == Event((4,), Columns((Real(), Levels(15), Binary(), Categories(2))))
+    assert data.train.x.dtype == torch.float32
+    assert data.classes == ("x", "y")
+    assert sorted(all_rows(data)[:, 1].tolist()) == (np.arange(30) // 2).tolist()
+    for rows in data.splits.values():
+        row = (rows.x[:, 0] * 29).round().long()
+        assert torch.equal(rows.y, torch.tensor([0, 1, -1])[row % 3])
+        assert torch.equal(rows.x[:, 2], (row % 2 == 0).float())
+        assert torch.equal(rows.x[:, 3], (row % 3 == 0).float())
+    back = load_data(path, label="kind", whole=True)
+    pandas.testing.assert_frame_equal(
+        back.schema.decode(back.test.x), frame.drop(columns="kind"), check_dtype=False, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "dtype"),
+    [
+        ("a,b\n" + "3,1\n0,2\n" * 10, Columns((Levels(4), Levels(2))), torch.uint8),
+        ("a,b\n" + "900,1\n0,2\n" * 10, Columns((Levels(901), Levels(2))), torch.int16),
+        ("a,b\n" + "1,2\n5,6\n" * 10, Levels(5), torch.uint8),
+        ("a,b\n" + "True,False\nFalse,True\n" * 10, Binary(), torch.uint8),
+        ("a,b\n" + "0,1\n1,0\n" * 10, Binary(), torch.uint8),
+        ("a,b\n" + "A,T\nC,G\nG,A\nT,C\n" * 10, Categories(4), torch.uint8),
+        ("a,b\n" + "1.5,2\n2.5,9.5\n" * 4, Real(), torch.float32),
+        ("a,b\n" + "1.0,2.0\n2.0,5.0\n" * 4, Columns((Levels(2), Levels(4))), torch.uint8),
+        ("a,b\n" + "1,2\n70000,3\n" * 4, Columns((Real(), Levels(2))), torch.float32),
+    ],
+)
+def test_each_column_is_of_its_own_kind(tmp_path: Path, text: str, event: object, dtype: torch.dtype) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    data = load_data(tmp_path / "a.csv")
+    assert data.event == Event((2,), event)
+    assert data.train.x.dtype == dtype
+
+
+def test_columns_are_dropped_kept_and_taken_as_other_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("age,zip,income,sex\n" + "30,5,1,m\n40,7,2,f\n35,5,4,f\n" * 5)
+    of = {name: load_data(path, **how).schema for name, how in {
+        "drop": {"drop": "zip, sex"}, "keep": {"keep": ["zip", "age"]},
+        "columns": {"columns": {"age": "real", "zip": "categories", "sex": "drop"}}}.items()}  # fmt: skip
+    assert [column.name for column in of["drop"].columns] == ["age", "income"]
+    assert [column.name for column in of["keep"].columns] == ["age", "zip"]
+    assert [column.support for column in of["columns"].columns] == [Real(), Categories(2), Levels(4)]
+    assert load_data(path, support="real", drop="sex").event == Event((3,), Real())
+    for how, message in [
+        ({"drop": "zap"}, "no column 'zap' .did you mean 'zip'"),
+        ({"columns": {"sexe": "real"}}, "no column 'sexe' .did you mean 'sex'"),
+        ({"columns": {"age": "reals"}}, "can be real, levels, binary, categories, drop, got 'reals'"),
+        ({"columns": {"sex": "levels"}}, "holds text, which is no levels"),
+        ({"columns": {"age": "binary"}}, "is to be binary, but holds values from 30 to 40"),
+        ({"drop": "age,zip,income,sex"}, "no column is left"),
+        ({"support": "real"}, "the columns sex are not numeric"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            load_data(path, **how)
+
+
+def test_empty_cells_are_kept_only_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("height,n,kind\n" + "1.5,,x\n,2,\n2.5,1,y\n" * 5)
+    with pytest.raises(InputError, match=r"15 empty cells, in the columns height \(5\), n \(5\), kind \(5\)"):
+        load_data(tmp_path / "a.csv")
+    data = load_data(tmp_path / "a.csv", missing=True, whole=True)
+    assert data.event == Event((3,), Columns((Real(), Levels(2), Categories(2))))
+    x = data.test.x[:3]
+    assert x.isnan().tolist() == [[False, True, False], [True, False, True], [False, False, False]]
+    back = data.schema.decode(x)
+    assert back.to_csv(index=False).splitlines() == ["height,n,kind", "1.5,,x", ",2,", "2.5,1,y"]
+
+
+def test_what_is_no_dimension_of_the_data_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [f"{row},n{row},EU,{row % 7 / 3 if row % 5 else 0.0},{row % 3}" for row in range(40)]
+    path.write_text("\n".join(["id,name,land,rain,n", *lines]))
+    with pytest.warns(UserWarning, match=".") as said:
+        data = load_data(path)
+    messages = [str(warning.message) for warning in said]
+    assert all("\n" not in message for message in messages)
+    for words in ("never vary, and are left out: land", "has a id of its own", "has a name of its own",
+                  "of the rows have 0 as rain"):  # fmt: skip
+        assert sum(words in message for message in messages) == 1, words
+    assert [column.name for column in data.schema.columns] == ["id", "name", "rain", "n"]
+    assert data.schema.decode(data.train.x[:2])["land"].tolist() == ["EU", "EU"]
+
+
+def test_columns_of_arrays_that_never_vary_or_have_an_atom_are_said(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    x[:, 0], x[::10, 1] = 2.5, 0
+    np.save(tmp_path / "a.npy", x)
+    with pytest.warns(UserWarning, match=".") as said:
+        load_data(tmp_path / "a.npy")
+    assert ["columns 0 never vary" in str(said[0].message), "10% of the rows have 0 as column 1" in
+            str(said[1].message), len(said)] == [True, True, 2]  # fmt: skip
