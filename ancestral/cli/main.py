@@ -30,13 +30,14 @@ COMMANDS = {
     "encode": Command("the latent code of every row", "ancestral encode runs/digits-vae digits -o codes.npz"),
     "reconstruct": Command("originals above their reconstructions", "ancestral reconstruct runs/digits-vae"),
     "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae"),
+    "complete": Command("fill in what is missing of rows", "ancestral complete runs/rows-made rows.csv -o full.csv"),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
 }  # fmt: skip
 
 #: Commands that take a run and then data.
-_OF_A_RUN = ("evaluate", "score", "encode", "reconstruct", "interpolate")
+_OF_A_RUN = ("evaluate", "score", "encode", "reconstruct", "interpolate", "complete")
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 

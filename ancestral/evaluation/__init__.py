@@ -2,6 +2,8 @@
 
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
+from ancestral.evaluation.imputation import filled_in
+from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import decoded, resampled, walks
@@ -29,6 +31,8 @@ __all__ = [
     "evaluate_classifier",
     "evaluate_reconstruction",
     "evaluate_samples",
+    "filled_in",
+    "filling_in_words",
     "independent",
     "independent_gaussian",
     "independent_histogram",

@@ -13,7 +13,6 @@ from ancestral.cli.writing import check_space, write_arrays, write_table
 from ancestral.interface import InputError
 from ancestral.persistence import read_config
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 
 

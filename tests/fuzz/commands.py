@@ -33,6 +33,7 @@ _WORKING = {
     "encode": ("vae",),
     "reconstruct": ("vae", "-n", "2"),
     "interpolate": ("vae", "-n", "2", "--steps", "2"),
+    "complete": ("ppca", "holes.csv", "-o", "x.csv"),
     "compare": ("rows.csv", "--models", "ppca", "--minutes", "0.01"),
     "check": ("mixture",),
     "reproduce": ("--list",),
@@ -40,7 +41,7 @@ _WORKING = {
 _BOUND = {"fit": ("--steps", "1"), "compare": ("--minutes", "0.01")}
 #: Commands that take seconds each: fewer of them.
 _SLOW = ("compare", "check")
-_READERS = ("evaluate", "score", "encode", "reconstruct", "interpolate")
+_READERS = ("evaluate", "score", "encode", "reconstruct", "interpolate", "complete")
 
 
 def command_cases(draw: random.Random, good: Path, count: int) -> Iterator[Case]:

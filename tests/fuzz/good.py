@@ -22,6 +22,7 @@ RUNS = {
     "realnvp": ("realnvp", "rows.csv", "--model.blocks", "1", "--model.hidden", "[4]"),
     "mixture": ("gaussian_mixture", "rows.csv", "--model.components", "2"),
     "labels": ("vae", "labels.npz", "--context", "labels", "--model.hidden", "[4]", "--model.latent_dim", "2"),
+    "ppca": ("ppca", "rows.csv", "--model.latent_dim", "1"),
     "gan": ("gan", "rows.csv", "--model.hidden", "[4]", "--model.latent_dim", "2"),
 }
 SCORED = [name for name in RUNS if name != "gan"]
@@ -48,6 +49,7 @@ def make_good(folder: Path) -> None:
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(120, 2))
     (folder / "rows.csv").write_text("a,b\n" + "\n".join(f"{a:.4f},{b:.4f}" for a, b in rows))
+    (folder / "holes.csv").write_text("a,b\n" + "\n".join(f"{a:.4f}," for a, _ in rows))
     np.save(folder / "levels.npy", generator.integers(0, 4, size=(120, 3)).astype(np.uint8))
     images = generator.integers(0, 4, size=(120, 3)).astype(np.uint8)
     np.savez(folder / "labels.npz", x=images, y=np.arange(120) % 3)

@@ -1,0 +1,66 @@
+"""What is missing, filled in by draws and by means of p(missing | observed)."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from ancestral.evaluation import filled_in
+from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
+from ancestral.models.autoregressive.made import MADE
+from ancestral.models.linear.probabilistic_pca import ProbabilisticPCA
+from ancestral.models.variational.vae import VAE
+
+
+def perturbed(model: MADE) -> MADE:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.8 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def test_an_autoregressive_model_looks_ahead_to_what_its_order_reaches_later() -> None:
+    """By enumeration: the first of four dimensions given the last three, in two orders of MADE."""
+    model = perturbed(MADE(Event((4,), Levels(3)), hidden=[16], masks=2, order="random")).double()
+    everything = torch.tensor(list(itertools.product(range(3), repeat=4))).double()
+    joint = model.log_prob(everything).detach().exp()
+    observed = torch.tensor([2.0, 0.0, 1.0]).double()
+    agree = (everything[:, 1:] == observed).all(1)
+    expected = (joint[agree] / joint[agree].sum()).tolist()
+    x = torch.cat([torch.full((4000, 1), math.nan).double(), observed.expand(4000, 3)], 1)
+    filled = filled_in(model, x, draws=300)
+    assert torch.equal(filled[:, 1:], x[:, 1:])
+    shares = (filled[:, 0].long().bincount(minlength=3) / len(filled)).tolist()
+    assert shares == pytest.approx(expected, abs=0.04)
+    marginal = [joint[everything[:, 0] == value].sum().item() for value in range(3)]
+    assert max(abs(a - b) for a, b in zip(expected, marginal, strict=True)) > 0.1, "the observed must tell something"
+
+
+def test_means_of_ppca_are_those_of_its_gaussian() -> None:
+    model = ProbabilisticPCA(Event((3,), Real()), latent_dim=1)
+    x = torch.randn(500, 1) @ torch.tensor([[1.0, 2.0, -1.0]]) + 0.3 * torch.randn(500, 3)
+    model.fit_start(x)
+    model.fit_step(x)
+    covariance = model.loadings @ model.loadings.T + model.noise_variance * torch.eye(3).double()
+    rows = torch.tensor([[math.nan, 1.5, -0.5], [0.5, 1.0, 1.0]])
+    known = rows[0, 1:].double() - model.mean[1:]
+    expected = model.mean[0] + covariance[0, 1:] @ torch.linalg.solve(covariance[1:, 1:], known)
+    filled = filled_in(model, rows, how="mean", draws=4000)
+    assert filled[0, 0].item() == pytest.approx(expected.item(), abs=0.03)
+    assert torch.equal(filled[1], rows[1])
+
+
+def test_every_kind_of_column_stays_in_its_support_and_a_seed_decides() -> None:
+    event = Event((4,), Columns((Real(), Levels(5), Categories(3), Binary())))
+    rows = torch.tensor([[0.5, math.nan, 2.0, 1.0], [math.nan, 4.0, math.nan, math.nan], [1.0, 0.0, 1.0, 0.0]])
+    for model in (MADE(event, hidden=[16], components=2).eval(), VAE(event, latent_dim=2, hidden=[8]).eval()):
+        for how in ("draw", "mean"):
+            first, second = (
+                filled_in(model, rows, how=how, draws=20, generator=torch.Generator().manual_seed(1)) for _ in range(2)
+            )
+            event.check(first)
+            assert torch.equal(first, second)
+            assert torch.equal(first[~rows.isnan()], rows[~rows.isnan()])
+    with pytest.raises(InputError, match="draws must be at least 1"):
+        filled_in(model, rows, draws=0)
