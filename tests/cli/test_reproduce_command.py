@@ -61,7 +61,7 @@ def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> Non
 def test_other_metrics_stand_beside_what_gives_them_meaning(cli, tmp_path: Path, recipe: Path) -> None:
     """k-means beside scikit-learn's from the same start; a GAN's samples beside real data."""
     made = {
-        "kmeans": "model_settings: {components: 8}\nmetric: squared reconstruction error\nbaseline: sklearn_kmeans",
+        "kmeans": "model_settings: {components: 8}\nmetric: squared reconstruction error\nbaselines: [sklearn_kmeans]",
         "dcgan": "model_settings: {channels: 4}\ntraining: {epochs: 1}\nmetric: Fréchet distance",
     }
     for model, rest in made.items():
