@@ -8,21 +8,25 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ancestral.interface import Categories, Columns, Event, InputError, Levels
+from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
 from ancestral.persistence import write_atomically
+
+
+#: Columns of each support, in words.
+_KINDS = {Binary: "binary", Levels: "ordered", Categories: "categorical", Real: "real"}
 
 
 def describe(event: Event, context_event: Event | None = None) -> str:
     """An event in words, and what it is conditioned on: (1, 28, 28), 256 levels, given one of 10 categories.
 
-    Of a table: 5 columns, 2 real, 2 levels, 1 categories.
+    Of a table: 5 columns (2 real, 2 ordered, 1 categorical).
     """
     kind = type(event.support).__name__.lower()
     counted = f"{event.values} {kind}" if isinstance(event.support, Levels | Categories) else kind
     words = f"{event.shape}, {counted}" if event.shape else f"one of {counted}" if event.values else kind
     if isinstance(event.support, Columns):
-        kinds = Counter(type(support).__name__.lower() for support in event.supports)
-        words = f"{event.size} columns, {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
+        kinds = Counter(_KINDS[type(support)] for support in event.supports)
+        words = f"{event.size} columns ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
     return words if context_event is None else f"{words}, given {describe(context_event)}"
 
 
