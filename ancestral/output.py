@@ -11,7 +11,6 @@ from pathlib import Path
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
 from ancestral.persistence import write_atomically
 
-
 #: Columns of each support, in words.
 _KINDS = {Binary: "binary", Levels: "ordered", Categories: "categorical", Real: "real"}
 
