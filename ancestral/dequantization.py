@@ -65,6 +65,7 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
         self.register_buffer("ordered", self.levels > 1, persistent=False)
         self._log_levels = sum(map(math.log, counts))
         self.batching, self.loss_differs = inner.batching, inner.loss_differs
+        self.accepts_missing = inner.accepts_missing
         # Saved and loaded under the inner model's name: `build` dequantizes it again.
         self.registered_name, self.settings = inner.registered_name, inner.settings
 
@@ -72,11 +73,17 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
         """The inner model's input for y in [0, L], and ln |d inner / dy| summed per example, (batch,)."""
         y = y / self.levels
         if self.margin is None:
-            return y, y.new_full((len(y),), -self._log_levels)
+            return y, -self._log_volumes(y)
         # What is real passes as it is.
         v = torch.where(self.ordered, self.margin + (1 - 2 * self.margin) * y, 0.5)
         log_derivative = torch.where(self.ordered, math.log1p(-2 * self.margin) - v.log() - torch.log1p(-v), 0.0)
         return torch.where(self.ordered, torch.logit(v), y), log_derivative.flatten(1).sum(1) - self._log_levels
+
+    def _log_volumes(self, y: Tensor) -> Tensor:
+        """ln of the levels of all dimensions, of a row with missing values of those that are there, (batch,)."""
+        if not self.accepts_missing:
+            return y.new_full((len(y),), self._log_levels)
+        return ((~y.isnan()).flatten(1).double() @ self.levels.flatten().double().log()).to(y.dtype)
 
     def from_inner(self, z: Tensor) -> Tensor:
         """The inverse of `to_inner`: values that lie in [0, L] wherever z has a preimage there."""
@@ -171,8 +178,8 @@ class DequantizedFit(DequantizedDensity, ClosedFormFit):
 
     def _fit_step(self, x: Tensor) -> FitStep:
         step = self._fit._fit_step(self._fixed(x))
-        trace = tuple((name, value - self._log_levels) for name, value in step.trace)
-        return FitStep(step.objective - self._log_levels, trace)
+        offset = float(self._log_volumes(x).mean())
+        return FitStep(step.objective - offset, tuple((name, value - offset) for name, value in step.trace))
 
 
 def is_dequantized(support: Support) -> bool:

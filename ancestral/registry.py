@@ -179,8 +179,8 @@ def _shift_and_scale(data: Described) -> tuple[Tensor, Tensor]:
         # The variance of a channel is the mean variance of its dimensions and the variance of their means.
         variance = (deviation.square() + (mean - whole).square()).mean(axes, keepdim=True)
         mean, deviation = whole.expand_as(mean), variance.sqrt().expand_as(deviation)
-    # What does not vary, but for rounding, is centred alone.
-    constant = deviation <= 1e-12 * mean.abs()
+    # What does not vary is centred alone.
+    constant = deviation == 0
     discrete = torch.tensor([support.values is not None for support in data.event.supports]).view(data.event.shape)
     return mean.masked_fill(discrete, 0.0), deviation.masked_fill(constant | discrete, 1.0)
 

@@ -15,6 +15,7 @@ from ancestral.interface import (
     Batch,
     Binary,
     ClosedFormFit,
+    Columns,
     Encoder,
     Event,
     ExactDensity,
@@ -28,6 +29,7 @@ from ancestral.interface import (
     Sampler,
     abilities,
 )
+from ancestral.registry import build
 
 LEVELS = Event((2,), Levels(4))
 
@@ -204,3 +206,26 @@ def test_only_samplers_on_levels_are_dequantized() -> None:
         dequantize(Unsampled(Event((2,), Real())), LEVELS)
     with pytest.raises(InputError, match="only Levels"):
         dequantize(Uniform(), Event((2,), Binary()))
+
+
+def test_missing_values_are_left_out_of_the_cells_and_of_their_volume() -> None:
+    event = Event((3,), Columns((Levels(5), Real(), Levels(300))))
+    x = torch.stack([torch.randint(5, (200,)), torch.randn(200), torch.randint(300, (200,))], 1).float()
+    x[::3, 0] = math.nan
+    x[1::3, 2] = math.nan
+    model = build("ppca", event, latent_dim=1)
+    assert isinstance(model, DequantizedFit)
+    model.fit_start(x)
+    objectives = [model.fit_step(x).objective for _ in range(5)]
+    assert objectives == sorted(objectives)
+    bound = model.log_prob_lower_bound(x, importance_samples=500, generator=torch.Generator().manual_seed(0))
+    # On its own noise the fit knows the mean of what the bound estimates, up to the gain of the last step.
+    assert bound.mean().item() == pytest.approx(objectives[-1], abs=0.05)
+    # A row of which one value is there scores as that column alone: a sum over its levels is 1.
+    alone = torch.full((5, 3), math.nan)
+    alone[:, 0] = torch.arange(5)
+    total = model.log_prob_lower_bound(alone, importance_samples=4000).exp().sum().item()
+    inside = model.inner.sample(20_000)[:, 0]
+    assert total == pytest.approx(((inside >= 0) & (inside < 1)).double().mean().item(), abs=0.03)
+    with pytest.raises(InputError, match="must lie in"):
+        build("realnvp", event).elbo(x)

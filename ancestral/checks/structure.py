@@ -163,7 +163,7 @@ def bad_input_is_refused(subject: Subject) -> None:
         wrong_contexts = {"no context but is conditional": None, "too few contexts": context[:3]}
     for name, method in methods(model).items():
         for what, x in bad.items():
-            if what == "NaN" and model.accepts_missing and name in ("log_prob", "encode"):
+            if what == "NaN" and model.accepts_missing and name in _OF_MISSING:
                 continue
             _refuses(functools.partial(method, x, context, subject.generator()), f"{name} accepts {what}")
         if name.startswith(WITHOUT_CONTEXT):
@@ -247,6 +247,8 @@ def _refuses(call: Callable[[], object], fault: str) -> None:
     raise Broken(f"{fault}: raise InputError, as the base's public methods do")
 
 
+#: What takes missing values where a model accepts them.
+_OF_MISSING = ("log_prob", "encode", "elbo", "log_prob_lower_bound")
 _SCORED = (ExactDensity, BoundedDensity, Encoder, Translator, Classifier, Critic, Features)
 
 PROPERTIES = (

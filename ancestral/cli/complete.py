@@ -36,7 +36,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     trained = open_run(args.run, device=args.device)
     model = trained.model
     if not isinstance(model, Completer):
-        raise InputError(f"{model.registered_name} fills nothing in: it is no Completer (see `ancestral models`)")
+        raise InputError(
+            f"{model.registered_name} cannot fill anything in; `ancestral models` lists the Completers, which can"
+        )
     rows = trained.rows(args.data, args.split, args.data_root, {**options, "missing": True})
     if rows.event != model.event:
         raise InputError(f"{args.data} is of {rows.event}, the model of {model.event}")

@@ -55,7 +55,7 @@ def _agreement(x: torch.Tensor, back: torch.Tensor, event: Event) -> str:
     names = [place for kind, places in kinds.items() if isinstance(kind, Categories) for place in places]
     said = []
     if numbers:
-        error = (x[:, numbers] - back[:, numbers]).square().mean().sqrt()
+        error = (x[:, numbers] - back[:, numbers]).square().nanmean().sqrt()
         said.append(f"root mean square error {error:.4g}")
     if names:
         share = (x[:, names] == back[:, names].round()).double().mean()

@@ -53,4 +53,5 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     kind = "lower bounds of the log-likelihood" if isinstance(trained.model, BoundedDensity) else "log-likelihoods"
     lowest = int(nats.argmin())
     where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in rows.origin.items())}"
-    print(f"{len(nats)} {kind} in {output}: mean {nats.mean():.3f} nats, lowest {nats[lowest]:.3f} at {where}{found}")
+    mean, least = (f"{value:.3f}" if abs(value) < 1e6 else f"{value:.4g}" for value in (nats.mean(), nats[lowest]))
+    print(f"{len(nats)} {kind} in {output}: mean {mean} nats, lowest {least} at {where}{found}")

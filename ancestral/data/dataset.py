@@ -200,8 +200,9 @@ class Data(Described):
     def _on_labels(self) -> "Data":
         labels = {}
         for name, split in self.splits.items():
-            if split.y is None or bool((split.y < 0).any()):
-                raise InputError(f"the {name} split of {self.name} has rows without a label to condition on")
+            missing = len(split) if split.y is None else int((split.y < 0).sum())
+            if split.y is None or missing:
+                raise InputError(f"{split.name} has {missing:,} rows without a label to condition on; leave them out")
             labels[name] = split.y
         assert self.classes is not None
         return self._conditioned(labels, Event((), Categories(max(2, len(self.classes)))))

@@ -1,6 +1,7 @@
 """What the columns of a table mean: the names, the kinds and the words that its rows are read and written by."""
 
 import re
+import shlex
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ KINDS = ("real", "levels", "binary", "categories", "drop")
 FEW_ROWS = 20
 # Above this share of different values a column names its rows; above this share of one value a density has an atom.
 _UNIQUE, _ATOM = 0.95, 0.05
+# Numbers of so few different values may as well be names.
+_FEW_VALUES = 50
+# Amounts with a unit or with marks of thousands: $1,200.50, 12.3 %, 1.200,50 €.
+_MARKED = re.compile(r"[^\w\s.,+-]?\s*[+-]?\d[\d.,' ]*\s*([^\w\s.,+-]|EUR|USD|GBP|CHF|kg|km|cm|mm)?")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}([./-])\d{1,2}\2(\d{2}|\d{4})([T ].*)?")
 
 
@@ -291,6 +296,12 @@ def _check_words(known: "pandas.Series", where: str) -> None:
             " (or take it as categories, if that is meant)"
         )
     numbers = pandas.to_numeric(known, errors="coerce")
+    marked = numbers.isna() & known.map(lambda word: _MARKED.fullmatch(word.strip()) is not None)
+    if len(known) > FEW_ROWS and marked.mean() > 0.9 and known.nunique() >= 10:
+        raise InputError(
+            f"{where} holds numbers with marks, such as {known[marked].iloc[0]!r}; write them as plain numbers, or take"
+            " the column as categories, or drop it"
+        )
     strange = known[numbers.isna()]
     if 0 < len(strange) <= 0.1 * len(known) and numbers.nunique() >= 10:
         raise InputError(
@@ -393,8 +404,8 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
         values = frame[name].dropna()
         if rows > FEW_ROWS and column.cells in ("text", "integer") and values.nunique() > _UNIQUE * rows:
             warnings.warn(
-                f"{source}: nearly every row has a {column.name} of its own, as an identifier has; drop={column.name}"
-                " leaves it out",
+                f"{source}: nearly every row has a {column.name} of its own, as an identifier has;"
+                f" drop={shlex.quote(column.name)} leaves it out",
                 stacklevel=3,
             )
         if isinstance(column.support, Real):
@@ -408,9 +419,10 @@ def warn_of_atoms(values: np.ndarray, name: str, source: str, rows: int) -> None
     found, counts = np.unique(values, return_counts=True)
     if len(found) > 1 and counts.max() > _ATOM * rows:
         top = found[counts.argmax()]
+        few = f"; as categories its {len(found)} values have none" if len(found) <= _FEW_VALUES else ""
         warnings.warn(
             f"{source}: {counts.max() / rows:.0%} of the rows have {top:g} as {name}, where the density of a real"
-            " column has no bound: its nats reward spikes",
+            f" column has no bound: its nats reward spikes{few}",
             stacklevel=3,
         )
 

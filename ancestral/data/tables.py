@@ -34,6 +34,8 @@ _LOOKED_AT = 200
 _WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _IN_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+# 1.234.567,89, as much of Europe writes it.
+_POINTS_AND_COMMA = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+\s*")
 
 
 def load_table(
@@ -114,10 +116,15 @@ def read_table(path: Path, separator: str | None = None, decimal: str | None = N
         frame = _read_text(path, separator, decimal) if is_text else pandas.read_parquet(path)
     except InputError:
         raise
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8 (from Latin-1:"
+            " `iconv -f latin1 -t utf8`)"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, csv.Error, pyarrow.ArrowException) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table ({said})") from error
-    frame.columns = frame.columns.map(str)
+    frame.columns = frame.columns.map(lambda name: str(name).strip())
     if frame.empty:
         raise InputError(
             f"{path} has {len(frame)} rows and {len(frame.columns)} columns; there is nothing to learn from"
@@ -145,6 +152,7 @@ def _read_text(path: Path, separator: str | None, decimal: str | None) -> "panda
         path,
         sep=layout.separator,
         decimal=layout.decimal,
+        thousands="." if layout.decimal == "," else None,
         header=0 if layout.has_names else None,
         index_col=False,
         skipinitialspace=True,
@@ -168,7 +176,9 @@ def _layout(path: Path, separator: str | None, decimal: str | None) -> _Layout:
         first, *rest = [fields for _, fields in islice(records, _LOOKED_AT)] or [[]]
     if decimal is None:
         decimal = _decimal([first, *rest], separator, path)
-    return _Layout(separator, decimal, not all(_is_number(field, decimal) for field in first))
+    # Names 0, 1, 2, ... are those that pandas gives to columns without any.
+    counted = first == [str(number) for number in range(len(first))] and len(first) > 1
+    return _Layout(separator, decimal, counted or not all(_is_number(field, decimal) for field in first))
 
 
 def _agreement(path: Path, separator: str) -> float:
@@ -180,6 +190,8 @@ def _agreement(path: Path, separator: str) -> float:
 
 def _decimal(records: Sequence[Sequence[str]], separator: str, path: Path) -> str:
     cells = [field for fields in records for field in fields if field]
+    if any(map(_POINTS_AND_COMMA.fullmatch, cells)):
+        return ","
     commas = [field for field in cells if _WITH_COMMA.fullmatch(field) or _IN_THOUSANDS.fullmatch(field)]
     if not commas or any(_WITH_POINT.fullmatch(field) for field in cells):
         return "."
@@ -195,7 +207,7 @@ def _check_lines(path: Path, layout: _Layout) -> None:
     """Refuse a table with names that occur twice, or with a line that has more or fewer fields than the first."""
     with _records(path, layout.separator) as records:
         _, first = next(records, (1, [""]))
-        twice = [name for name, count in Counter(first).items() if name and count > 1]
+        twice = [name for name, count in Counter(map(str.strip, first)).items() if name and count > 1]
         if layout.has_names and twice:
             raise InputError(f"{path} has more than one column named {listed(twice)}; give each a name of its own")
         for line, fields in records:
@@ -245,10 +257,17 @@ def _labels(frame: "pandas.DataFrame", label: str, path: Path) -> tuple[Int64[Te
     column = frame[_known(label, list(frame.columns), path)]
     source = f"the column {label} of {path}"
     known = column.dropna()
-    is_text = known.map(lambda value: isinstance(value, str)).all()
-    # A row without a label is -1 among numbers; text is numbered first, and then gets its gaps.
-    values: np.ndarray[Any, Any] = known.to_numpy(dtype=str) if is_text else known.to_numpy()
-    numbers, classes = encode_labels(values, source)
+    classes: list[str] | None
+    numbered = known.map(lambda value: isinstance(value, int | float | np.number)).all()
+    if numbered and len(known) and known.min() > 0:  # 1, 2, 3 are names: there is no class 0
+        known = known.map(lambda value: f"{value:g}")
+        places = {name: number for number, name in enumerate(sorted(known.unique(), key=float))}
+        numbers, classes = torch.tensor([places[name] for name in known]), list(places)
+    else:
+        # A row without a label is -1 among numbers; text is numbered first, and then gets its gaps.
+        is_text = known.map(lambda value: isinstance(value, str)).all()
+        values: np.ndarray[Any, Any] = known.to_numpy(dtype=str) if is_text else known.to_numpy()
+        numbers, classes = encode_labels(values, source)
     y = torch.full((len(column),), -1)
     y[torch.tensor(column.notna().tolist())] = numbers
     return y, classes

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from ancestral.data.moments import moments_of
 from ancestral.interface import Event, InputError, Support, by_kind
 
 #: Rows counted at once: bounds the memory of one-hot comparisons.
@@ -53,8 +54,7 @@ def _histogram(values: int, train: Tensor, test: Tensor) -> Tensor:
 
 def _gaussian(train: Tensor, test: Tensor) -> Tensor:
     """ln N(x; mean, variance) of the training data's moments, (batch, dimensions), float64."""
-    train, test = train.double(), test.double()
-    mean, variance = train.mean(0), train.var(0, correction=0)
-    # What does not vary, but for rounding, has a deviation of 1, whatever its unit.
-    variance = torch.where(variance.sqrt() <= 1e-12 * mean.abs(), 1.0, variance)
-    return -0.5 * ((test - mean).square() / variance + variance.log() + math.log(2 * math.pi))
+    mean, deviation = moments_of([train])
+    # What does not vary has a deviation of 1, whatever its unit.
+    variance = torch.where(deviation == 0, 1.0, deviation.square())
+    return -0.5 * ((test.double() - mean).square() / variance + variance.log() + math.log(2 * math.pi))

@@ -60,7 +60,7 @@ class Score:
         nats = f"{self.nats:.3f} nats, standard error unknown"
         if not math.isnan(self.stderr):
             nats = f"{self.nats:.3f} ± {self.stderr:.3f} nats"
-        if self.densities is not None:
+        if self.densities:
             how = f"{how}, densities in {counted(self.densities, 'column')}"
         return f"{nats} ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
 

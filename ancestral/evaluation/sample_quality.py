@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ancestral.data import Data, Split
+from ancestral.data.moments import moments_of
 from ancestral.evaluation.likelihood import batches
 from ancestral.interface import Categories, Columns, Event, InputError, Model, Sampler
 
@@ -102,8 +103,8 @@ def _principal_components(x: Tensor, event: Event) -> tuple[Callable[[Tensor], T
     mean = flat.mean(0)
     scale = (flat - mean).square().mean().sqrt().clamp(min=1e-12)
     if len(event.shape) == 1:  # the columns of a table have units of their own
-        deviation = flat.std(0, correction=0)
-        scale = torch.where(deviation <= 1e-12 * mean.abs(), 1.0, deviation)
+        mean, deviation = moments_of([flat])
+        scale = torch.where(deviation == 0, 1.0, deviation)
     _, vectors = torch.linalg.eigh(torch.atleast_2d(torch.cov(((flat - mean) / scale).T)))
     directions = vectors[:, -min(_COMPONENTS, flat.shape[1]) :]
     return (lambda x: (_numbers(x, event) - mean) / scale @ directions), f"{directions.shape[1]} principal components"

@@ -205,9 +205,9 @@ class BoundedDensity(Model):
         """An unbiased estimate of the evidence lower bound in nats, (batch,), from `samples` draws of q."""
         if samples < 1:
             raise InputError(f"samples must be at least 1, got {samples}")
-        x, context = self._checked(x), self._checked_context(context, len(x))
+        x, context = self._checked(x, missing=self.accepts_missing), self._checked_context(context, len(x))
         with self._public(generator):
-            return self._in_data_units(self._elbo(x, context, samples))
+            return self._in_data_units(self._elbo(x, context, samples), x)
 
     def log_prob_lower_bound(
         self,
@@ -224,7 +224,7 @@ class BoundedDensity(Model):
         """
         if importance_samples < 1:
             raise InputError(f"importance_samples must be at least 1, got {importance_samples}")
-        x, context = self._checked(x), self._checked_context(context, len(x))
+        x, context = self._checked(x, missing=self.accepts_missing), self._checked_context(context, len(x))
         with self._public(generator):
             starts = range(0, len(x), self.rows_at_once)
             parts = [slice(start, start + self.rows_at_once) for start in starts]
@@ -232,7 +232,7 @@ class BoundedDensity(Model):
                 self._mean_weight(x[rows], None if context is None else context[rows], importance_samples)
                 for rows in parts
             ]
-            return self._in_data_units(torch.cat(bounds)) if bounds else x.new_empty(0, dtype=self.dtype)
+            return self._in_data_units(torch.cat(bounds), x) if bounds else x.new_empty(0, dtype=self.dtype)
 
     def _mean_weight(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
         at_once = max(1, self.rows_at_once // len(x))

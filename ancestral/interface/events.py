@@ -221,7 +221,7 @@ class Described(ABC):
     @abstractmethod
     def moments(self) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each dimension over the training split, float64 (*event.shape) each;
-        over the values that are not missing."""
+        over the values that are not missing. The deviation is 0 of what does not vary, but for rounding."""
 
 
 def by_kind(support: Support, work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

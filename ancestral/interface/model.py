@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Num
@@ -37,7 +37,7 @@ class Model(nn.Module, ABC):
     batching: Batching = Shuffled()
     #: Whether NaN may stand for a value that was not observed, in a fit, in `log_prob` and in `encode`: their cores
     #: then condition on what was, and a likelihood is that of the observed values.
-    accepts_missing: ClassVar[bool] = False
+    accepts_missing: bool = False
     #: The validation quantity that picks the best checkpoint: the mean `log_prob`, `elbo`, `log_prob_lower_bound` (of
     #: `monitor_samples`) or `accuracy` (highest), or the total `loss` of the first phase that runs (lowest); None where
     #: there is none, as for a GAN: then the last weights are kept.

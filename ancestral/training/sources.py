@@ -134,7 +134,7 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
     _check_event(data.event, model)
     if data.missing and not model.accepts_missing and bool(torch.isnan(data.x).any()):
         raise InputError(
-            f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
+            f"{data.name} has missing values (NaN) but {model.registered_name or type(model).__name__} needs them all;"
             " fill them in, drop those rows, or use a model that accepts them, such as ppca"
         )
     _check_labels(data.y, model)

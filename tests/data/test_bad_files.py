@@ -93,7 +93,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("a.csv", b"a,b\n1,?\n" + b"".join(b"1,%d\n" % n for n in range(20)), "holds numbers, but '.' in row 0"),
     ("a.csv", b"a,b\n1,2\n1,2\n1,2\n", "no column varies"),
     ("a.tsv", b"a\tb\n1\n", "has 1 fields in line 2, but 2 names"),
-    ("a.csv", b"\xff\xfe\x00\x81", "cannot be read as a csv table"),
+    ("a.csv", b"\xff\xfe\x00\x81", "is no text in UTF-8"),
     ("a.parquet", TABLE.getvalue()[:-20], "cannot be read as a parquet table"),
     ("a.parquet", b"PAR1", "cannot be read as a parquet table"),
     ("a.idx", b"\x00\x00", "has 2 bytes"),

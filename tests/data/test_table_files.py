@@ -174,3 +174,35 @@ def test_columns_of_arrays_that_never_vary_or_have_an_atom_are_said(tmp_path: Pa
         load_data(tmp_path / "a.npy")
     assert ["columns 0 never vary" in str(said[0].message), "10% of the rows have 0 as column 1" in
             str(said[1].message), len(said)] == [True, True, 2]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sum;share\n2.980,96;12,5\n1.200;13,5\n980,5;1,25\n", [[2980.96, 12.5], [1200.0, 13.5], [980.5, 1.25]]),
+        ("0,1\n0.5,7\n0.25,8\n", [[0.5, 7.0], [0.25, 8.0]]),  # the names that pandas gives
+        (" a ,b\n1,2\n3,5\n", [[1.0, 2.0], [3.0, 5.0]]),
+    ],
+)
+def test_numbers_and_names_as_other_programs_write_them(tmp_path: Path, text: str, expected: list[list[float]]) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    frame = read_table(tmp_path / "t.csv")
+    assert frame.to_numpy(dtype=float).tolist() == expected
+    assert all(name == name.strip() for name in frame.columns)
+
+
+@pytest.mark.parametrize("cell", ["{}.5%", "${},000", "1.{}00,50 €", "{} kg"])
+def test_amounts_with_marks_are_no_categories(tmp_path: Path, cell: str) -> None:
+    rows = "\n".join(f"{cell.format(i)!r};{i}".replace("'", "") for i in range(10, 60))
+    (tmp_path / "t.csv").write_text(f"amount;other\n{rows}\n")
+    with pytest.raises(InputError, match=r"numbers with marks, such as .*plain numbers"):
+        load_data(tmp_path / "t.csv")
+
+
+def test_whole_numbers_that_name_classes_need_not_begin_at_zero(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i / 7:.3f},{1 + i % 3}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"x,kind\n{rows}\n")
+    data = load_data(tmp_path / "t.csv", label="kind")
+    assert data.classes == ("1", "2", "3")
+    assert data.train.y is not None
+    assert sorted(data.train.y.unique().tolist()) == [0, 1, 2]

@@ -139,7 +139,7 @@ class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if not isinstance(event.support, Real):
-            return "RealNVP is a density on Real data; `build` dequantizes Levels"
+            return "a flow is a density on real numbers"
         if len(event.shape) not in (1, 3):
             return "the shape must be (features,) or (channels, height, width)"
         if event.size < 2:
