@@ -21,6 +21,7 @@ from ancestral.comparison.rows import (
     spread_of,
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
+from ancestral.data import columns_in_figures, in_units
 from ancestral.interface import Event
 from ancestral.output import counted, describe
 from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
@@ -143,11 +144,12 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
 def _drawn(result: Comparison, x: Tensor, beside: Tensor | None = None) -> Figure:
     """As many observations as have room; of a table beside the real rows."""
     data = result.data
-    kind = kind_of(data.event)
+    columns = columns_in_figures(data.schema)
+    kind = kind_of(data.event, columns.get("names"))
     if data.vocabulary and kind == "strips":
         return text_figure([data.text(tokens.long()) for tokens in x[:_TEXTS]], width=_LETTERS)
-    real = None if beside is None else beside[:_POINTS]
-    return samples_figure(x[: _COUNTS[kind]], data.event, real=real)
+    real = None if beside is None else in_units(beside[:_POINTS], data.schema)
+    return samples_figure(in_units(x[: _COUNTS[kind]], data.schema), data.event, real=real, **columns)
 
 
 def _curves(result: Comparison) -> list[Html]:

@@ -227,6 +227,23 @@ class Schema:
             raise InputError(f"this is no schema of a table ({error!r}): {stored!r}") from error
 
 
+def columns_in_figures(schema: Schema | None) -> dict[str, Any]:
+    """The `names` of a table's columns and the words of their `categories`, as figures take them; none of other data."""
+    if schema is None:
+        return {}
+    return {
+        "names": [column.name for column in schema.columns],
+        "categories": [column.categories for column in schema.columns],
+    }
+
+
+def in_units(x: Num[Tensor, "rows *event"], schema: Schema | None) -> Num[Tensor, "rows *event"]:
+    """Observations as figures show them: the integers of a table as its file has them, all other data as they are."""
+    if schema is None:
+        return x
+    return x.cpu() + torch.tensor([column.offset for column in schema.columns])
+
+
 def listed(names: Iterable[object]) -> str:
     """At most eight names."""
     words = [str(name) for name in names]
