@@ -228,7 +228,7 @@ class Schema:
 
 
 def columns_in_figures(schema: Schema | None) -> dict[str, Any]:
-    """The `names` of a table's columns and the words of their `categories`, as figures take them; none of other data."""
+    """The `names` of a table's columns and the words of their `categories`, as figures take them."""
     if schema is None:
         return {}
     return {

@@ -28,9 +28,7 @@ def picture(trained: Trained, measurement: Measurement) -> Figure:
     return panels_figure(panels)
 
 
-def _abilities_shown(
-    model: Model, real: Split, schema: Schema | None, generator: torch.Generator
-) -> dict[str, Figure]:
+def _abilities_shown(model: Model, real: Split, schema: Schema | None, generator: torch.Generator) -> dict[str, Figure]:
     """Samples at the contexts of the real rows, walks between codes, and codes re-sampled from the last latent on."""
     event, panels, columns = model.event, {}, columns_in_figures(schema)
     if isinstance(model, Sampler):
