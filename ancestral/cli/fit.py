@@ -30,7 +30,7 @@ from ancestral.evaluation import (
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import counted, describe
-from ancestral.persistence import CONFIG, save
+from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import fit, training_arguments
@@ -60,8 +60,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if recipe and model_name != recipe.model:
         raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
-    check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     named = source(args, options)
+    if args.run_dir is None:
+        _check_data_of_run(folder, named["name"])
+    check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     data = load(named)
     if reason := supports(args.name, data.event, data.context_event):
         raise InputError(
@@ -158,6 +160,18 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     if words:
         find_model(words[0])  # raises with the nearest name
     return None
+
+
+def _check_data_of_run(folder: Path, name: str) -> None:
+    """Refuse the folder that data are given by default where it holds a run on others: x.npy and x.npz have one."""
+    try:
+        recipe = read_config(folder)["recipe"] if (folder / CONFIG).exists() else None
+    except InputError:  # damaged, which is for others to say
+        return
+    before = ((recipe or {}).get("data") or {}).get("name", name)
+    is_moved = Path(before).is_absolute() and not Path(before).exists()
+    if before != name and not is_moved:
+        raise InputError(f"{folder} holds a run on {before}, not on {name}; name another folder with --run-dir")
 
 
 def _warn_of_few_rows(data: Data) -> None:

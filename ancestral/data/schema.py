@@ -25,8 +25,11 @@ KINDS = ("real", "levels", "binary", "categories", "drop")
 
 #: Up to so many rows, values that repeat or differ say nothing.
 FEW_ROWS = 20
-# Above this share of different values a column names its rows; above this share of one value a density has an atom.
+# Above this share of different values a column may name its rows; above this share of one value a density has an atom.
 _UNIQUE, _ATOM = 0.95, 0.05
+# Of so many values a row, draws by chance would be less than `_UNIQUE` different: k (1 - exp(-1/k)) = 0.952 of k = 10.
+_DENSE = 10
+_ID = re.compile(r"(?i:(.*[\W_])?(id|uuid|guid|index|key)([\W_].*)?)|.*[a-z]I[Dd]")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}([./-])\d{1,2}\2(\d{2}|\d{4})([T ].*)?")
 
 
@@ -408,7 +411,7 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
     rows = len(frame)
     for name, column in zip(frame.columns, columns):
         values = frame[name].dropna()
-        if rows > FEW_ROWS and column.cells in ("text", "integer") and values.nunique() > _UNIQUE * rows:
+        if rows > FEW_ROWS and values.nunique() > _UNIQUE * rows and _names_rows(values, column):
             warnings.warn(
                 f"{source}: nearly every row has a {column.name} of its own, as an identifier has; drop={column.name}"
                 " leaves it out",
@@ -416,6 +419,16 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
             )
         if isinstance(column.support, Real):
             warn_of_atoms(values.to_numpy(dtype="float64"), column.name, source, rows)
+
+
+def _names_rows(values: "pandas.Series", column: Column) -> bool:
+    """Whether values that nearly all differ are an identifier's: words, or integers that are sorted, that lie denser
+    than amounts would without repeating, or that are called so."""
+    if column.cells != "integer":
+        return column.cells == "text"
+    is_sorted = values.is_monotonic_increasing or values.is_monotonic_decreasing
+    is_dense = float(values.max()) - float(values.min()) < _DENSE * len(values)
+    return is_sorted or is_dense or _ID.fullmatch(column.name) is not None
 
 
 def warn_of_atoms(values: np.ndarray, name: str, source: str, rows: int) -> None:

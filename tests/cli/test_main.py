@@ -13,6 +13,7 @@ import pytest
 from ancestral import __version__, persistence
 from ancestral.cli.main import COMMANDS
 from ancestral.discovery import library_models
+from ancestral.layers.mlp import ACTIVATIONS
 
 
 def test_help_is_fast_and_leaves_torch_alone() -> None:
@@ -62,6 +63,7 @@ def test_each_help_explains_every_option_in_100_columns(cli, monkeypatch: pytest
 
 def test_settings_come_from_the_signature(cli) -> None:
     out = cli("fit", "vae", "digits", "--help").out
+    assert all(f'"{name}"' in out for name in ACTIVATIONS)
     assert "--model.latent_dim" in out
     assert "--batch-size" in out
 
