@@ -17,7 +17,7 @@ from ancestral.interface import Completer, InputError
 from ancestral.output import check_output, counted
 
 _TEACHES = """Takes a table with empty cells, or an array with NaN, and fills them in by the run's model given what
-is there; a cell that is there stays as it was written. The line that is printed says how: exactly, by resampling what
+is there; a cell that is there stays as it was. The line that is printed says how: exactly, by resampling what
 the model's orders draw, or by a Markov chain."""
 
 
@@ -67,8 +67,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         how = {key: options[key] for key in ("separator", "decimal") if key in options}
         frame = read_table(Path(args.data), **how)
         decoded = trained.schema.decode(filled)
-        for name in decoded.columns.intersection(frame.columns):
-            # What is there stays as it was written.
+        for name in decoded.columns.intersection(frame.columns[frame.isna().any()]):
+            # What is there stays as it was.
             frame[name] = frame[name].where(frame[name].notna(), decoded[name]).astype(decoded[name].dtype)
         write_table([frame], output)
     cells = f"{counted(int(holes.sum()), 'empty cell')} in {counted(int(holes.flatten(1).any(1).sum()), 'row')}"

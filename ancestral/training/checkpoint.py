@@ -49,7 +49,7 @@ def open_run_dir(path: Path, *, resume: bool, bytes_needed: int) -> None:
     except OSError as error:
         raise InputError(f"run_dir {path} cannot be written: {error.strerror}; choose another folder") from error
     if entries and not resume:
-        raise InputError(f"run_dir {path} is not empty; resume goes on with its run, or choose another folder")
+        raise InputError(f"run_dir {path} is not empty; resume=True goes on with its run, or choose another folder")
     if entries and CHECKPOINT not in entries:
         raise InputError(f"run_dir {path} holds no {CHECKPOINT} to resume from; choose an empty folder for a new run")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ancestral.data import Data, Schema, Split
+from ancestral.dequantization import is_dequantized
 from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
@@ -138,8 +139,9 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
     _check_event(data.event, model)
     if data.missing and not model.accepts_missing and bool(torch.isnan(data.x).any()):
         raise InputError(
-            f"{data.name} has missing values (NaN) but {type(model).__name__} needs them all;"
-            " fill them in, drop those rows, or use a model that accepts them, such as ppca"
+            f"{data.name} has missing values (NaN) but {model.registered_name or type(model).__name__} needs them all"
+            f"{' of levels' if is_dequantized(model.event.support) else ''}; fill them in, drop those rows, or use a"
+            " model that accepts them: ppca of real data, as which support=real takes integers"
         )
     _check_labels(data.y, model)
     _check_context(data.context, model)

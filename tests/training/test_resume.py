@@ -211,7 +211,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(noisy(), folder, epochs=1)
-    with pytest.raises(InputError, match="not empty; resume goes on with its run"):
+    with pytest.raises(InputError, match="not empty; resume=True goes on with its run"):
         run(noisy(), folder)
     with pytest.raises(InputError, match="seed was 0 and is now 1"):
         run(noisy(), folder, epochs=1, seed=1, resume=True)
