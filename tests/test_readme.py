@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 WALK = re.findall(
     r"```(python|)\n(.*?)```", (ROOT / "docs" / "guide.md").read_text().split("\n## ")[3], re.DOTALL
 )  # fmt: skip
-QUICK = {"--minutes 0.5": "--minutes 0.02", "--epochs 10": "--epochs 1", "n=5000": "n=1000", "-n 1000": "-n 100"}
+QUICK = {"--minutes 0.5": "--minutes 0.02", "--epochs 10": "--epochs 1", "-n 1000": "-n 100"}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["use", "compare", "a model of your own"])
