@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.parsing import parse
+from ancestral.cli.parsing import parse, teach
 from ancestral.cli.sources import add_data_flags, data_options_of, load, source
 from ancestral.cli.terminal import console
 from ancestral.comparison import Comparison, Entry, compare
@@ -27,9 +27,15 @@ from ancestral.comparison.rows import (
 from ancestral.interface import InputError
 from ancestral.output import check_output, describe
 
+_TEACHES = """Every model has its own quick settings and an even share of --minutes, and is measured on the same test
+rows, in nats per row: larger is better. "behind" is the difference to the best model with an error of its own; within
+two of these errors they are not told apart. A model without a density is judged by its samples. The page that is
+written shows every model's samples beside real rows."""
+
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     words, options = data_options_of(arguments)
+    teach(parser, _TEACHES)
     parser.add_argument(
         "data", metavar="DATA", nargs="?", default="digits", help="a name or a path; its options as --data.NAME VALUE"
     )

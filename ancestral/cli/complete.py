@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ancestral.cli.output import write_npz
-from ancestral.cli.parsing import UsageError, parse
+from ancestral.cli.parsing import UsageError, parse, teach
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_table
@@ -16,18 +16,25 @@ from ancestral.evaluation import filled_in, filling_in_words
 from ancestral.interface import Completer, InputError
 from ancestral.output import check_output, counted
 
+_TEACHES = """Takes a table with empty cells, or an array with NaN, and fills them in by the run's model given what
+is there; a cell that is there stays as it was. The line that is printed says how: exactly, by resampling what
+the model's orders draw, or by a Markov chain."""
+
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
+    teach(parser, _TEACHES)
     add_run_flags(parser)
     parser.add_argument(
         "--fill",
         choices=("draw", "mean"),
         default="draw",
-        help="a draw of what is missing given what is there, or its mean (of categories the likeliest)",
+        help="one draw of what is missing, as varied as real rows, or its mean (of categories the likeliest)",
     )
-    parser.add_argument("--draws", type=int, default=100, help="completions of a row that a mean, or a choice, is of")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument(
+        "--draws", type=int, default=100, help="completions of a row that its mean is of, or of which MADE chooses"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn: the same seed fills in alike")
     parser.add_argument("-o", "--output", default="completed.csv", help=".csv or .parquet of a table, .npz of any data")
     args = parse(parser, words)
     if args.data is None:
@@ -62,8 +69,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         how = {key: options[key] for key in ("separator", "decimal") if key in options}
         frame = read_table(Path(args.data), **how)
         decoded = trained.schema.decode(filled)
-        for name in decoded.columns.intersection(frame.columns):
-            # What is there stays as it was written.
+        for name in decoded.columns.intersection(frame.columns[frame.isna().any()]):
+            # What is there stays as it was.
             frame[name] = frame[name].where(frame[name].notna(), decoded[name]).astype(decoded[name].dtype)
         write_table([frame], output)
     cells = f"{counted(int(holes.sum()), 'empty cell')} in {counted(int(holes.flatten(1).any(1).sum()), 'row')}"

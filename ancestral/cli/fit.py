@@ -1,5 +1,6 @@
 """`ancestral fit`: train a model, save it, and say how good it is."""
 
+import inspect
 import shlex
 import warnings
 from argparse import ArgumentParser
@@ -11,10 +12,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted
+from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted, teach
 from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.cli.terminal import console, resuming
+from ancestral.cli.wording import in_flags
 from ancestral.comparison import quick_training
 from ancestral.data import Data, list_data
 from ancestral.evaluation import (
@@ -28,7 +30,7 @@ from ancestral.evaluation import (
 )
 from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
 from ancestral.output import counted, describe
-from ancestral.persistence import CONFIG, save
+from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import fit, training_arguments
@@ -40,8 +42,10 @@ _OWN = ("model", "data", "run_dir", "resume", "recipe")
 _FEW_TRAINING, _FEW_VALIDATION = 50, 10
 #: Of each measure but the likelihood, which is named after its split.
 _NAMES: dict[type, str] = {SampleQuality: "samples", Reconstruction: "reconstruction", ErrorRate: "classes"}
-_DEFAULTS = """Without a recipe the model's own settings for such data are taken, and it is trained as `ancestral
-compare` trains it, for 20 epochs; flags override them one by one."""
+_TEACHES = """Writes the model and its scores to a folder, which all commands with RUN take. Without a recipe the
+model's own settings for such data are taken, and it is trained as `ancestral compare` trains it, for 20 epochs; flags
+override them one by one, and with MODEL and DATA on the line --help shows the settings of the model and the defaults
+that apply. A run that is interrupted goes on, exactly, with --resume."""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
@@ -56,8 +60,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     if recipe and model_name != recipe.model:
         raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
-    check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     named = source(args, options)
+    if args.run_dir is None:
+        _check_data_of_run(folder, named["name"])
+    check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     data = load(named)
     if reason := supports(args.name, data.event, data.context_event):
         raise InputError(
@@ -71,7 +77,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         training = {key: value for key, value in training.items() if key != "lr"}
     how = training_arguments(merged({**training, **given}, dotted))
     torch.manual_seed(how.get("seed", args.seed))
-    model = build(args.name, data, **settings)
+    try:
+        model = build(args.name, data, **settings)
+    except InputError as error:
+        raise InputError(in_flags(str(error), inspect.signature(find_model(args.name)).parameters)) from error
     # With several devices this command runs once for each; the first one speaks and saves.
     screen = console() if leads() else Console(quiet=True)
     _introduce(screen, model, data)
@@ -105,12 +114,14 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
 
 def _add_flags(parser: ArgumentParser, model_name: str | None) -> None:
     parser.usage = "ancestral fit MODEL DATA [options]"
-    parser.description = f"{parser.description} {_DEFAULTS}"
-    parser.add_argument("name", metavar="MODEL", help="a registered model; `ancestral models` lists them")
+    teach(parser, _TEACHES)
+    parser.add_argument("name", metavar="MODEL", help="its name; `ancestral models` lists them")
     parser.add_argument("data", metavar="DATA", help="a built-in name or a path; its options as --data.NAME VALUE")
     parser.add_argument("--recipe", metavar="R", help="a shipped recipe or a YAML file; flags override what it says")
     parser.add_argument("--run-dir", metavar="D", help="the folder of the run (default: runs/DATA-MODEL)")
-    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted run stopped: same model, same data"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is already there")
     add_data_flags(parser)
     add_signature(parser, fit, "training", skip=_OWN)
@@ -149,6 +160,18 @@ def _model_among(arguments: Sequence[str]) -> str | None:
     if words:
         find_model(words[0])  # raises with the nearest name
     return None
+
+
+def _check_data_of_run(folder: Path, name: str) -> None:
+    """Refuse the folder that data are given by default where it holds a run on others: x.npy and x.npz have one."""
+    try:
+        recipe = read_config(folder)["recipe"] if (folder / CONFIG).exists() else None
+    except InputError:  # damaged, which is for others to say
+        return
+    before = ((recipe or {}).get("data") or {}).get("name", name)
+    is_moved = Path(before).is_absolute() and not Path(before).exists()
+    if before != name and not is_moved:
+        raise InputError(f"{folder} holds a run on {before}, not on {name}; name another folder with --run-dir")
 
 
 def _warn_of_few_rows(data: Data) -> None:

@@ -8,6 +8,7 @@ import torch
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import contexts_to_draw_at, first_rows, in_turn, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
+from ancestral.data import columns_in_figures, in_units
 from ancestral.evaluation import decoded, walks
 from ancestral.interface import Decoder, Encoder, InputError
 from ancestral.output import check_output
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     way = walks(ends[:n], ends[n : 2 * n], args.steps)
     # A walk keeps the context that it starts from.
     along = None if context is None else context[:n].repeat_interleave(args.steps, 0)
-    seen = trained.in_units(decoded(model, way, along, generator))
-    picture = walks_figure(seen, model.event, args.steps, **trained.columns)
+    seen = in_units(decoded(model, way, along, generator), trained.schema)
+    picture = walks_figure(seen, model.event, args.steps, **columns_in_figures(trained.schema))
     save_figure(picture, output)
     print(f"{n} walks of {args.steps} steps between {between} in {output}")

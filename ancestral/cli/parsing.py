@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -19,6 +20,9 @@ class UsageError(ValueError):
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the example, and shows the defaults that say something."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(text, width, indent) if "\n" in text else textwrap.fill(text, width)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text, default = action.help or "", action.default
@@ -44,6 +48,11 @@ def make_parser(command: str, summary: str, example: str) -> argparse.ArgumentPa
     for kind in (int, float, bool):
         parser.register("type", kind, _reader(kind))
     return parser
+
+
+def teach(parser: argparse.ArgumentParser, text: str) -> None:
+    """Let the help begin with more than the summary."""
+    parser.description = f"{parser.description} {' '.join(text.split())}"
 
 
 def add_signature(

@@ -8,6 +8,7 @@ import torch
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
+from ancestral.data import columns_in_figures, in_units
 from ancestral.evaluation import decoded
 from ancestral.interface import Categories, Columns, Decoder, Encoder, Event, InputError
 from ancestral.output import check_output
@@ -34,15 +35,15 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             f"{model.registered_name} does not reconstruct: it is not both an Encoder and a Decoder (see `ancestral"
             " models`)"
         )
-    is_table = kind_of(model.event) == "table"
+    schema, columns = trained.schema, columns_in_figures(trained.schema)
+    is_table = kind_of(model.event, columns.get("names")) == "table"
     number = args.number or (_POINTS if is_table else _PAIRS)
     x, context = first_rows(trained.rows(args.data, args.split, args.data_root, options), number)
     with torch.no_grad():
         z = model.encode(x, context=context).mean
         back = decoded(model, z, context, torch.Generator().manual_seed(args.seed)).to(x.device)
-    save_figure(
-        reconstruction_figure(trained.in_units(x), trained.in_units(back), model.event, **trained.columns), output
-    )
+    figure = reconstruction_figure(in_units(x, schema), in_units(back, schema), model.event, **columns)
+    save_figure(figure, output)
     placed = "against" if is_table else "above"
     print(f"{len(x)} originals {placed} their reconstructions in {output}; {_agreement(x, back, model.event)}")
 

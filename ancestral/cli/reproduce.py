@@ -29,6 +29,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     parser.add_argument("--list", action="store_true", help="list the recipes")
     parser.add_argument("--table", action="store_true", help="print the ledger as a table in Markdown")
     parser.add_argument("--results-dir", default="results", help="the folder of the ledger")
+    parser.add_argument("--runs-dir", default="runs", help="the folder of the runs, with their models and checkpoints")
     parser.add_argument("--seeds", default="0", help="with commas between; of several the mean is written")
     parser.add_argument("--minutes", type=float, help="end each training earlier; the entry says so")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         entry = reproduce(
             args.name,
             results_dir=args.results_dir,
+            runs_dir=args.runs_dir,
             seeds=_seeds(args.seeds),
             minutes=args.minutes,
             resume=args.resume,

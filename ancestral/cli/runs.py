@@ -108,20 +108,6 @@ class Run:
         return Path((self.recipe.get("data") or {}).get("name", "")).is_file()
 
     @property
-    def columns(self) -> dict[str, Any]:
-        """The names and words of a table's columns, as figures take them; none of other data."""
-        if self.schema is None:
-            return {}
-        columns = self.schema.columns
-        return {"names": [column.name for column in columns], "categories": [column.categories for column in columns]}
-
-    def in_units(self, x: Tensor) -> Tensor:
-        """Observations as figures show them: integers of a table as its file has them."""
-        if self.schema is None:
-            return x
-        return x.cpu() + torch.tensor([column.offset for column in self.schema.columns])
-
-    @property
     def classes(self) -> list[str] | None:
         """The names of the labels that the training data had; None where there were none."""
         return self.recipe.get("classes")

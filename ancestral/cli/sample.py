@@ -17,7 +17,7 @@ from torch import Tensor
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import Run, contexts_to_draw_at, in_turn, open_run, takes_class
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
-from ancestral.data import save_sounds, text_of
+from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.interface import Columns, InputError, Real, Sampler
 from ancestral.output import check_folder, check_output
@@ -148,13 +148,13 @@ class _Draws:
 def _picture(draws: _Draws) -> Figure:
     """All observations; where they are of several classes, class after class."""
     event, run = draws.model.event, draws.run
-    x = run.in_units(draws.all("a picture"))
+    x, columns = in_units(draws.all("a picture"), run.schema), columns_in_figures(run.schema)
     classes = run.classes or []
     if draws.of_classes and draws.contexts is not None and len(draws.contexts) > 1 and draws.n % len(classes) == 0:
         order = torch.cat(list(draws.labels())).argsort(stable=True)
-        return class_grid_figure(x[order], event, classes, **run.columns)
-    real = run.in_units(run.data().test.x) if run.schema is not None and run.has_data else None
-    return samples_figure(x, event, real=real, **run.columns)
+        return class_grid_figure(x[order], event, classes, **columns)
+    real = in_units(run.data().test.x, run.schema) if run.schema is not None and run.has_data else None
+    return samples_figure(x, event, real=real, **columns)
 
 
 def _write_folder(draws: _Draws, output: Path) -> None:

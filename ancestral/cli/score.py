@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ancestral.cli.output import Column, write_csv, write_npz
-from ancestral.cli.parsing import UsageError, add_signature, keywords, parse
+from ancestral.cli.parsing import UsageError, add_signature, keywords, parse, teach
 from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation import bits_per_dim, log_likelihoods
@@ -18,8 +18,13 @@ from ancestral.output import check_output
 _OWN = ("model", "data")
 
 
+_TEACHES = """Writes a line for each row of DATA: its number, its log-likelihood in nats (low ones are anomalies; of a
+VAE or a dequantized model a lower bound) and the same in bits for each dimension, where low ones are usual."""
+
+
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
+    teach(parser, _TEACHES)
     add_run_flags(parser)
     parser.add_argument("--keep", help="columns of the table to write beside the scores, with commas between")
     parser.add_argument(

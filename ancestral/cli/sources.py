@@ -45,7 +45,7 @@ def add_run_flags(
         " its options as --data.NAME VALUE",
     )
     parser.add_argument("--split", help=split)
-    parser.add_argument("--data-root", help="where the data lie")
+    parser.add_argument("--data-root", help="where the data lie (default: where they lay in training)")
     if device:
         parser.add_argument("--device", default="cpu", help="cpu or cuda")
     describe_options(parser)

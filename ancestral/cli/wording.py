@@ -3,38 +3,44 @@
 import inspect
 import re
 import sys
+from collections.abc import Collection
 
 #: Keywords of no one signature, that messages speak of.
 _OTHERS = ("resume", "run_dir", "data_root", "support", "context", "overwrite")
-_KEYWORD = re.compile(r"(?<![\w'\"/.=-])([a-z_]+)=('[^']*'|[\w.:+-]*\w)?(?![\w(])")
-# What a message speaks of: with underscores anywhere, otherwise where it says what that must be.
-_NAME = re.compile(r"(?<![\w'\"/.=-])([a-z]+(?:_[a-z]+)+)(?![\w(=./-])|(?:(?<=^)|(?<=: ))([a-z]+)(?= must )")
+_KEYWORD = re.compile(r"(?<![\w'\"/.=-])([a-z_]+)=('[^']*'|\[[^]]*\]|[\w.:+-]*\w)?(?![\w(])")
+# What a message speaks of: with underscores anywhere, otherwise where it says what that, or one of two, must be.
+_NAME = re.compile(r"(?<![\w'\"/.=-])[a-z]+(?:_[a-z]+)+(?![\w(=./-])")
+_SUBJECT = re.compile(r"(?:(?<=^)|(?<=: ))([a-z]+)(?= (?:(?:and|on) \S+ )?(?:must|needs) )")
+_SECOND = re.compile(r"(?:(?<=^)|(?<=: ))(\w+ and )([a-z]+)(?= must )")
 _SUPPORT = re.compile(r"\b(Levels|Categories)\((?:levels|categories)=(\d+)\)|\b(Binary|Real)\(\)")
 
 
-def in_flags(message: str) -> str:
-    """A message with keywords as flags, and the names of types as flags spell them."""
+def in_flags(message: str, settings: Collection[str] = ()) -> str:
+    """A message with keywords as flags, and the names of types as flags spell them; `settings` are those of the model
+    that it speaks of."""
     data, flags = _data_options(), {*_OTHERS, *_arguments_of_fit()}
 
     def spelling(name: str) -> str:
-        return f"--data.{name}" if name in data else f"--{name.replace('_', '-')}"
-
-    def name(match: re.Match[str]) -> str:
-        known = match[1] or match[2]
-        return spelling(known) if known in data | flags else known
+        if name in settings:
+            return f"--model.{name}"
+        if name in data:
+            return f"--data.{name}"
+        return f"--{name.replace('_', '-')}" if name in flags else name
 
     def flag(match: re.Match[str]) -> str:
         name, value = match[1], match[2] or ""
-        if name not in data | flags:
+        if (spelled := spelling(name)) == name:
             return match[0]
         value = {"True": "true", "False": "false"}.get(value, value)
-        spelled = spelling(name)
-        return f"{spelled} {value or name.upper()}" if value != "true" or name in data else spelled
+        return f"{spelled} {value or name.upper()}" if value != "true" or name not in flags else spelled
 
     def support(match: re.Match[str]) -> str:
         return f"{match[1].lower()}:{match[2]}" if match[1] else match[3].lower()
 
-    return _SUPPORT.sub(support, _NAME.sub(name, _KEYWORD.sub(flag, message)))
+    message = _SECOND.sub(lambda match: match[1] + spelling(match[2]), _KEYWORD.sub(flag, message))
+    for names in (_SUBJECT, _NAME):
+        message = names.sub(lambda match: spelling(match[0]), message)
+    return _SUPPORT.sub(support, message)
 
 
 def _data_options() -> set[str]:

@@ -21,6 +21,7 @@ from ancestral.comparison.rows import (
     spread_of,
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
+from ancestral.data import columns_in_figures, in_units
 from ancestral.interface import Event
 from ancestral.output import counted, describe
 from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
@@ -39,11 +40,10 @@ _BAR = "The bar is the gain over the baseline, beside the best model's."
 _CURVES = """Validation in bits/dim over the seconds of training; lower is better. Lower bounds are taken with one draw
 here, which is looser than in the table."""
 _EM = "the objective after every half-step of EM, which never falls."
-_DISCRETE = (
-    "the same with its sign turned, in bits for each dimension: the length of a lossless code; smaller is better"
-)
-_REAL = """the same with its sign turned, in bits for each dimension; smaller is better. Of a density it may be below 0,
-and it depends on the unit of the data"""
+_IN_BITS = "the same with its sign turned, in bits for each dimension; smaller is better"
+_OF_DENSITIES = "their part may be below 0, and depends on the unit of the data"
+_DISCRETE = f"{_IN_BITS}: the length of a lossless code"
+_REAL = f"{_IN_BITS}. Of a density it may be below 0, and it depends on the unit of the data"
 _BOUND = """what is computed is at most the log-likelihood: the model may be better than its number, never worse beyond
 chance"""
 _BASELINE = """every dimension on its own, as if nothing hung together: the ruler's zero. A model that does not beat it
@@ -143,11 +143,12 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
 def _drawn(result: Comparison, x: Tensor, beside: Tensor | None = None) -> Figure:
     """As many observations as have room; of a table beside the real rows."""
     data = result.data
-    kind = kind_of(data.event)
+    columns = columns_in_figures(data.schema)
+    kind = kind_of(data.event, columns.get("names"))
     if data.vocabulary and kind == "strips":
         return text_figure([data.text(tokens.long()) for tokens in x[:_TEXTS]], width=_LETTERS)
-    real = None if beside is None else beside[:_POINTS]
-    return samples_figure(x[: _COUNTS[kind]], data.event, real=real)
+    real = None if beside is None else in_units(beside[:_POINTS], data.schema)
+    return samples_figure(in_units(x[: _COUNTS[kind]], data.schema), data.event, real=real, **columns)
 
 
 def _curves(result: Comparison) -> list[Html]:
@@ -180,7 +181,8 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
 
 def _bits_per_dim(event: Event) -> str:
     if 0 < event.densities < event.size:
-        return f"{_DISCRETE}. Of the {event.size} columns {event.densities} are densities: {_REAL}"
+        are = "is a density" if event.densities == 1 else "are densities"
+        return f"{_IN_BITS}. {event.densities} of the {event.size} columns {are}: {_OF_DENSITIES}"
     return _REAL if event.densities else _DISCRETE
 
 

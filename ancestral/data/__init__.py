@@ -4,7 +4,7 @@ from ancestral.data.audio import save_sounds
 from ancestral.data.catalogue import DataInfo
 from ancestral.data.dataset import Data, text_of
 from ancestral.data.loading import data_options, find_data, list_data, load_data
-from ancestral.data.schema import Column, Schema
+from ancestral.data.schema import Column, Schema, columns_in_figures, in_units
 from ancestral.data.split import Split
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "DataInfo",
     "Schema",
     "Split",
+    "columns_in_figures",
     "data_options",
     "find_data",
+    "in_units",
     "list_data",
     "load_data",
     "save_sounds",

@@ -26,12 +26,15 @@ KINDS = ("real", "levels", "binary", "categories", "drop")
 
 #: Up to so many rows, values that repeat or differ say nothing.
 FEW_ROWS = 20
-# Above this share of different values a column names its rows; above this share of one value a density has an atom.
+# Above this share of different values a column may name its rows; above this share of one value a density has an atom.
 _UNIQUE, _ATOM = 0.95, 0.05
 # Numbers of so few different values may as well be names.
 _FEW_VALUES = 50
 # Amounts with a unit or with marks of thousands: $1,200.50, 12.3 %, 1.200,50 €.
 _MARKED = re.compile(r"[^\w\s.,+-]?\s*[+-]?\d[\d.,' ]*\s*([^\w\s.,+-]|EUR|USD|GBP|CHF|kg|km|cm|mm)?")
+# Of so many values a row, draws by chance would be less than `_UNIQUE` different: k (1 - exp(-1/k)) = 0.952 of k = 10.
+_DENSE = 10
+_ID = re.compile(r"(?i:(.*[\W_])?(id|uuid|guid|index|key)([\W_].*)?)|.*[a-z]I[Dd]")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}([./-])\d{1,2}\2(\d{2}|\d{4})([T ].*)?")
 
 
@@ -232,6 +235,23 @@ class Schema:
             raise InputError(f"this is no schema of a table ({error!r}): {stored!r}") from error
 
 
+def columns_in_figures(schema: Schema | None) -> dict[str, Any]:
+    """The `names` of a table's columns and the words of their `categories`, as figures take them."""
+    if schema is None:
+        return {}
+    return {
+        "names": [column.name for column in schema.columns],
+        "categories": [column.categories for column in schema.columns],
+    }
+
+
+def in_units(x: Num[Tensor, "rows *event"], schema: Schema | None) -> Num[Tensor, "rows *event"]:
+    """Observations as figures show them: the integers of a table as its file has them, all other data as they are."""
+    if schema is None:
+        return x
+    return x.cpu() + torch.tensor([column.offset for column in schema.columns])
+
+
 def listed(names: Iterable[object]) -> str:
     """At most eight names."""
     words = [str(name) for name in names]
@@ -402,7 +422,7 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
     rows = len(frame)
     for name, column in zip(frame.columns, columns):
         values = frame[name].dropna()
-        if rows > FEW_ROWS and column.cells in ("text", "integer") and values.nunique() > _UNIQUE * rows:
+        if rows > FEW_ROWS and values.nunique() > _UNIQUE * rows and _names_rows(values, column):
             warnings.warn(
                 f"{source}: nearly every row has a {column.name} of its own, as an identifier has;"
                 f" drop={shlex.quote(column.name)} leaves it out",
@@ -410,6 +430,16 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
             )
         if isinstance(column.support, Real):
             warn_of_atoms(values.to_numpy(dtype="float64"), column.name, source, rows)
+
+
+def _names_rows(values: "pandas.Series", column: Column) -> bool:
+    """Whether values that nearly all differ are an identifier's: words, or integers that are sorted, that lie denser
+    than amounts would without repeating, or that are called so."""
+    if column.cells != "integer":
+        return column.cells == "text"
+    is_sorted = values.is_monotonic_increasing or values.is_monotonic_decreasing
+    is_dense = float(values.max()) - float(values.min()) < _DENSE * len(values)
+    return is_sorted or is_dense or _ID.fullmatch(column.name) is not None
 
 
 def warn_of_atoms(values: np.ndarray, name: str, source: str, rows: int) -> None:

@@ -88,10 +88,21 @@ def evaluate(
 ) -> Score:
     """The mean log-likelihood of `data` (at most its first `limit` rows) under `model`.
 
-    Exact where the model's density is; otherwise the importance-weighted lower bound with `importance_samples`
-    (default 10), whose draws come from `seed`: a row's own do not depend on `batch_size`, the number of rows that an
-    exact density is taken of at once, or on `limit`. Where a model accepts missing values (NaN), the likelihood is that
-    of the observed ones, and bits/dim divide it by all dimensions. Raises `InputError` for a model without a density.
+    Exact where the model's density is; otherwise the importance-weighted lower bound, in which a row's draws do not
+    depend on `batch_size` or `limit`. Where a model accepts missing values (NaN), the likelihood is that of the
+    observed ones, and bits/dim divide it by all dimensions.
+
+    Args:
+        model: one with a density.
+        data: rows of the model's event.
+        importance_samples: of the lower bound of a model that has no exact density (default: 10); more are tighter.
+        batch_size: rows at once of an exact density; a bound takes blocks of rows, so that no draw hangs on it.
+        limit: take the first rows alone, at most so many.
+        seed: of the draws of a lower bound.
+        progress: show progress on stderr.
+
+    Raises:
+        InputError: The model defines no density, or an exact one is given `importance_samples`.
     """
     values = log_likelihoods(
         model,
@@ -119,7 +130,20 @@ def log_likelihoods(
     seed: int = 0,
     progress: bool = False,
 ) -> Float[Tensor, " n"]:
-    """The log-likelihood (or its lower bound) of every row in nats, (n,), float64: what `evaluate` averages."""
+    """The log-likelihood (or its lower bound) of every row in nats, (n,), float64: what `evaluate` averages.
+
+    Args:
+        model: one with a density.
+        data: rows of the model's event.
+        importance_samples: of the lower bound of a model that has no exact density (default: 10); more are tighter.
+        batch_size: rows at once of an exact density; a bound takes blocks of rows, so that no draw hangs on it.
+        limit: take the first rows alone, at most so many.
+        seed: of the draws of a lower bound.
+        progress: show progress on stderr.
+
+    Raises:
+        InputError: The model defines no density, or an exact one is given `importance_samples`.
+    """
     if not isinstance(model, ExactDensity | BoundedDensity):
         raise InputError(f"{type(model).__name__} defines no density; use evaluate_samples")
     if isinstance(model, ExactDensity) and importance_samples is not None:

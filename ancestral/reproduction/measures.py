@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from ancestral.data import Data
+from ancestral.data import Data, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
     evaluate,
@@ -218,7 +218,9 @@ def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: boo
     scale = 1.0 if model.standardization is None else model.standardization.scale.cpu()
     squares = ((x.double() - back) / scale).square().flatten(1).sum(1)
     stderr = squares.std().item() / math.sqrt(len(x))
-    panels = {"reconstructions of the real data": samples_figure(back[spread_rows(64, len(x))], model.event)}
+    schema = trained.data.schema
+    shown = in_units(back[spread_rows(64, len(x))], schema)
+    panels = {"reconstructions of the real data": samples_figure(shown, model.event, **columns_in_figures(schema))}
     return Measurement(squares.mean().item(), stderr, "exact", panels=panels)
 
 

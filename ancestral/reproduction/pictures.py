@@ -3,7 +3,7 @@
 import torch
 from matplotlib.figure import Figure
 
-from ancestral.data import Split
+from ancestral.data import Schema, Split, columns_in_figures, in_units
 from ancestral.evaluation import contexts_of, decoded, resampled, spread_rows, walks
 from ancestral.interface import Decoder, Encoder, Model, Sampler
 from ancestral.plots import learning_curves, panels_figure, samples_figure, walks_figure
@@ -17,21 +17,25 @@ def picture(trained: Trained, measurement: Measurement) -> Figure:
     """Real data and all that the model can show beside them, what was measured, and the learning curve."""
     test = trained.data.test
     real = test.take(spread_rows(_SHOWN, len(test)))
+    schema = trained.data.schema
+    seen, columns = in_units(real.x, schema), columns_in_figures(schema)
     panels = {
-        "real data": samples_figure(real.x, trained.data.event),
-        **_abilities_shown(trained.model, real, torch.Generator().manual_seed(trained.seed)),
+        "real data": samples_figure(seen, trained.data.event, **columns),
+        **_abilities_shown(trained.model, real, schema, torch.Generator().manual_seed(trained.seed)),
         **measurement.panels,
         "learning curve": _learning_curve(trained),
     }
     return panels_figure(panels)
 
 
-def _abilities_shown(model: Model, real: Split, generator: torch.Generator) -> dict[str, Figure]:
+def _abilities_shown(model: Model, real: Split, schema: Schema | None, generator: torch.Generator) -> dict[str, Figure]:
     """Samples at the contexts of the real rows, walks between codes, and codes re-sampled from the last latent on."""
-    event, panels = model.event, {}
+    event, panels, columns = model.event, {}, columns_in_figures(schema)
     if isinstance(model, Sampler):
         drawn = model.sample(_SHOWN, context=_at(model, real, _SHOWN), generator=generator)
-        panels[f"samples of {model.registered_name}"] = samples_figure(drawn, event, real=real.x)
+        panels[f"samples of {model.registered_name}"] = samples_figure(
+            in_units(drawn, schema), event, real=in_units(real.x, schema), **columns
+        )
     if not isinstance(model, Decoder) or not (model.has_prior or isinstance(model, Encoder)):
         return panels
     ends = real.take(spread_rows(2 * _WALKS, len(real)))
@@ -45,13 +49,13 @@ def _abilities_shown(model: Model, real: Split, generator: torch.Generator) -> d
     first = None if context is None else context[:half]
     along = None if first is None else first.repeat_interleave(_WALKS, 0)
     way = decoded(model, walks(z[:half], z[half : 2 * half], steps=_WALKS), along, generator)
-    panels[f"latent walks between {between}"] = walks_figure(way, event, _WALKS)
+    panels[f"latent walks between {between}"] = walks_figure(in_units(way, schema), event, _WALKS, **columns)
     if isinstance(model, Encoder) and model.has_prior and len(model.latent_shapes) > 1:
         kept, x = resampled(model, z[:half], first, generator)
         rows = x.unflatten(0, (half, 1 + len(kept))).transpose(0, 1).flatten(0, 1)
         shares = ", ".join(str(share) for share in kept)
         title = f"real data; below, all but {shares} of their latents drawn anew"
-        panels[title] = samples_figure(rows, event, columns=half)
+        panels[title] = samples_figure(in_units(rows, schema), event, columns=half, **columns)
     return panels
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from ancestral.data import columns_in_figures, in_units
 from ancestral.interface import InputError, Model, Sampler, seeded
 from ancestral.training.sources import Source
 
@@ -21,7 +22,7 @@ class Preview:
         rows = torch.arange(min(_SAMPLES, len(source)))
         with seeded(torch.Generator().manual_seed(0)):  # some sources draw their rows
             real = source.batch(rows)
-        self.real = real.x
+        self.real, self.schema = in_units(real.x, source.schema), source.schema
         self.n = _SAMPLES if model.context_event is None else len(rows)
         self.context = None if model.context_event is None else model.prepare(real).context
 
@@ -33,5 +34,6 @@ class Preview:
 
         generator = torch.Generator().manual_seed(0)
         x = self.model.sample(self.n, context=self.context, generator=generator)
-        figure = samples_figure(x, self.model.event, real=self.real)
+        x, columns = in_units(x, self.schema), columns_in_figures(self.schema)
+        figure = samples_figure(x, self.model.event, real=self.real, **columns)
         save_figure(figure, self.folder / f"samples-epoch-{epoch:05d}.png")

@@ -36,7 +36,7 @@ def check_run_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
         raise InputError(f"there is nothing to resume in {str(folder)!r}: it holds no {CHECKPOINT}")
     if names and not resume and not overwrite:
         raise InputError(
-            f"{str(folder)!r} is not empty; resume=True goes on with its run, overwrite=True replaces it, run_dir="
+            f"{str(folder)!r} is not empty; resume=True goes on with its run, overwrite=True replaces it, run_dir"
             " chooses another folder"
         )
     if overwrite and names and not names & {CHECKPOINT, CONFIG}:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ancestral.data import Data, Split
+from ancestral.data import Data, Schema, Split
 from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
@@ -19,6 +19,8 @@ class Source(ABC):
 
     #: The shape of one row.
     row_shape: tuple[int, ...]
+    #: Of rows of a table what its columns mean; None of all others.
+    schema: Schema | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -114,7 +116,9 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
                 " folders trainA, trainB, testA and testB, or give Data its domains"
             )
         _check_context_event(data, model)
-        return _source(data.train, model), _source(data.valid, model)
+        train, valid = _source(data.train, model), _source(data.valid, model)
+        train.schema = data.schema
+        return train, valid
     return _source(data, model), None
 
 

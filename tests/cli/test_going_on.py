@@ -38,6 +38,21 @@ def test_a_finished_run_says_so_and_a_larger_budget_goes_on(cli, rows: np.ndarra
     assert weights("r") != before
 
 
+def test_data_of_one_stem_do_not_replace_each_others_runs(cli, rows: np.ndarray, tmp_path: Path) -> None:
+    fit = ("fit", "ppca", "--model.latent_dim", 1, "--overwrite", "--progress", "false")
+    np.savez(tmp_path / "rows.npz", x=rows[::2])
+    for _ in range(2):
+        assert cli(*fit, "rows.npy").code == 0
+    refused = cli(*fit, "rows.npz")
+    assert refused.code == 1
+    assert f"runs/rows-ppca holds a run on {tmp_path / 'rows.npy'}, not on {tmp_path / 'rows.npz'}" in refused.err
+    assert cli(*fit, "rows.npz", "--run-dir", "other").code == 0
+    # A file that was moved is still the run's own.
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "rows.npy").rename(tmp_path / "deep" / "rows.npy")
+    assert cli(*fit, "deep/rows.npy").code == 0
+
+
 def test_a_kill_between_the_training_and_the_saving_is_made_good(cli, rows: np.ndarray, tmp_path: Path) -> None:
     cli(*FIT, "--steps", 12)
     before = weights("r")

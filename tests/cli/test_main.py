@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from ancestral import __version__, persistence
 from ancestral.cli.main import COMMANDS
+from ancestral.discovery import library_models
+from ancestral.layers.mlp import ACTIVATIONS
 
 
 def test_help_is_fast_and_leaves_torch_alone() -> None:
@@ -45,8 +48,22 @@ def test_each_help_ends_with_an_example(cli, command: str) -> None:
     assert done.out.rstrip().endswith(COMMANDS[command].example)
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"fit {name} digits" for name in library_models())])
+def test_each_help_explains_every_option_in_100_columns(cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    out = cli(*command.split(), "--help").out
+    assert [line for line in out.splitlines() if len(line) > 100] == []
+    options = re.findall(r"^  -\S.*\n?(?:   .*\n)*", out.split("positional arguments:")[-1], re.MULTILINE)
+    assert options
+    for option in options:
+        explained = re.split(r"\s{2,}", option.strip(), maxsplit=1)[1:]
+        assert explained, option
+        assert not explained[0].startswith("default:"), option
+
+
 def test_settings_come_from_the_signature(cli) -> None:
     out = cli("fit", "vae", "digits", "--help").out
+    assert all(f'"{name}"' in out for name in ACTIVATIONS)
     assert "--model.latent_dim" in out
     assert "--batch-size" in out
 

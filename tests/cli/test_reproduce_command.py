@@ -38,8 +38,10 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> None:
-    done = cli("reproduce", recipe, "--seeds", "0,1")
+    done = cli("reproduce", recipe, "--seeds", "0,1", "--runs-dir", "kept")
     assert done.code == 0, done.err
+    assert not (tmp_path / "runs").exists()
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"reproduce-tiny", "reproduce-tiny-seed1"}
     entry = json.loads((tmp_path / "results" / "tiny.json").read_text())
     assert list(entry) == FIELDS
     assert (entry["seeds"], entry["selected_on"], entry["kind"], entry["unit"]) == (
@@ -54,7 +56,7 @@ def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> Non
     assert "published: 2 (nobody, 2000)" in done.out
     assert (tmp_path / "results" / "tiny.png").read_bytes().startswith(b"\x89PNG")
     assert "| `tiny` | made | digits, test |" in cli("reproduce", "--table").out
-    assert "is not empty" in cli("reproduce", recipe).err
+    assert "is not empty" in cli("reproduce", recipe, "--runs-dir", "kept").err
 
 
 @pytest.mark.filterwarnings("ignore:90 samples are few")

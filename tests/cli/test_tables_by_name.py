@@ -251,6 +251,15 @@ def test_missing_cells_of_another_table(cli) -> None:
     assert cli("score", "r", "two.csv").code == 0
     assert np.isfinite(nats()).all()
     assert "2 empty cells" in cli("score", "r", "two.csv", "--data.missing", "false").err
+    # A column without an empty cell stays as it was, whatever kind the model takes it as.
+    Path("three.csv").write_text("b,a,c\n1,0.5,\n2,,0.25\n")
+    assert cli("complete", "r", "three.csv", "-o", "full.csv").code == 0
+    assert [line[:2] for line in Path("full.csv").read_text().splitlines()] == ["b,", "1,", "2,"]
+    # Levels are dequantized, which a missing one cannot be.
+    Path("levels.csv").write_text("a,b\n" + "3,5\n4,\n9,1\n" * 20)
+    refused = cli("fit", "ppca", "levels.csv", "--data.missing", "true", "--model.latent_dim", 1)
+    assert "ppca needs them all of levels" in refused.err
+    assert "as which --support real takes integers" in refused.err
 
 
 def test_anomalies_are_rows_below_a_quantile_of_the_validation_rows(cli) -> None:

@@ -27,8 +27,9 @@ from ancestral.training import fit
         ("a.csv: columns must be a mapping", "a.csv: --data.columns must be a mapping"),
         ("run_dir runs/a_b is not empty", "--run-dir runs/a_b is not empty"),
         # What only looks so.
-        ("the columns must be named; batch_size.csv", "the columns must be named; batch_size.csv"),
+        ("the rows and columns must be alike", "the rows and columns must be alike"),
         ("latent_dim must be at least 1", "latent_dim must be at least 1"),
+        ("the columns must be named; batch_size.csv", "the columns must be named; batch_size.csv"),
         ("there is no file 'runs/label=3.csv'", "there is no file 'runs/label=3.csv'"),
         ("/data/size=3/a.csv has 3 fields", "/data/size=3/a.csv has 3 fields"),
         ("if event.support == an.Binary", "if event.support == an.Binary"),
@@ -38,6 +39,35 @@ from ancestral.training import fit
 def test_keywords_are_flags(said: str, shown: str) -> None:
     assert fit
     assert in_flags(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("latent_dim must be at least 1", "--model.latent_dim must be at least 1"),
+        ("latent_dim and samples must be", "--model.latent_dim and --model.samples must be"),
+        ("beta and free_bits must not be", "--model.beta and --model.free_bits must not be"),
+        ("observation on real must be", "--model.observation on real must be"),
+        ("hidden needs widths of at least 1", "--model.hidden needs widths of at least 1"),
+        ("activation must be one of relu, tanh", "--model.activation must be one of relu, tanh"),
+        ("at least 0, got samples=0", "at least 0, got --model.samples 0"),
+        ("seed must be a whole number", "--model.seed must be a whole number"),
+        ("the samples of hidden=[4], and beta", "the samples of --model.hidden [4], and beta"),
+    ],
+)
+def test_settings_of_a_model_are_flags(said: str, shown: str) -> None:
+    settings = ("latent_dim", "hidden", "observation", "samples", "beta", "free_bits", "activation", "seed")
+    assert in_flags(said, settings) == shown
+    assert in_flags(shown) == shown
+
+
+def test_a_wrong_setting_of_a_model_is_said_in_flags(cli) -> None:
+    for settings, said in [
+        (("--model.latent_dim", 0), "--model.latent_dim and --model.samples must be at least 1, got 0 and 1"),
+        (("--model.activation", "elu"), "--model.activation must be one of relu, tanh, leaky_relu, got 'elu'"),
+        (("--model.hidden", "[0]"), "--model.hidden must be a list of widths of at least 1, got [0]"),
+    ]:
+        assert cli("fit", "vae", "wine", *settings) == (1, "", f"ancestral: error: {said}\n")
 
 
 def test_every_command_with_data_lists_the_options_of_all_kinds(cli) -> None:

@@ -80,6 +80,18 @@ def test_each_kind_of_data_has_its_picture(tmp_path: Path) -> None:
     assert len(model.texts) >= 6
 
 
+def test_pictures_of_a_table_carry_its_names_its_words_and_its_units(tmp_path: Path) -> None:
+    rows = [f"{2000 + i % 4},{i / 7},{('ape', 'bee', 'cow')[i % 3]}" for i in range(100)]
+    (tmp_path / "a.csv").write_text("\n".join(["year,height,kind", *rows]))
+    result = compare(tmp_path / "a.csv", ["made"], minutes=0.02, progress=False)
+    for _, _, figure, _ in _pictures(result):
+        labels = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
+        assert labels == ["year", "height", "kind"]
+        assert 1999 < min(figure.axes[0].get_xlim()) < max(figure.axes[0].get_xlim()) < 2004
+        figure.draw_without_rendering()
+        assert {"ape", "bee", "cow"} <= {label.get_text() for label in figure.axes[-1].get_xticklabels()}
+
+
 def test_a_notebook_and_a_prompt_show_the_tables(result: Comparison) -> None:
     shown = result._repr_html_()
     assert shown.count("<table>") == 2

@@ -1,5 +1,7 @@
 """Tables as text: separators, decimals, names, lines; and which columns of them are taken."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from ancestral.data import Data, load_data
+from ancestral.data.tables import read_table
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real
 
 ROWS = [(1.5, "a b", 3), (2.25, "c", -4), (-0.5, 'd"d', 7)] * 4
@@ -164,6 +167,31 @@ def test_what_is_no_dimension_of_the_data_is_said(tmp_path: Path) -> None:
         assert sum(words in message for message in messages) == 1, words
     assert [column.name for column in data.schema.columns] == ["id", "name", "rain", "n"]
     assert data.schema.decode(data.train.x[:2])["land"].tolist() == ["EU", "EU"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_identifier"),
+    [
+        ("row", lambda n, chance: np.arange(n) + 7, True),
+        ("row", lambda n, chance: chance.permutation(3 * n)[:n], True),
+        ("time", lambda n, chance: np.sort(chance.integers(10**9, 2 * 10**9, n))[::-1], True),
+        ("customer_id", lambda n, chance: chance.integers(10**8, 10**9, n), True),
+        ("userId", lambda n, chance: chance.integers(10**8, 10**9, n), True),
+        ("income", lambda n, chance: chance.lognormal(10, 1, n).round().astype(int) * 100, False),
+        ("paid", lambda n, chance: chance.integers(10_000, 100_000, n), False),
+    ],
+)
+def test_amounts_are_no_identifiers(
+    tmp_path: Path, name: str, values: Callable[..., np.ndarray], is_identifier: bool
+) -> None:
+    chance = np.random.default_rng(0)
+    frame = pandas.DataFrame({name: values(400, chance), "x": chance.normal(size=400)})
+    assert frame[name].nunique() > 380
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        load_data(tmp_path / "a.csv")
+    assert ["of its own" in str(warning.message) for warning in said] == [True] * is_identifier
 
 
 def test_columns_of_arrays_that_never_vary_or_have_an_atom_are_said(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from ancestral.evaluation import evaluate
 from ancestral.interface import InputError
 from ancestral.persistence import load
-from ancestral.reproduction import read_ledger, reproduce
+from ancestral.reproduction import pictures, read_ledger, reproduce
 from ancestral.reproduction.run import Outcome
 
 RECIPE = """
@@ -69,3 +70,19 @@ def test_a_conditional_recipe_remembers_its_context(tmp_path: Path) -> None:
     assert outcome.trained.model.context_event == outcome.trained.data.context_event is not None
     saved = load(tmp_path / "runs" / "reproduce-tiny")
     assert saved.context_event == outcome.trained.data.context_event
+
+
+def test_the_picture_of_a_table_carries_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[str]] = []
+
+    def panels_figure(panels: dict[str, Figure]) -> Figure:
+        for title in ("real data", "samples of vae", "latent walks between real data"):
+            axes = panels[title].axes
+            drawn.append([(one.get_ylabel() if "walks" in title else one.get_xlabel()) for one in axes])
+        return Figure()
+
+    monkeypatch.setattr(pictures, "panels_figure", panels_figure)
+    write(tmp_path, RECIPE.replace("data: digits", "data: wine").replace("_histogram", ""))
+    run(tmp_path)
+    assert len(drawn) == 3
+    assert all(names[:2] == ["alcohol", "malic_acid"] for names in drawn)

@@ -14,8 +14,8 @@ from torch.utils.data import TensorDataset
 from training_toys import PLANE, Duel, Gaussian, Noisy, points
 
 from ancestral import plots
-from ancestral.data import Data, Split
-from ancestral.interface import SGD, Adam, InputError
+from ancestral.data import Column, Data, Schema, Split
+from ancestral.interface import SGD, Adam, InputError, Real
 from ancestral.training import Constant, Cosine, Step, display, fit
 
 
@@ -232,11 +232,17 @@ def test_writes_metrics_previews_and_event_files(tmp_path: Path) -> None:
     assert [int(row["epoch"]) for row in rows if row["name"] == "valid/log_prob"] == [1, 2, 3, 4]
 
 
-def test_a_preview_of_a_table_stands_beside_real_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Tensor] = []
-    monkeypatch.setattr(plots, "samples_figure", lambda x, event, *, real: drawn.append(real) or Figure())
-    fit(Gaussian(), data(), epochs=1, run_dir=tmp_path / "r", preview_every=1, progress=False)
-    assert torch.equal(drawn[0], points(64, 0))
+def test_a_preview_of_a_table_stands_beside_real_rows_under_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[dict[str, object]] = []
+    monkeypatch.setattr(plots, "samples_figure", lambda x, event, **how: drawn.append(how) or Figure())
+    schema = Schema((Column("across", Real()), Column("up", Real())))
+    for rows in (data(), replace(data(), schema=schema)):
+        folder = tmp_path / str(len(drawn))
+        fit(Gaussian(), rows, epochs=1, run_dir=folder, preview_every=1, progress=False)
+    assert all(torch.equal(how["real"], points(64, 0)) for how in drawn)
+    assert [how.get("names") for how in drawn] == [None, ["across", "up"]]
 
 
 def test_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,11 @@ from ancestral.registry import register
 class GatedPixelCNN(AutoregressiveModel):
     """Gated PixelCNN: two stacks of gated masked convolutions, conditional, with an exact cached sampler.
 
-    `blocks` gated layers of `channels` feature maps follow the first, 7x7 one; the last hidden layer has `head` maps.
+    Args:
+        channels: feature maps of each gated layer, at least as many as the image has colours.
+        blocks: gated layers after the first, 7x7 one.
+        kernel_size: the side of their convolutions, odd.
+        head: feature maps of the last hidden layer.
     """
 
     def __init__(

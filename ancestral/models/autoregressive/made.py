@@ -45,9 +45,13 @@ from ancestral.registry import register
 class MADE(AutoregressiveModel):
     """MADE: an autoencoder whose masks make it a product of conditionals, or an average of several such products.
 
-    `hidden` are the widths of the hidden layers; `masks` the length of the list of masks, all drawn from `seed`;
-    `order` is "natural" (the flattened event's) or "random" (one for each mask); `direct` connects inputs and outputs;
-    `components` are those of the mixture of a real dimension, or of one of more than 256 levels.
+    Args:
+        hidden: widths of the hidden layers.
+        masks: the length of the list of masks, which training takes in turn; the density is the mean over them.
+        order: of the conditionals: "natural" (the flattened event's) or "random" (one for each mask).
+        direct: connect inputs and outputs without a hidden layer between as well.
+        components: of the mixture of a real dimension, or of one of more than 256 levels.
+        seed: the masks and the random orders are drawn from it.
     """
 
     updates: Tensor

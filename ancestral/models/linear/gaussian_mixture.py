@@ -64,6 +64,12 @@ class GaussianMixture(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity,
     Parameters are float64 buffers: `weights` (components,), `means` (components, size), and `covariances` of shape
     (components,), (components, size), (size, size) or (components, size, size), from spherical to full. The code of a
     row, and its class, is its component, one-hot; it decodes to the component's mean.
+
+    Args:
+        components: the number of Gaussians.
+        covariance: "spherical", "diagonal", "full", or "tied": full, and the same in all components.
+        variance_floor: added to every variance, in the units that the model is fitted in (of `Real` data from
+            `build(name, data)` squared standard deviations), so that no component shrinks to a point.
     """
 
     #: Rows of a chunk: the matrices at work stay in cache.

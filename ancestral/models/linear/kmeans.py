@@ -44,6 +44,9 @@ class KMeans(Encoder, MeanDecoder, ClosedFormFit):
     Distances add up dimensions, so their units matter. On `Real` data `build(name, data)` counts each dimension in
     units of its standard deviation (an image's in those of its channel): centres and inertia are then in these units,
     while `decode` returns centres in the data's own. A model of an event alone takes the dimensions as they are.
+
+    Args:
+        components: the number of clusters.
     """
 
     monitor = None

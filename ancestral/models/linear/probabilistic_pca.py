@@ -71,10 +71,14 @@ class _Expectation(NamedTuple):
 class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity, Completer, ClosedFormFit):
     """Probabilistic PCA: a linear Gaussian latent-variable model, by closed form or by EM, with missing values too.
 
-    Parameters are float64 buffers: `mean` (size,), `loadings` W (size, latent_dim) and `noise_variance` s (). Where
-    `latent_dim` is None it is 10, or one less than the event's size if that is smaller. The noise is alike in all
-    dimensions, so their units matter: on `Real` data `build(name, data)` puts each in units of its standard deviation,
-    which makes it the PCA of the correlations; from an event alone the dimensions stay as they are.
+    Parameters are float64 buffers: `mean` (size,), `loadings` W (size, latent_dim) and `noise_variance` s (). The noise
+    is alike in all dimensions, so their units matter: on `Real` data `build(name, data)` puts each in units of its
+    standard deviation, which makes it the PCA of the correlations; from an event alone the dimensions stay as they are.
+
+    Args:
+        latent_dim: dimensions of z, fewer than the event has; by default 10, or one less than the event's if that is
+            smaller.
+        method: "svd" (in closed form) or "em", which missing values take in any case.
     """
 
     accepts_missing = True
@@ -98,7 +102,8 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity
         super().__init__(event, context_event=context_event)
         self.latent_dim = min(10, event.size - 1) if latent_dim is None else latent_dim
         if not 1 <= self.latent_dim < event.size:
-            raise InputError(f"latent_dim must be from 1 to {event.size - 1} for {event}, got {latent_dim}")
+            most = event.size - 1
+            raise InputError(f"latent_dim must be from 1 to {most} for {event.size} dimensions, got {latent_dim}")
         if method not in get_args(Method):
             raise InputError(f"method must be 'svd' or 'em', got {method!r}")
         self.method = method

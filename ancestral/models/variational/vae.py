@@ -69,7 +69,7 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features,
         samples: draws of z for each observation in the training loss.
         beta: factor of the KL in the training loss.
         free_bits: the KL of a latent dimension, averaged over the batch, costs at least this many nats in training.
-        activation: "tanh" or "relu".
+        activation: "tanh", "relu" or "leaky_relu" (slope 0.2).
     """
 
     def __init__(
