@@ -168,6 +168,10 @@ def test_other_data_are_noticed(tmp_path: Path) -> None:
             fit(noisy(), changed, resume=True, **settings)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 400
+    settings["run_dir"] = tmp_path / "unlabelled"
+    fit(noisy(), of(labels=None), **settings)
+    with pytest.raises(InputError, match="the training labels and the validation labels are not those"):
+        fit(noisy(), of(), resume=True, **settings)
 
 
 def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
