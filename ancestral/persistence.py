@@ -155,7 +155,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
         )
     file = folder / CONFIG
     if not file.is_file():
-        raise InputError(f"{path} holds no saved model: there is no {CONFIG} in it")
+        unfinished = (folder / "checkpoint.pt").exists()
+        why = "its training has not ended; go on with it (resume=True)" if unfinished else f"there is no {CONFIG} in it"
+        raise InputError(f"{path} holds no saved model: {why}")
     try:
         config = json.loads(file.read_text())
     except ValueError as error:

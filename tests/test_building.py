@@ -121,6 +121,16 @@ def test_constant_columns_are_centred_alone_and_images_by_channel() -> None:
     assert standard.scale.flatten(1).unique(dim=1).shape == (2, 1)
 
 
+def test_what_is_discrete_is_neither_moved_nor_scaled() -> None:
+    model = build("made", Event((3,), Columns((Real(), Categories(3), Levels(5)))))
+    model.standardize(torch.tensor([2.0, 0.0, 0.0]), torch.tensor([3.0, 1.0, 1.0]))
+    for place in (1, 2):
+        one = torch.eye(3)[place]
+        for shift, scale in ((one, torch.ones(3)), (torch.zeros(3), 1 + one)):
+            with pytest.raises(InputError, match="only Real data are standardised"):
+                model.standardize(shift, scale)
+
+
 def test_models_of_real_data_are_standardised_from_their_data_set_alone() -> None:
     data = table(units())
     for name in ("kmeans", "gaussian_mixture", "ppca", "vae"):

@@ -226,10 +226,11 @@ def _meaning(data: Data, model: Model) -> dict[str, Any]:
 
 def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
+    named = shlex.quote(str(folder))
     if isinstance(model, Sampler):
         label = " --class all" if takes_class(model.context_event) else ""
-        screen.print(f"  ancestral sample {folder}{label} -n 64 -o samples.{form}")
-    screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {folder}")
+        screen.print(f"  ancestral sample {named}{label} -n 64 -o samples.{form}", soft_wrap=True)
+    screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {named}", soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

@@ -106,7 +106,7 @@ def _open(
     tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool
 ) -> tuple[UInt8[np.ndarray, "channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
     """An image as it is meant to be looked at (EXIF orientation), its alpha where it has one, and its mode without."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     content = tree.read(entry)
     try:
@@ -128,6 +128,10 @@ def _open(
             pixels, mode = np.array(picture, dtype=np.uint8), picture.mode
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{entry.path} in {tree.source} ({len(content)} bytes) is no image of a known format; convert or remove it"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise InputError(
             f"{entry.path} in {tree.source} ({len(content)} bytes) is no image, or a damaged one ({error})"

@@ -258,11 +258,14 @@ def _labels(frame: "pandas.DataFrame", label: str, path: Path) -> tuple[Int64[Te
     source = f"the column {label} of {path}"
     known = column.dropna()
     classes: list[str] | None
-    numbered = known.map(lambda value: isinstance(value, int | float | np.number)).all()
-    if numbered and len(known) and known.min() > 0:  # 1, 2, 3 are names: there is no class 0
-        known = known.map(lambda value: f"{value:g}")
-        places = {name: number for number, name in enumerate(sorted(known.unique(), key=float))}
-        numbers, classes = torch.tensor([places[name] for name in known]), list(places)
+    if known.map(lambda value: isinstance(value, bool | np.bool_)).all():
+        known = known.map(str)
+    different = (
+        sorted(known.unique()) if known.map(lambda value: isinstance(value, int | float | np.number)).all() else []
+    )
+    if different and {*different, -1} != {-1, *range(int(different[-1]) + 1)}:  # numbers as names, not 0, 1, 2, ...
+        classes = [f"{value:.15g}" for value in different]
+        numbers = torch.tensor([different.index(value) for value in known])
     else:
         # A row without a label is -1 among numbers; text is numbered first, and then gets its gaps.
         is_text = known.map(lambda value: isinstance(value, str)).all()

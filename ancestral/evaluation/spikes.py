@@ -22,7 +22,7 @@ def spike(nats: float, rows: Split) -> str | None:
     """Why a mean of `nats` cannot be a fair score of the rows of a table, or None.
 
     Values that were recorded to a resolution stand for cells of that width, and a density that scores more than minus
-    the logarithm of the cells' volume gives them a probability above 1.
+    the logarithm of the cells' volume gives them a probability above 1. Cells that are empty have no part in either.
     """
     event = rows.event
     if len(event.shape) != 1 or event.densities == 0:
@@ -30,7 +30,8 @@ def spike(nats: float, rows: Split) -> str | None:
     real = [place for place, support in enumerate(event.supports) if isinstance(support, Real)]
     x = rows.x[:_ROWS][:, real]
     gaps = resolution(x)
-    ceiling = -float(gaps[gaps.isfinite()].log().sum())
+    seen = (~x.isnan()).double().mean(0)
+    ceiling = -float((seen * gaps.log())[gaps.isfinite()].sum())
     if not nats > ceiling:
         return None
     step = float(gaps.nanmedian())

@@ -116,7 +116,9 @@ def check_same_run(folder: Path, before: Identity, now: Identity) -> None:
                 f"the {' and the '.join(data)} are not those that it began with; take the same data with the same"
                 " options and seed"
             )
-        raise InputError(f"the run in {folder} cannot be resumed: {'; '.join(named)}, or start a new run")
+        raise InputError(
+            f"the run in {folder} cannot be resumed: {'; '.join(named)}; go on as it began, or start a new run"
+        )
 
 
 def run_identity(settings: Settings, model: Model, sources: Mapping[str, Source | None], *, staged: bool) -> Identity:

@@ -149,6 +149,21 @@ def test_models_are_told_apart_by_the_error_of_their_paired_difference() -> None
     assert result.level == [seeds[1]]
 
 
+def test_level_is_within_two_errors() -> None:
+    spread = torch.tensor([-1.0, 1.0] * 200).double()
+    error = float(spread.std()) / 20
+    ahead, behind = torch.zeros(400).double(), [factor * error - spread for factor in (-1.9, -2.1)]
+    moons = load_data("two-moons", n=100)
+    entries = [entry("ahead", ahead), *(entry(name, rows) for name, rows in zip(("near", "far"), behind, strict=True))]
+    result = Comparison(moons, entries, entry("ruler", ahead - 9), 1.0, 1, 1.0, moons.test, moons.test)
+    assert [other.name for other in result.level] == ["near"]
+    # The difference of a single row has no error: nothing is told apart by it.
+    result = Comparison(
+        moons, [entry("a", ahead[:1])], entry("ruler", ahead[:1] - 9), 1.0, 1, 1.0, moons.test, moons.test
+    )
+    assert [other.name for other in result.level] == ["ruler"]
+
+
 def test_data_with_missing_values_are_for_the_models_that_accept_them(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(900, 1, generator=generator) + 0.3 * torch.randn(900, 4, generator=generator)

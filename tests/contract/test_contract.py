@@ -4,6 +4,7 @@ data pass check_model."""
 import copy
 import functools
 import inspect
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,7 +64,8 @@ def _cases() -> dict[str, Callable[[], Model]]:
                 few = Levels(2 if example.event.size > 6 else 3)
                 found[f"{name}-{index}-dequantized"] = functools.partial(_dequantized, name, example, few)
                 if len(example.event.shape) == 1:
-                    table = Columns((Levels(3), *[Real()] * (example.event.size - 2), Binary()))
+                    kinds = itertools.cycle((Real(), Levels(3), Binary()))
+                    table = Columns(tuple(itertools.islice(kinds, example.event.size)))
                     found.setdefault(f"{name}-table", functools.partial(_dequantized, name, example, table))
     return found
 

@@ -97,3 +97,36 @@ def test_a_text_is_of_one_row(untyped: None) -> None:
     data = Data("d", GREY, *[split()] * 3, vocabulary=("", "a"))
     with pytest.raises(InputError, match=r"token ids of one row, .tokens,., got .2, 3.; ask row by row"):
         data.text(torch.ones(2, 3).long())
+
+
+def test_a_digest_is_of_all_that_is_learned_from_and_of_its_order() -> None:
+    y, context = torch.arange(6), torch.arange(6.0)
+    whole = split(y=y, context=context)
+    assert split(y=y.clone(), context=context.clone(), name="another").digests == whole.digests
+    assert whole.take([*range(6)]).digest == whole.digest
+    back = torch.arange(5, -1, -1)
+    changed = {
+        "observations": [whole.take(back), whole.with_event(Event((2, 2), Real())), whole.reshaped((4,))],
+        "labels": [whole.with_labels(back)],
+        "contexts": [whole.with_context(context + 1)],
+    }
+    for part, others in changed.items():
+        for other in others:
+            assert other.digests.keys() == whole.digests.keys()
+            assert other.digests[part] != whole.digests[part], other
+            assert other.digest != whole.digest
+    for part in ("labels", "contexts"):
+        (other,) = changed[part]
+        assert {name for name in whole.digests if other.digests[name] != whole.digests[name]} == {part}
+    # To the last value of many.
+    values = torch.zeros(10_000, 1)
+    last = values.clone()
+    last[-1] = 1
+    assert Split(values, Event((1,), Real())).digest != Split(last, Event((1,), Real())).digest
+
+
+def test_a_digest_of_windows_is_of_their_places_too() -> None:
+    event = Event((8,), Levels(256))
+    long = Split(torch.arange(40, dtype=torch.uint8).view(5, 8), event).windowed(4, drawn=True)
+    assert long.take([0, 1]).digest != long.take([0, 2]).digest
+    assert long.take([0, 1]).digest == long.take([0, 1]).digest

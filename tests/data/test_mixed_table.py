@@ -43,3 +43,25 @@ def test_the_columns_hang_together() -> None:
     entropy = -data.density(data.test.x.double()).mean().item()
     apart = -independent(data.train.x, data.test.x, data.event)[1].mean().item()
     assert 2 < apart - entropy < 3
+
+
+def test_every_column_is_in_balance_given_the_others() -> None:
+    """Let a swap T exchange values of one column two and two. Then E[s(x) p(Tx) / (p(x) + p(Tx))] is 0 for every s of
+    opposite signs at x and at Tx: the rates of Barker 1965, which keep p, are bounded however small p is."""
+    source, n = MixedTable(), 100_000
+    rows = source.draw(n, torch.Generator().manual_seed(1))
+    log_prob = source(rows)
+    above = torch.where(rows > rows.median(0).values, 1.0, -1.0).double()
+    for place, support in enumerate(source.event.supports):
+        column, swapped = rows[:, place], rows.clone()
+        step = 0.5 * column.std() if support.values is None else torch.tensor(2 ** int(math.log2(support.values / 2)))
+        odd = (column / step).floor() % 2
+        sign = 1 - 2 * odd
+        swapped[:, place] = column + sign * step
+        inside = source.event.support.contains(swapped)[:, place]
+        swapped[~inside] = rows[~inside]
+        balance = (sign * inside * (source(swapped) - log_prob).sigmoid())[:, None] * torch.ones(9)
+        # Times functions of the other columns, which the swap leaves as they are.
+        balance *= torch.where(torch.arange(9) == place, 1.0, above)
+        errors = balance.mean(0) / (balance.std(0) / math.sqrt(n))
+        assert errors.abs().max() < 4.5, (place, errors)

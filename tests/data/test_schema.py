@@ -80,6 +80,10 @@ def test_integers_as_words_and_as_reals_are_given_back_as_integers() -> None:
     assert schema.columns[0].categories == ("9", "10", "200")
     pandas.testing.assert_frame_equal(schema.decode(schema.encode(frame)), frame, check_dtype=False)
     assert schema.decode(torch.tensor([[0.0, 33.4]]))["age"].tolist() == [33]
+    # A gap makes floats of them; their words stay.
+    gaps = frame.assign(zip=[10, 9, None, 9] * 5)
+    assert Schema.from_frame(gaps, {"zip": "categories"}, missing=True).columns[0].categories == ("9", "10")
+    assert torch.equal(schema.encode(gaps.iloc[:2]), schema.encode(frame.iloc[:2]))
 
 
 def test_one_support_for_all_leaves_no_column_out() -> None:

@@ -19,7 +19,7 @@ from ancestral.distributions import (
     conditional_for,
     observation_for,
 )
-from ancestral.interface import Binary, Categories, Columns, InputError, Levels, Real
+from ancestral.interface import Binary, Categories, Columns, InputError, Levels, Real, Support
 
 DISCRETE: dict[str, tuple[Observation, int]] = {
     "bernoulli": (Bernoulli(), 2),
@@ -199,5 +199,19 @@ def test_the_columns_of_a_table_are_observed_each_by_its_own() -> None:
         # Categories have no mean: the likeliest of them stands for it.
         expected = own.argmax(1).double() if column == 0 else alone.mean(own)
         torch.testing.assert_close(mean[:, [column]], expected)
+    # Sharpened by a temperature, too, where none is a mixture.
+    observation = conditional_for(columns)
+    sharp = observation.from_uniform(parameters, u, 0.3)
+    for column, size in enumerate(observation.sizes(5)):
+        own = parameters[:, :size, column : column + 1]
+        assert torch.equal(sharp[:, [column]], observation.at(column).from_uniform(own, u[:, [column]], 0.3))
     with pytest.raises(InputError, match="must be auto, got 'gaussian'"):
         observation_for(columns, "gaussian")
+
+
+@pytest.mark.parametrize("support", [Binary(), Levels(2), Levels(7), Levels(256), Levels(300), Categories(7)])
+def test_an_observation_is_of_all_values_of_its_support(support: Support) -> None:
+    assert support.values is not None
+    for observation in (observation_for(support), conditional_for(support), conditional_for(support, 2)):
+        log_probs = table(observation, torch.randn(4, observation.size, 2, dtype=torch.float64), support.values)
+        torch.testing.assert_close(log_probs.logsumexp(1), torch.zeros(4, 2, dtype=torch.float64))

@@ -37,6 +37,38 @@ def test_an_autoregressive_model_looks_ahead_to_what_its_order_reaches_later() -
     assert max(abs(a - b) for a, b in zip(expected, marginal, strict=True)) > 0.1, "the observed must tell something"
 
 
+def test_means_are_expected_values_and_of_categories_the_likeliest() -> None:
+    """By enumeration, each row with other holes and at a context of its own, between rows that have none."""
+    columns = Columns((Categories(3), Levels(6), Categories(4), Levels(6)))
+    model = perturbed(
+        MADE(Event((4,), columns), context_event=Event((), Levels(3)), hidden=[24], masks=2, order="random")
+    )
+    everything = torch.tensor(list(itertools.product(range(3), range(6), range(4), range(6)))).double()
+    model, context = model.double(), torch.arange(60) % 3
+    joint = torch.stack([model.log_prob(everything, context=torch.tensor(c)) for c in range(3)]).detach().exp()
+    whole = model.sample(60, context=context, generator=torch.Generator().manual_seed(0))
+    holes = torch.rand(60, 4) < torch.tensor([0.7, 0.5, 0.5, 0.3])
+    holes[::4] = False
+    filled = filled_in(model, whole.masked_fill(holes, math.nan), how="mean", draws=1000, context=context)
+    assert torch.equal(filled[~holes], whole[~holes])
+    decided = 0
+    for row, column in holes.nonzero().tolist():
+        agree = ((everything == whole[row]) | holes[row]).all(1)
+        values = everything[agree, column]
+        shares = joint[context[row], agree].new_zeros(6).index_add(0, values.long(), joint[context[row], agree])
+        shares = shares / shares.sum()
+        if isinstance(columns.supports[column], Categories):
+            two = shares.topk(2).values
+            expected, clear = shares.argmax(), two[0] - two[1] > 0.2
+        else:
+            mean = (shares * torch.arange(6)).sum()
+            expected, clear = mean.round(), (mean - mean.round()).abs() < 0.25
+        if clear:
+            decided += 1
+            assert filled[row, column] == expected, (row, column, shares)
+    assert decided > 40
+
+
 def test_means_of_ppca_are_those_of_its_gaussian() -> None:
     model = ProbabilisticPCA(Event((3,), Real()), latent_dim=1)
     x = torch.randn(500, 1) @ torch.tensor([[1.0, 2.0, -1.0]]) + 0.3 * torch.randn(500, 3)

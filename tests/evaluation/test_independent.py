@@ -39,6 +39,8 @@ def test_the_gaussian_holds_in_any_unit_and_where_a_dimension_does_not_vary() ->
     log_prob = independent(train, test, event)[1]
     scaled = independent(1e9 * train, 1e9 * test, event)[1]
     torch.testing.assert_close(log_prob, scaled + 2 * math.log(1e9))
+    # Nor does it hang on where zero is.
+    torch.testing.assert_close(independent(1e-3 + train, 1e-3 + test, event)[1], log_prob, rtol=1e-5, atol=0)
     constant = torch.cat([torch.randn(50, 1), torch.full((50, 1), 3.0)], dim=1)
     assert independent(constant, constant, event)[1].isfinite().all()
 
@@ -52,3 +54,9 @@ def test_the_columns_of_a_table_each_have_their_own() -> None:
     expected = expected + independent(train[:, categories], train[:7, categories], Event((1,), Categories(3)))[1]
     assert name == "independent columns"
     torch.testing.assert_close(log_prob, expected)
+
+
+def test_every_one_of_many_rows_is_counted() -> None:
+    train = (torch.arange(9000) < 6000).long()[:, None]
+    log_prob = independent_histogram(train, torch.tensor([[0], [1]]), Event((1,), Binary()))
+    assert log_prob.exp().tolist() == pytest.approx([3001 / 9002, 6001 / 9002])

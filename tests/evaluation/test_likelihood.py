@@ -105,6 +105,7 @@ def test_the_bound_of_a_row_hangs_on_neither_batch_size_nor_limit() -> None:
     x = torch.zeros(150, 1)
     rows = log_likelihoods(model, x, importance_samples=3, seed=1)
     assert rows.unique().numel() == 150
+    assert not torch.isin(log_likelihoods(model, x, importance_samples=3, seed=2), rows).any()
     for batch_size in (1, 50, 1000):
         assert torch.equal(log_likelihoods(model, x, importance_samples=3, seed=1, batch_size=batch_size), rows)
     for limit in (1, 64, 70, 150, 1000):

@@ -25,3 +25,13 @@ def test_more_nats_than_certainty_at_the_resolution_are_spikes() -> None:
     # What repeats nowhere has no such ceiling within reach.
     assert spike(5.0, Split(torch.randn(500, 2).double(), Event((2,), Real()))) is None
     assert spike(1e9, Split(x[:, 1:], Event((1,), Categories(3)))) is None
+
+
+def test_empty_cells_have_no_part_in_the_ceiling() -> None:
+    """Of a row whose only wide column is empty the fair score is 0, more than the wide cells of other rows allow."""
+    x = (torch.arange(500).double() % 40 * 10)[:, None]
+    x[50:] = math.nan
+    rows = Split(x, Event((1,), Real()), missing=True)
+    fair = -math.log(400) * 50 / 500
+    assert spike(fair, rows) is None
+    assert spike(-math.log(10) * 50 / 500 + 0.01, rows) is not None

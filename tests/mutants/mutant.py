@@ -23,6 +23,10 @@ PARTS = (
     "order",
     "columns",
     "mean",
+    "missing",
+    "score",
+    "table",
+    "digest",
 )
 
 
@@ -32,13 +36,17 @@ class StaleMutant(Exception):
 
 @dataclass(frozen=True)
 class Mutant:
-    """One wrong change: in `file` of the package, the lines `old` become `new`; both without their indentation."""
+    """One wrong change: in `file` of the package, the lines `old` become `new`; both without their indentation.
+
+    `tests` are those that run for it. There are none for what models run, which have the contract and their own.
+    """
 
     file: str
     part: str
     name: str
     old: str
     new: str
+    tests: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.file}: {self.part}: {self.name}"
@@ -67,8 +75,10 @@ def read_mutants() -> list[Mutant]:
 
 
 def _parse(text: str) -> list[Mutant]:
-    """`# file`, then for each mutant `## part: name` and lines as in a diff: removed -, added +, kept with a space."""
+    """`# file tests...`, then for each mutant `## part: name` and lines as in a diff: removed -, added +, kept with a
+    space."""
     mutants, file, title = [], "", ""
+    tests: list[str] = []
     body: list[str] = []
     for line in [*text.splitlines(), "#"]:
         if not line.startswith("#"):
@@ -77,9 +87,10 @@ def _parse(text: str) -> list[Mutant]:
         if title:
             part, name = title.split(": ", 1)
             old, new = (_block([line[1:] for line in body if line[:1] in kinds]) for kinds in ((" ", "-"), (" ", "+")))
-            mutants.append(Mutant(file, part, name, old, new))
+            mutants.append(Mutant(file, part, name, old, new, tuple(tests)))
         body, title = [], line.removeprefix("## ") if line.startswith("## ") else ""
-        file = line.removeprefix("# ") if line.startswith("# ") else file
+        if line.startswith("# "):
+            file, *tests = line.split()[1:]
     return mutants
 
 

@@ -128,6 +128,8 @@ def _judge(mutant: Mutant, concerned: list[_Case], root: Path) -> Verdict:
 
 def _concerned(mutant: Mutant, cases: list[_Case], root: Path) -> list[_Case]:
     """The cases that run the function that it changes, or its file where it changes what is in no function."""
+    if mutant.tests:
+        return []
     first, last = mutant.place(root / "ancestral")
     if not _in_a_function((root / "ancestral" / mutant.file).read_text(), first, last):
         first, last = 0, sys.maxsize
@@ -140,7 +142,9 @@ def _in_a_function(source: str, first: int, last: int) -> bool:
 
 
 def _test_files(mutant: Mutant, concerned: list[_Case]) -> list[str]:
-    """The tests that mirror its file and its folder, and those of the models concerned."""
+    """Its own, or those that mirror its file and its folder, and those of the models concerned."""
+    if mutant.tests:
+        return [*mutant.tests]
     files = _mirror(mutant.file)
     for case in concerned:
         files += [path for path in _mirror(case.module)[:1] if path not in files]

@@ -1,5 +1,6 @@
 """The rates as a table."""
 
+import math
 from collections.abc import Sequence
 
 from .mutant import PARTS
@@ -7,10 +8,10 @@ from .running import Verdict
 
 
 def rates(verdicts: Sequence[Verdict]) -> tuple[float, float]:
-    """The shares that the contract kills, and the contract with the tests."""
-    contract = sum(verdict.contract is not None for verdict in verdicts)
+    """The shares that the contract kills, of what models run, and the contract with the tests, of all."""
+    contract = [verdict.contract is not None for verdict in verdicts if not verdict.mutant.tests]
     both = sum(not verdict.lives for verdict in verdicts)
-    return contract / len(verdicts), both / len(verdicts)
+    return sum(contract) / len(contract) if contract else math.nan, both / len(verdicts)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -20,7 +21,8 @@ def table(verdicts: Sequence[Verdict]) -> str:
         mine = [verdict for verdict in verdicts if part in ("all", verdict.mutant.part)]
         if mine:
             contract, both = rates(mine)
-            lines.append(f"{part:<16} {len(mine):7d}  {contract:8.1%}  {both:10.1%}")
+            shown = "-" if math.isnan(contract) else f"{contract:.1%}"
+            lines.append(f"{part:<16} {len(mine):7d}  {shown:>8}  {both:10.1%}")
     for title, unnoticed in (
         ("killed by the tests alone", [v for v in verdicts if v.contract is None and not v.lives]),
         ("alive", [v for v in verdicts if v.lives and not v.invalid]),

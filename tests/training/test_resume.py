@@ -168,6 +168,10 @@ def test_other_data_are_noticed(tmp_path: Path) -> None:
             fit(noisy(), changed, resume=True, **settings)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 400
+    settings["run_dir"] = tmp_path / "unlabelled"
+    fit(noisy(), of(labels=None), **settings)
+    with pytest.raises(InputError, match="the training labels and the validation labels are not those"):
+        fit(noisy(), of(), resume=True, **settings)
 
 
 def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
@@ -177,7 +181,9 @@ def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         fit(other, points(), run_dir=folder, epochs=1, lr=0.1, resume=True, progress=False)
     changes = "model.blocks was 2 and is now 3; model.hidden was [8] and is now [6]; lr was not set and is now 0.1"
-    assert str(caught.value) == f"the run in {folder} cannot be resumed: {changes}, or start a new run"
+    assert (
+        str(caught.value) == f"the run in {folder} cannot be resumed: {changes}; go on as it began, or start a new run"
+    )
 
 
 def test_no_damage_of_a_checkpoint_is_resumed_from(tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ class MADE(AutoregressiveModel):
         yield cls(Event((4,), Levels(3)), context_event=Event((), Levels(3)), hidden=[16], masks=2, order="random")
         yield cls(Event((3,), Categories(4)), hidden=[24], masks=2, order="random", direct=True)
         yield cls(Event((2,), Real()), hidden=[16], components=2)
-        table = Columns((Real(), Levels(3), Categories(3), Binary()))
-        yield cls(Event((4,), table), hidden=[24], masks=2, order="random", direct=True, components=2)
+        table = Columns((Binary(), Real(), Levels(3), Categories(3), Binary()))
+        yield cls(Event((5,), table), hidden=[24], masks=2, order="random", direct=True, components=2)
         yield cls(Event((2,), Columns((Levels(300), Binary()))), hidden=[12], components=3)
 
 

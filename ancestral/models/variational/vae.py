@@ -202,4 +202,4 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features,
         yield tiny(Event((3,), Levels(4)), observation="categorical")
         yield tiny(Event((2,), Real()), samples=2)
         yield tiny(Event((4,), Binary()), context_event=Event((), Levels(3)))
-        yield tiny(Event((4,), Columns((Real(), Levels(3), Categories(3), Binary()))))
+        yield tiny(Event((5,), Columns((Binary(), Real(), Levels(3), Categories(3), Binary()))))

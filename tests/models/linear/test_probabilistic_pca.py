@@ -184,3 +184,17 @@ def test_completion_draws_from_the_conditional_gaussian() -> None:
     # With nothing known it is a sample, with all known the observation itself.
     torch.testing.assert_close(model.complete(x, ~known & known).T.cov(), whole, atol=0.06, rtol=0)
     assert torch.equal(model.complete(filled, known | ~known), filled)
+
+
+def test_a_code_is_the_posterior_given_what_of_its_row_is_observed() -> None:
+    """By conditioning z in the joint Gaussian of (z, x), rows with other holes side by side."""
+    model, hole = ProbabilisticPCA(Event((4,), Real()), latent_dim=2), math.nan
+    model.mean.copy_(torch.tensor([1.0, -2.0, 0.5, 0.0]))
+    x = torch.tensor([[1.5, hole, 0.2, -1.0], [hole, hole, 1.0, 2.0], [0.0, -1.0, hole, 0.3], [1.0, 1.0, 1.0, 1.0]])
+    found = model.encode(x.double())
+    covariance = model.loadings @ model.loadings.T + model.noise_variance * torch.eye(4).double()
+    for row, mean, spread in zip(x.double(), found.mean, found.covariance_matrix, strict=True):
+        seen = ~row.isnan()
+        gain = torch.linalg.solve(covariance[seen][:, seen], model.loadings[seen]).T
+        torch.testing.assert_close(mean, gain @ (row - model.mean)[seen])
+        torch.testing.assert_close(spread, torch.eye(2).double() - gain @ model.loadings[seen])

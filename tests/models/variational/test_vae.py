@@ -187,3 +187,28 @@ def test_decoding_is_differentiable_in_z() -> None:
 def test_bad_settings_say_what_was_expected(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         VAE(Event((4,), Binary()), **settings)
+
+
+def test_completions_are_those_of_the_joint_however_rough_the_encoder() -> None:
+    """Two of four bits given the others, against p(x) by quadrature over the one latent dimension."""
+    model = VAE(Event((4,), Binary()), latent_dim=1, hidden=[]).double().eval()
+    slopes = torch.tensor([3.0, -2.0, 2.5, -3.0]).double()
+    with torch.no_grad():
+        model.decoder[-1].weight.copy_(slopes[:, None])
+        model.decoder[-1].bias.copy_(torch.tensor([-1.0, 0.5, 0.0, 1.0]))
+        # It leans the right way, half as far, from the wrong centre, and is twice too sure.
+        model.encoder[-1].weight.copy_(torch.stack([0.1 * slopes, torch.zeros(4).double()]))
+        model.encoder[-1].bias.copy_(torch.tensor([0.4, -1.0]))
+    everything = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4))).double()
+    z = torch.linspace(-8, 8, 2001).double()[:, None]
+    log_likelihoods = torch.stack([model.log_joint(x.expand(len(z), 4), z) for x in everything])
+    joint = log_likelihoods.exp().sum(1).detach()
+    n = 12_000
+    known = torch.tensor([True, True, False, False])
+    for first, four in zip(everything.view(4, 4, 4), joint.view(4, 4), strict=True):
+        # What is given where it is not known has no part in it.
+        completed = model.complete(torch.cat([first[0, :2], first[3, 2:]]).expand(n, 4), known, generator=seed())
+        assert torch.equal(completed[:, :2], first[0, :2].expand(n, 2))
+        shares = (completed[:, 2:] @ torch.tensor([2.0, 1.0]).double()).long().bincount(minlength=4) / n
+        expected = four / four.sum()
+        assert ((shares - expected).abs() < 4.5 * (expected * (1 - expected) / n).sqrt() + 0.005).all()
