@@ -126,6 +126,8 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
             raise InputError(f"{name} has no setting {key!r}{did_you_mean(key, known)}; it has {', '.join(known)}")
     if isinstance(data, Event):
         return _built(cls, data, settings)
+    if not isinstance(data, Described):
+        raise InputError(f"{name} is built for an Event or for data, as load_data gives; got {type(data).__name__}")
     model = _built(cls, data.event, _described(data, known) | settings)
     if data.event.densities:
         model.standardize(*_shift_and_scale(data))

@@ -225,7 +225,7 @@ def test_contexts_are_checked_and_shared() -> None:
         model.log_prob(x, context=torch.tensor([math.nan]))
     with pytest.raises(InputError, match="is unconditional but got a context"):
         Gaussian(Event((2,), Real())).sample(3, context=one)
-    with pytest.raises(InputError, match="n must be at least 1, got 0"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1, got 0"):
         Gaussian(Event((2,), Real())).sample(0)
 
 

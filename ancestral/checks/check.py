@@ -21,6 +21,7 @@ from ancestral.checks.report import Broken, CheckFailure, CheckReport, Property,
 from ancestral.checks.statistics import redraw
 from ancestral.checks.subject import Subject
 from ancestral.interface import InputError, Model
+from ancestral.output import describe
 
 #: In the order in which they run: the fault that explains the others comes first.
 PROPERTIES: tuple[Property, ...] = (
@@ -52,7 +53,7 @@ def check_model(model: Model, *, seed: int = 0, verbose: bool = True) -> CheckRe
     """
     if not isinstance(model, Model):
         raise InputError(f"check_model takes a Model, got {type(model).__name__}; inherit from ancestral.Model")
-    report = CheckReport(f"{type(model).__name__} on {model.event}")
+    report = CheckReport(f"{type(model).__name__} on {describe(model.event)}")
     subject = Subject(model, seed)
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         for index, one in enumerate(PROPERTIES):

@@ -46,6 +46,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(
             f"{model.registered_name} cannot fill anything in; `ancestral models` lists the Completers, which can"
         )
+    trained.spare(output, args.data)
     rows = trained.rows(args.data, args.split, args.data_root, {**options, "missing": True})
     if rows.event != model.event:
         raise InputError(f"{args.data} is of {rows.event}, the model of {model.event}")

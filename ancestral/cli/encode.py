@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 from torch.nn.functional import one_hot
 
-from ancestral.cli.output import Column, write_csv, write_npz
+from ancestral.cli.output import Column, write_rows
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
@@ -23,14 +23,15 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     add_run_flags(parser)
     parser.add_argument("--keep", help="columns of the table to write beside the codes, with commas between")
     parser.add_argument(
-        "-o", "--output", default="codes.npz", help=".npz (z, or cluster; y where there are labels) or .csv"
+        "-o", "--output", default="codes.npz", help=".npz (z, or cluster; y where there are labels), .csv or .parquet"
     )
     args = parse(parser, words)
-    output = check_output(args.output, (".npz", ".csv"))
+    output = check_output(args.output, (".npz", ".csv", ".parquet"))
     trained = open_run(args.run, device=args.device)
     model = trained.model
     if not isinstance(model, Encoder):
         raise InputError(f"{model.registered_name} has no codes: it is no Encoder (see `ancestral models`)")
+    trained.spare(output, args.data)
     rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep))
     parts: dict[str, list[Tensor]] = {}
     for batch in batches(rows, 256):
@@ -41,7 +42,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             parts.setdefault(name, []).append(values.cpu())
     codes = {name: torch.cat(values) for name, values in parts.items()}
     columns: dict[str, Column] = {**rows.origin, **codes}
-    (write_npz if output.suffix == ".npz" else write_csv)(columns, output)
+    write_rows(columns, output)
     print(f"{len(rows)} rows of {', '.join(codes)} in {output}")
 
 

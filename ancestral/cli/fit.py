@@ -18,7 +18,7 @@ from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.cli.terminal import console, resuming
 from ancestral.cli.wording import in_flags
 from ancestral.comparison import quick_training
-from ancestral.data import Data, list_data
+from ancestral.data import Data, data_options, list_data
 from ancestral.evaluation import (
     ErrorRate,
     Measure,
@@ -61,6 +61,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         raise InputError(f"the recipe {recipe.name} is for {recipe.model}, not for {args.name}")
     folder = Path(args.run_dir or f"runs/{Path(args.data).stem or 'data'}-{args.name}".replace("_", "-"))
     named = source(args, options)
+    data_options(named["name"], named.get("data_root"))  # raises where there are no such data
     if args.run_dir is None:
         _check_data_of_run(folder, named["name"])
     check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)

@@ -9,23 +9,28 @@ from typing import TypeAlias
 import numpy as np
 from torch import Tensor
 
+from ancestral.cli.writing import write_table
 from ancestral.output import write_bytes
 
 #: A column of what is written, by rows.
 Column: TypeAlias = Tensor | np.ndarray
 
 
-def write_csv(columns: Mapping[str, Column], path: Path) -> None:
-    """Columns of one length as CSV; a column of vectors becomes one column for each entry."""
+def write_rows(columns: Mapping[str, Column], path: Path) -> None:
+    """Columns of one length as .csv, .parquet or .npz, by the ending of the file."""
+    if path.suffix == ".npz":
+        write_npz(columns, path)
+        return
     import pandas as pd  # costs half a second, and few commands write tables
 
     flat: dict[str, np.ndarray] = {}
     for name, values in columns.items():
         array = _array(values)
         rows = array.reshape(len(array), -1)
+        # A column of vectors becomes one column for each entry.
         for i in range(rows.shape[1]):
             flat[name if array.ndim == 1 else f"{name}{i}"] = rows[:, i]
-    write_bytes(pd.DataFrame(flat).to_csv(index=False).encode(), path)
+    write_table([pd.DataFrame(flat)], path)
 
 
 def write_npz(arrays: Mapping[str, Column], path: Path) -> None:

@@ -96,6 +96,12 @@ class Run:
         """All rows of a file, folder or archive in its own order, or the split of data that have splits."""
         return chosen_split(self.named(name, split, data_root, options), split or "test")
 
+    def spare(self, output: Path, data: str | None = None) -> None:
+        """Refuse to write over the data that are read, or that the run was trained on."""
+        for name in (data, (self.recipe.get("data") or {}).get("name")):
+            if name is not None and output.exists() and Path(name).exists() and output.samefile(name):
+                raise InputError(f"{output} is what the rows are read from, or trained on; write to another file")
+
     @property
     def schema(self) -> Schema | None:
         """Of a model of a table its columns; None for all others."""

@@ -57,6 +57,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run, device=args.device)
+    trained.spare(output)
     model = trained.model
     if not isinstance(model, Sampler):
         raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")

@@ -1,12 +1,13 @@
 """`ancestral score`: the log-likelihood of every row; low ones are anomalies."""
 
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from ancestral.cli.output import Column, write_csv, write_npz
+from ancestral.cli.output import Column, write_rows
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse, teach
 from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
@@ -32,13 +33,14 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         type=float,
         help="write a column `anomaly`: 1 for rows below this quantile of the scores of the run's own validation rows",
     )
-    parser.add_argument("-o", "--output", default="scores.csv", help=".csv or .npz")
+    parser.add_argument("-o", "--output", default="scores.csv", help=".csv, .parquet or .npz")
     add_signature(parser, log_likelihoods, "likelihood", skip=_OWN)
     args = parse(parser, words)
-    output = check_output(args.output, (".csv", ".npz"))
+    output = check_output(args.output, (".csv", ".parquet", ".npz"))
     if args.quantile is not None and not 0 < args.quantile < 1:
         raise UsageError(f"--quantile must lie between 0 and 1, got {args.quantile}")
     trained = open_run(args.run, device=args.device)
+    trained.spare(output, args.data)
     rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep))
     how = keywords(parser, words, log_likelihoods, skip=_OWN)
     nats = log_likelihoods(trained.model, rows, **how)
@@ -47,6 +49,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     found = ""
     if args.quantile is not None:
         usual = log_likelihoods(trained.model, trained.data(data_root=args.data_root).valid, **how)
+        if args.quantile * len(usual) < 1:
+            warnings.warn(
+                f"{len(usual)} validation rows do not tell their {args.quantile:g} quantile; the lowest stands for it",
+                stacklevel=1,
+            )
         bound = float(np.quantile(usual.double().numpy(), args.quantile))
         scores["anomaly"] = (nats < bound).long()
         found = (
@@ -54,7 +61,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             f" {len(usual)} validation rows of the run's own data"
         )
     columns: dict[str, Column] = {"row": torch.arange(len(nats)), **rows.origin, **scores}
-    (write_csv if output.suffix == ".csv" else write_npz)(columns, output)
+    write_rows(columns, output)
     kind = "lower bounds of the log-likelihood" if isinstance(trained.model, BoundedDensity) else "log-likelihoods"
     lowest = int(nats.argmin())
     where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in rows.origin.items())}"

@@ -112,6 +112,9 @@ def _open(
     try:
         with Image.open(io.BytesIO(content)) as image:
             picture = ImageOps.exif_transpose(image)
+            if picture.mode.startswith("I;16"):
+                # 16 bits as 8, to the nearest.
+                picture = Image.fromarray(((np.array(picture, dtype=np.uint32) + 128) // 257).astype(np.uint8))
             if picture.mode == "P":
                 picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
             if grey and picture.mode not in ("LA", "RGBA"):

@@ -2,9 +2,10 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # Imported for the data sets that they register.
 from ancestral.data import cifar, digits, mixed_table, mnist, shapes, synthetic, uci, wine  # noqa: F401
@@ -12,12 +13,13 @@ from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types, opti
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
+from ancestral.data.tables import Frame, load_table
 from ancestral.interface import Event, InputError, parse_support
 from ancestral.registry import did_you_mean
 
 
 def load_data(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: str | os.PathLike[str] | Frame,
     *,
     data_root: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -38,7 +40,7 @@ def load_data(
     Args:
         name_or_path: The name of a built-in data set (`list_data()`; '_' counts as '-'), or the path of an .npy, .npz,
             .csv, .tsv, .parquet, .txt, .txt.gz or IDX file, or of a folder or zip of images, of WAV files or of .txt
-            files. A path is also looked for below the data root.
+            files; or a DataFrame. A path is also looked for below the data root.
         data_root: The folder with the files of built-in data sets; by default the environment variable ANCESTRAL_DATA.
         seed: Of everything random here: the split 80/10/10 of a source without splits, binarization, synthetic data.
         support: 'binary', 'levels:N' (ordered), 'categories:N' (unordered, as token ids) or 'real', where the one that
@@ -63,24 +65,34 @@ def load_data(
     """
     given: dict[str, Any] = {"seed": seed, "support": support, "labels": labels, "window": window, "context": context}
     given |= {"classes": classes, "whole": whole}
-    check_types(load_data, str(name_or_path), given)
+    is_frame = "pandas" in sys.modules and isinstance(name_or_path, sys.modules["pandas"].DataFrame)
+    if not is_frame and not isinstance(name_or_path, str | os.PathLike):
+        kind = type(name_or_path).__name__
+        raise InputError(f"data are a name, a path or a DataFrame, got {kind}; save an array as .npy first")
+    check_types(load_data, "the DataFrame" if is_frame else str(name_or_path), given)
     store = Store.at(data_root)
     wanted = None if support is None else parse_support(support)
-    known = BUILTINS.get(os.fspath(name_or_path).replace("_", "-"))
-    if known is not None:
+    name = "" if is_frame else os.fspath(cast("str | os.PathLike[str]", name_or_path))
+    known = BUILTINS.get(name.replace("_", "-"))
+    if is_frame:
+        source: dict[str, Any] = {"path": name_or_path, "seed": None if whole else seed, "support": wanted}
+        data = call(load_table, "the DataFrame", options, **source)
+    elif known is not None:
         data = call(known.load, known.name, options, store=store, seed=seed)
         if wanted is not None and wanted != data.event.support:
             event = Event(data.event.shape, wanted)
             data = data.with_splits({name: split.with_event(event) for name, split in data.splits.items()})
     else:
-        path = _path(name_or_path, store)
+        path = _path(cast("str | os.PathLike[str]", name_or_path), store)
         load = loader_for(path)
-        source: dict[str, Any] = {"path": path, "seed": None if whole else seed, "support": wanted}
+        source = {"path": path, "seed": None if whole else seed, "support": wanted}
         if "classes" in inspect.signature(load).parameters:
             source["classes"] = tuple(classes or ())
         if "window" in inspect.signature(load).parameters:  # sequences of any length, that only their loader sees whole
             source, window = source | {"window": window}, None
         data = call(load, str(path), options, **source)
+    if context == "labels" and data.classes is None and options.get("label") is not None:
+        raise InputError(f"{data.name} has no column {options['label']!r} with the labels to condition on")
     if classes is not None:
         data = data.with_classes(classes)
     if labels is not None:

@@ -30,6 +30,8 @@ FEW_ROWS = 20
 _UNIQUE, _ATOM = 0.95, 0.05
 # Numbers of so few different values may as well be names.
 _FEW_VALUES = 50
+# So few integers far apart are names.
+_FEW_LEVELS = 20
 # Amounts with a unit or with marks of thousands: $1,200.50, 12.3 %, 1.200,50 €.
 _MARKED = re.compile(r"[^\w\s.,+-]?\s*[+-]?\d[\d.,' ]*\s*([^\w\s.,+-]|EUR|USD|GBP|CHF|kg|km|cm|mm)?")
 # Of so many values a row, draws by chance would be less than `_UNIQUE` different: k (1 - exp(-1/k)) = 0.952 of k = 10.
@@ -428,7 +430,14 @@ def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) 
                 f" drop={shlex.quote(column.name)} leaves it out",
                 stacklevel=3,
             )
-        if isinstance(column.support, Real):
+        few = values.nunique()
+        if column.cells == "integer" and rows > FEW_ROWS and 2 <= few <= _FEW_LEVELS and _span(values) >= 4 * few:
+            warnings.warn(
+                f"{source}: {column.name} has only {few} different values from {values.min():g} to {values.max():g},"
+                f" and samples may lie between; columns={{{column.name}: categories}} takes them as names",
+                stacklevel=3,
+            )
+        elif isinstance(column.support, Real):
             warn_of_atoms(values.to_numpy(dtype="float64"), column.name, source, rows)
 
 
@@ -440,6 +449,10 @@ def _names_rows(values: "pandas.Series", column: Column) -> bool:
     is_sorted = values.is_monotonic_increasing or values.is_monotonic_decreasing
     is_dense = float(values.max()) - float(values.min()) < _DENSE * len(values)
     return is_sorted or is_dense or _ID.fullmatch(column.name) is not None
+
+
+def _span(values: "pandas.Series") -> float:
+    return float(values.max()) - float(values.min()) + 1
 
 
 def warn_of_atoms(values: np.ndarray, name: str, source: str, rows: int) -> None:

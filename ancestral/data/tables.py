@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from ancestral.registry import did_you_mean
 if TYPE_CHECKING:
     import pandas
 
+#: A pandas.DataFrame; its import costs half a second, which few need.
+Frame: TypeAlias = Any
 #: The endings of tables; of them the ones that are text.
 TABLES = (".csv", ".tsv", ".parquet")
 _TEXT = (".csv", ".tsv")
@@ -34,12 +36,13 @@ _LOOKED_AT = 200
 _WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _IN_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+_ZEROS = re.compile(r"\s*0\d+\s*")
 # 1.234.567,89, as much of Europe writes it.
 _POINTS_AND_COMMA = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+\s*")
 
 
 def load_table(
-    path: Path,
+    path: Path | Frame,
     seed: int | None,
     support: Support | None,
     *,
@@ -53,13 +56,14 @@ def load_table(
     schema: Schema | None = None,
     carry: Sequence[str] = (),
 ) -> Data:
-    """The data set in a .csv, .tsv or .parquet file; every column but the label is a dimension, of its own kind.
+    """The data set in a .csv, .tsv or .parquet file, or a DataFrame; every column but the label is a dimension.
 
-    Text columns become categories, 0 and 1 binary, integers levels, all else real. Columns that never vary are left
-    out, with a warning.
+    Each is of its own kind: text columns become categories, 0 and 1 binary, integers levels, all else real. Columns
+    that never vary are left out, with a warning.
+
 
     Args:
-        path: The file.
+        path: The file, or the DataFrame itself.
         seed: Draws the split 80/10/10; None takes all rows in their order.
         support: Of the whole table, where the columns' own is not meant.
         label: The name of the column with the labels: integers 0, 1, ... or text.
@@ -73,7 +77,8 @@ def load_table(
         schema: The columns of another table, by whose names and words this one is taken.
         carry: The names of columns that each row keeps beside its values, in `Split.origin`.
     """
-    frame = read_table(path, separator, decimal)
+    frame = read_table(path, separator, decimal) if isinstance(path, Path) else path.rename(columns=str)
+    path = path if isinstance(path, Path) else Path("the DataFrame")
     names = [str(name) for name in frame.columns]
     origin = {name: frame[_known(name, names, path)].to_numpy() for name in carry}
     y, classes = None, None
@@ -148,9 +153,14 @@ def _read_text(path: Path, separator: str | None, decimal: str | None) -> "panda
 
     layout = _layout(path, separator, decimal)
     _check_lines(path, layout)
+    with _records(path, layout.separator) as records:
+        some = [fields for _, fields in islice(records, 1 if layout.has_names else 0, _LOOKED_AT)]
+    # Numbers that begin with 0 are names, as zip codes are.
+    names = [place for place, cells in enumerate(zip(*some)) if any(map(_ZEROS.fullmatch, cells))]
     return pandas.read_csv(
         path,
         sep=layout.separator,
+        dtype=dict.fromkeys(names, str),
         decimal=layout.decimal,
         thousands="." if layout.decimal == "," else None,
         header=0 if layout.has_names else None,

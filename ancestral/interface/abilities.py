@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar, Literal, overload
 
 import torch
@@ -30,8 +31,8 @@ class Sampler(Model):
 
         `context` is (n, *context_event.shape), or one context for all of them, (*context_event.shape).
         """
-        if n < 1:
-            raise InputError(f"n must be at least 1, got {n}")
+        if not isinstance(n, Integral) or n < 1:
+            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         context = self._checked_context(context, n)
         with self._public(generator):
             return self._from_core(self._sample(n, context))
@@ -164,8 +165,8 @@ class Autoregressive(Sampler, ExactDensity, Completer):
         diverse samples, which no longer follow the density. `naively` evaluates the whole network for every dimension:
         the slow oracle that gives the same sample from the same generator.
         """
-        if n < 1:
-            raise InputError(f"n must be at least 1, got {n}")
+        if not isinstance(n, Integral) or n < 1:
+            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         if not 0 < temperature < math.inf:
             raise InputError(f"temperature must be a finite number above 0, got {temperature}")
         context = self._checked_context(context, n)
@@ -307,8 +308,8 @@ class Decoder(Model):
         """`n` flat latents: those `given` by name, (n, *shape) each or one for all, and the others drawn in order,
         each from its prior given the latents before it."""
         given = dict(given or {})
-        if n < 1:
-            raise InputError(f"n must be at least 1, got {n}")
+        if not isinstance(n, Integral) or n < 1:
+            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         self._check_prior()
         if unknown := [name for name in given if name not in self.latent_shapes]:
             raise InputError(f"there is no latent {unknown[0]!r}; the latents are {', '.join(self.latent_shapes)}")

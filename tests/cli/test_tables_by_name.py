@@ -28,7 +28,7 @@ from ancestral.interface import (
 )
 from ancestral.persistence import read_config
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
+pytestmark = pytest.mark.filterwarnings("ignore:.*training rows", "ignore:.*samples may lie between")
 KINDS = ["mixed.csv", "mixed.tsv", "mixed.parquet"]
 
 
@@ -255,11 +255,13 @@ def test_missing_cells_of_another_table(cli) -> None:
     Path("three.csv").write_text("b,a,c\n1,0.5,\n2,,0.25\n")
     assert cli("complete", "r", "three.csv", "-o", "full.csv").code == 0
     assert [line[:2] for line in Path("full.csv").read_text().splitlines()] == ["b,", "1,", "2,"]
-    # Levels are dequantized, which a missing one cannot be.
+    # Levels are dequantized, where there are any.
     Path("levels.csv").write_text("a,b\n" + "3,5\n4,\n9,1\n" * 20)
-    refused = cli("fit", "ppca", "levels.csv", "--data.missing", "true", "--model.latent_dim", 1)
-    assert "ppca needs them all of levels" in refused.err
-    assert "as which --support real takes integers" in refused.err
+    how = ("--data.missing", "true", "--model.latent_dim", 1, "--run-dir", "levels")
+    assert cli("fit", "ppca", "levels.csv", *how).code == 0
+    assert cli("score", "levels", "levels.csv").code == 0
+    assert np.isfinite(nats()).all()
+    assert "realnvp needs them all" in cli("fit", "realnvp", "levels.csv", *how[:2], "--run-dir", "x").err
 
 
 def test_anomalies_are_rows_below_a_quantile_of_the_validation_rows(cli) -> None:
@@ -321,3 +323,32 @@ def test_empty_cells_are_filled_in_and_all_else_stays_as_it_was(cli, fill: str) 
     assert set(full["colour"]) <= {"red", "green", "blue"}
     assert [full[name].dtype.kind for name in ("age", "height", "member")] == ["i", "f", "b"]
     assert "nothing to fill in" in cli("complete", "r", "full.csv").err
+
+
+@pytest.mark.parametrize("command", ["score", "encode", "complete", "sample"])
+def test_what_is_read_or_was_learned_from_is_never_written_over(cli, command: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    write(pd.DataFrame(rows, columns=list("abc")), "rows.csv")
+    assert cli("fit", "ppca", "rows.csv", "--model.latent_dim", 1, "--run-dir", "r").code == 0
+    rows[:, 1] = np.nan
+    write(pd.DataFrame(rows, columns=list("abc")), "new.csv")
+    for file in ("rows.csv", "new.csv"):
+        if command == "sample" and file == "new.csv":
+            continue
+        before = Path(file).read_bytes()
+        words = (command, "r") if command == "sample" else (command, "r", "new.csv", "--data.missing", "true")
+        refused = cli(*words, "-o", file)
+        assert (refused.code, "write to another file" in refused.err) == (1, True), refused.err
+        assert Path(file).read_bytes() == before
+
+
+@pytest.mark.filterwarnings("always:.*do not tell")
+def test_other_formats_for_rows_and_a_quantile_that_few_rows_do_not_tell(cli) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    write(pd.DataFrame(rows, columns=list("ab")), "rows.csv")
+    assert "no file or folder" in cli("fit", "ppca", "rows.cvs").err
+    assert cli("fit", "ppca", "rows.csv", "--model.latent_dim", 1, "--run-dir", "r").code == 0
+    scored = cli("score", "r", "rows.csv", "--quantile", 0.01, "-o", "s.parquet")
+    assert (scored.code, "6 validation rows do not tell their 0.01 quantile" in scored.err) == (0, True), scored.err
+    assert list(pd.read_parquet("s.parquet")) == ["row", "log_likelihood_nats", "bits_per_dim", "anomaly"]
+    assert cli("encode", "r", "rows.csv", "-o", "z.parquet").code == 0

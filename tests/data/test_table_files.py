@@ -234,3 +234,27 @@ def test_whole_numbers_that_name_classes_need_not_begin_at_zero(tmp_path: Path) 
     assert data.classes == ("1", "2", "3")
     assert data.train.y is not None
     assert sorted(data.train.y.unique().tolist()) == [0, 1, 2]
+
+
+def test_a_dataframe_is_taken_as_its_file_would_be(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {"zip": [f"0{i % 7}123" for i in range(40)], "x": [i / 7 for i in range(40)], 3: range(40)}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    own, read = load_data(frame, drop=3), load_data(tmp_path / "t.csv", drop=3)
+    assert own.schema == read.schema
+    assert own.schema is not None
+    # Numbers that begin with 0 are names.
+    assert own.schema.columns[0].categories == tuple(f"0{i}123" for i in range(7))
+    assert torch.equal(own.train.x, read.train.x)
+    with pytest.raises(InputError, match="a name, a path or a DataFrame, got ndarray"):
+        load_data(np.zeros((3, 2)))
+    with pytest.raises(InputError, match="no column 'kind' with the labels"):
+        load_data(frame[["zip", "x"]], label="kind", context="labels", schema=own.schema)
+
+
+def test_few_integers_far_apart_may_be_names(tmp_path: Path) -> None:
+    rows = "\n".join(f"{10 ** (i % 3 + 1)},{i / 7:.3f}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"dose,x\n{rows}\n")
+    with pytest.warns(UserWarning, match="dose has only 3 different values from 10 to 1000"):
+        load_data(tmp_path / "t.csv")

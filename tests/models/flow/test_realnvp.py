@@ -163,7 +163,7 @@ def test_levels_are_dequantized_and_decode_to_themselves() -> None:
         (real(1), "at least 2 dimensions"),
         (real(3, 1, 1), "2 pixels"),
         (real(4, 5), "shape must be"),
-        (Event((4,), Binary()), "Real"),
+        (Event((4,), Binary()), "real numbers"),
     ],
 )
 def test_events_that_it_refuses(event: Event, reason: str) -> None:
