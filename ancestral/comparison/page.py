@@ -53,8 +53,11 @@ def section(title: str, *content: Html) -> Html:
 
 
 def table(header: Sequence[Cell], rows: Sequence[tuple[str, Sequence[Cell]]]) -> Html:
-    """A table; each row comes with its class ("", "best" or "baseline")."""
-    body = (fill("row", kind=kind, cells=joined(_cell("td", cell) for cell in cells)) for kind, cells in rows)
+    """A table; each row comes with its class ("", "best" or "baseline"). On a phone a row is a list of its cells."""
+    body = (
+        fill("row", kind=kind, cells=joined(_cell("td", cell, title.text) for title, cell in zip(header, cells)))
+        for kind, cells in rows
+    )
     return fill("table", header=joined(_cell("th", cell) for cell in header), rows=joined(body))
 
 
@@ -90,9 +93,9 @@ def _parts() -> dict[str, Template]:
     return {name: Template(html.strip()) for name, html in parts}
 
 
-def _cell(part: str, cell: Cell) -> Html:
+def _cell(part: str, cell: Cell, title: str = "") -> Html:
     value = cell.text if cell.bar is None else fill("bar", width=max(2, round(_BAR * cell.bar)))
-    return fill(part, kind=cell.kind, value=value)
+    return fill(part, kind=cell.kind, value=value, title=title)
 
 
 def _image(figure: Figure, description: str) -> Html:
