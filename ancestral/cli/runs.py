@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ancestral.cli.sources import load
 from ancestral.data import Data, Schema, Split, data_options, find_data
+from ancestral.data.tables import TABLES
 from ancestral.evaluation import contexts_of, spread_rows
 from ancestral.interface import Columns, Event, InputError, Model, Real
 from ancestral.output import describe
@@ -92,8 +93,15 @@ class Run:
         split: str | None,
         data_root: str | None = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        mark: bool = False,
     ) -> Split:
-        """All rows of a file, folder or archive in its own order, or the split of data that have splits."""
+        """All rows of a file, folder or archive in its own order, or the split of data that have splits.
+
+        With `mark`, rows of a table that the model's columns cannot have are marked, not refused: see `load_table`.
+        """
+        if mark and self.schema is not None and name is not None and Path(name).suffix.lower() in TABLES:
+            options = {**(options or {}), "mark": True}
         return chosen_split(self.named(name, split, data_root, options), split or "test")
 
     def spare(self, output: Path, data: str | None = None) -> None:

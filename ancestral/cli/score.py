@@ -1,5 +1,6 @@
 """`ancestral score`: the log-likelihood of every row; low ones are anomalies."""
 
+import math
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from ancestral.cli.output import Column, write_rows
 from ancestral.cli.parsing import UsageError, add_signature, keywords, parse, teach
 from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
+from ancestral.data.tables import IMPOSSIBLE
 from ancestral.evaluation import bits_per_dim, log_likelihoods
 from ancestral.interface import BoundedDensity
-from ancestral.output import check_output
+from ancestral.output import check_output, counted
 
 #: What is not a flag.
 _OWN = ("model", "data")
@@ -41,9 +43,18 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise UsageError(f"--quantile must lie between 0 and 1, got {args.quantile}")
     trained = open_run(args.run, device=args.device)
     trained.spare(output, args.data)
-    rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep))
+    rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep), mark=True)
     how = keywords(parser, words, log_likelihoods, skip=_OWN)
     nats = log_likelihoods(trained.model, rows, **how)
+    origin = dict(rows.origin)
+    impossible = torch.from_numpy(origin.pop(IMPOSSIBLE, np.zeros(len(nats), dtype=bool)))
+    if impossible.any():
+        nats[impossible] = -math.inf
+        warnings.warn(
+            f"{counted(int(impossible.sum()), 'row')} (first {int(impossible.nonzero()[0])}) with words or numbers that"
+            " the columns of the training data cannot have: of no probability, so they score -inf",
+            stacklevel=1,
+        )
     bits = torch.tensor([bits_per_dim(value, trained.model.event) for value in nats.tolist()], dtype=nats.dtype)
     scores: dict[str, Column] = {"log_likelihood_nats": nats, "bits_per_dim": bits}
     found = ""
@@ -60,10 +71,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             f"\n{int((nats < bound).sum())} anomalies: below {bound:.3f} nats, the {args.quantile:g} quantile of"
             f" {len(usual)} validation rows of the run's own data"
         )
-    columns: dict[str, Column] = {"row": torch.arange(len(nats)), **rows.origin, **scores}
+    columns: dict[str, Column] = {"row": torch.arange(len(nats)), **origin, **scores}
     write_rows(columns, output)
     kind = "lower bounds of the log-likelihood" if isinstance(trained.model, BoundedDensity) else "log-likelihoods"
     lowest = int(nats.argmin())
-    where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in rows.origin.items())}"
-    mean, least = (f"{value:.3f}" if abs(value) < 1e6 else f"{value:.4g}" for value in (nats.mean(), nats[lowest]))
-    print(f"{len(nats)} {kind} in {output}: mean {mean} nats, lowest {least} at {where}{found}")
+    where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in origin.items())}"
+    possible = nats[~impossible] if not impossible.all() else nats
+    mean, least = (f"{value:.3f}" if abs(value) < 1e6 else f"{value:.4g}" for value in (possible.mean(), nats[lowest]))
+    others = " of the others" if impossible.any() else ""
+    print(f"{len(nats)} {kind} in {output}: mean{others} {mean} nats, lowest {least} at {where}{found}")

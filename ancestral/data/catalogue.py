@@ -25,7 +25,7 @@ Loader = TypeVar("Loader", bound=Callable[..., Data])
 # What every loader is given; its other parameters are the options of `load_data`.
 _GIVEN = ("store", "path", "seed", "support")
 #: Options that one source sets for another, and no person.
-BY_OTHER_DATA = ("schema", "carry", "classes")
+BY_OTHER_DATA = ("schema", "carry", "mark", "classes")
 
 
 @dataclass(frozen=True)

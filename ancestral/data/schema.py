@@ -53,12 +53,18 @@ class Column:
     offset: int = 0
     cells: Cells = "real"
 
-    def encode(self, values: "pandas.Series", where: str, *, missing: bool = False) -> np.ndarray:
-        """The numbers of the cells in float64, (rows,), NaN where there is none; `where` names the table in errors."""
+    def encode(
+        self, values: "pandas.Series", where: str, *, missing: bool = False, impossible: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The numbers of the cells in float64, (rows,), NaN where there is none; `where` names the table in errors.
+
+        A word or a number that the column does not have is refused; with `impossible`, (rows,) bool, its row is marked
+        there instead, and the cell is 0.
+        """
         if self.categories is not None:
             words, known = _words(values), {word: number for number, word in enumerate(self.categories)}
             numbers = np.array([np.nan if word is None else known.get(word, -1) for word in words], dtype=np.float64)
-            if (strange := np.flatnonzero(numbers == -1)).size:
+            if impossible is None and (strange := np.flatnonzero(numbers == -1)).size:
                 row = int(strange[0])
                 raise InputError(
                     f"{where} has {words[row]!r} as {self.name} in row {row}"
@@ -67,10 +73,14 @@ class Column:
         else:
             numbers = _numbers(values, f"the column {self.name} of {where}") - self.offset
         good = self.support.contains(torch.from_numpy(numbers)).numpy() | np.isinf(numbers)
-        if (bad := np.flatnonzero(~good & ~np.isnan(numbers))).size:
+        if impossible is not None:
+            outside = ~good & ~np.isnan(numbers)
+            impossible |= outside
+            numbers = np.where(outside, 0.0, numbers)
+        elif (bad := np.flatnonzero(~good & ~np.isnan(numbers))).size:
             row = int(bad[0])
             raise InputError(
-                f"{where} has {values.iloc[row]} as {self.name} in row {row} ({bad.size} such rows), but {self.name}"
+                f"{where} has {values.iloc[row]} as {self.name} in row {row} ({bad.size} such), but {self.name}"
                 f" is {self._in_words()}; correct or drop these rows, or train with a kind that has them"
             )
         if not missing and (holes := np.flatnonzero(np.isnan(numbers))).size:
@@ -184,11 +194,12 @@ class Schema:
         source: str = "the table",
         missing: bool = False,
         besides: Iterable[str] = (),
+        impossible: np.ndarray | None = None,
     ) -> Num[Tensor, "rows columns"]:
         """The numbers of the rows, int64, or float64 where any column is real or any cell is empty.
 
         Columns are taken by name. One that is missing is refused; one that is not known is ignored with a warning,
-        unless it is among `besides`.
+        unless it is among `besides`. Of `impossible` see `Column.encode`.
         """
         found = {str(name): frame[name] for name in frame.columns}
         names = [column.name for column in self.columns]
@@ -199,7 +210,8 @@ class Schema:
             warnings.warn(f"{source}: ignored, since the model does not know them: {listed(extra)}", stacklevel=2)
         if not missing:
             _check_filled(frame[[name for name in frame.columns if str(name) in names]], source)
-        numbers = [column.encode(found[column.name], source, missing=missing) for column in self.columns]
+        how: dict[str, Any] = {"missing": missing, "impossible": impossible}
+        numbers = [column.encode(found[column.name], source, **how) for column in self.columns]
         x = np.stack(numbers, 1)
         is_whole = all(not isinstance(column.support, Real) for column in self.columns) and np.isfinite(x).all()
         return as_tensor(x.astype(np.int64) if is_whole else x, source)

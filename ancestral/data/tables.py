@@ -23,6 +23,8 @@ from ancestral.registry import did_you_mean
 if TYPE_CHECKING:
     import pandas
 
+#: What `Split.origin` calls whether a row has a cell that no row of a schema can have.
+IMPOSSIBLE = "impossible"
 #: A pandas.DataFrame; its import costs half a second, which few need.
 Frame: TypeAlias = Any
 #: The endings of tables; of them the ones that are text.
@@ -55,6 +57,7 @@ def load_table(
     decimal: str | None = None,
     schema: Schema | None = None,
     carry: Sequence[str] = (),
+    mark: bool = False,
 ) -> Data:
     """The data set in a .csv, .tsv or .parquet file, or a DataFrame; every column but the label is a dimension.
 
@@ -76,6 +79,8 @@ def load_table(
         decimal: The decimal mark, where it is not the one that the file suggests: '.' or ','.
         schema: The columns of another table, by whose names and words this one is taken.
         carry: The names of columns that each row keeps beside its values, in `Split.origin`.
+        mark: Rows with words or numbers that the columns of `schema` do not have are not refused: they are marked as
+            `IMPOSSIBLE` in `Split.origin`.
     """
     frame = read_table(path, separator, decimal) if isinstance(path, Path) else path.rename(columns=str)
     path = path if isinstance(path, Path) else Path("the DataFrame")
@@ -98,7 +103,10 @@ def load_table(
     else:
         taken_out = [name for name in names if kept and name not in kept]
         besides = [*dropped, *taken_out, *carry, *(name for name, kind in (columns or {}).items() if kind == "drop")]
-    x = schema.encode(frame, source=str(path), missing=missing, besides=besides)
+    if mark:
+        origin[IMPOSSIBLE] = np.zeros(len(frame), dtype=bool)
+    impossible = origin.get(IMPOSSIBLE)
+    x = schema.encode(frame, source=str(path), missing=missing, besides=besides, impossible=impossible)
     rows = Rows(x, y, origin)
     return assemble(
         path.name,

@@ -352,3 +352,23 @@ def test_other_formats_for_rows_and_a_quantile_that_few_rows_do_not_tell(cli) ->
     assert (scored.code, "6 validation rows do not tell their 0.01 quantile" in scored.err) == (0, True), scored.err
     assert list(pd.read_parquet("s.parquet")) == ["row", "log_likelihood_nats", "bits_per_dim", "anomaly"]
     assert cli("encode", "r", "rows.csv", "-o", "z.parquet").code == 0
+
+
+@pytest.mark.filterwarnings("always:.*of no probability")
+def test_what_the_columns_cannot_have_scores_minus_infinity(cli) -> None:
+    frame = mixed()
+    options = ("--data.drop", "kind,land", "--model.hidden", "[8]", "--steps", 3, "--run-dir", "r")
+    assert cli("fit", "made", write(frame, "rows.csv"), *options).code == 0
+    assert cli("score", "r", "rows.csv").code == 0
+    usual = nats()
+    strange = frame.copy()
+    strange.loc[3, "colour"] = "pink"
+    strange.loc[5, "age"] = 300
+    scored = cli("score", "r", write(strange, "strange.csv"), "--quantile", 0.2)
+    assert "2 rows (first 3) with words or numbers" in scored.err
+    assert [i for i, value in enumerate(nats()) if value == -np.inf] == [3, 5]
+    others = [i for i in range(len(frame)) if i not in (3, 5)]
+    assert [nats()[i] for i in others] == pytest.approx([usual[i] for i in others])
+    assert pd.read_csv("scores.csv")["anomaly"][[3, 5]].tolist() == [1, 1]
+    # An average over rows is of what the model can say something of.
+    assert "has 300 as age in row 5" in cli("evaluate", "r", "strange.csv").err
