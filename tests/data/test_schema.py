@@ -53,7 +53,7 @@ def test_columns_are_taken_by_name(schema: Schema) -> None:
     ("column", "value", "message"),
     [
         ("kind", "d", "has 'd' as kind in row 7; known are a, b, c"),
-        ("n", 6, "has 6 as n in row 7 (1 such rows), but n is a whole number from -2 to 5"),
+        ("n", 6, "has 6 as n in row 7 (1 such), but n is a whole number from -2 to 5"),
         ("n", 2.5, "has 2.5 as n in row 7"),
         ("bit", 2, "bit is 0 or 1"),
         ("n", np.nan, "1 empty cells, in the columns n (1)"),
