@@ -93,7 +93,7 @@ def markdown_table(entries: Sequence[LedgerEntry]) -> str:
 def _reached(entry: LedgerEntry) -> str:
     error = "" if entry.stderr is None else f" ± {_number(entry.stderr)}"
     # A likelihood's unit says what is measured.
-    metric = "" if entry.unit in ("nats", "bits/dim") else f" ({entry.metric})"
+    metric = "" if entry.metric.startswith("negative log-likelihood") else f" ({entry.metric})"
     return f"{_number(entry.value)}{error} {entry.unit}{metric}"
 
 
