@@ -9,8 +9,9 @@ from ancestral.cli.parsing import parse
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
+from ancestral.data.schema import listed
 from ancestral.evaluation import decoded
-from ancestral.interface import Categories, Columns, Decoder, Encoder, Event, InputError
+from ancestral.interface import Categories, Decoder, Encoder, Event, InputError
 from ancestral.output import check_output
 from ancestral.plots import kind_of, reconstruction_figure, save_figure
 
@@ -45,20 +46,20 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     figure = reconstruction_figure(in_units(x, schema), in_units(back, schema), model.event, **columns)
     save_figure(figure, output)
     placed = "against" if is_table else "above"
-    print(f"{len(x)} originals {placed} their reconstructions in {output}; {_agreement(x, back, model.event)}")
+    near = _agreement(x, back, model.event, columns.get("names"))
+    print(f"{len(x)} originals {placed} their reconstructions in {output}; {near}")
 
 
-def _agreement(x: torch.Tensor, back: torch.Tensor, event: Event) -> str:
-    """How near the reconstructions come, over all values of a kind: distances of numbers, equality of categories."""
+def _agreement(x: torch.Tensor, back: torch.Tensor, event: Event, names: Sequence[str] | None) -> str:
+    """How near the reconstructions come: distances of numbers, equality of categories; by columns where they have
+    `names`, since each has a unit of its own."""
     x, back = x.double().flatten(1), back.double().flatten(1)
-    kinds = event.support.kinds if isinstance(event.support, Columns) else {event.support: list(range(event.size))}
-    numbers = [place for kind, places in kinds.items() if not isinstance(kind, Categories) for place in places]
-    names = [place for kind, places in kinds.items() if isinstance(kind, Categories) for place in places]
+    if names is None:
+        return f"root mean square error {(x - back).square().nanmean().sqrt():.4g}"
     said = []
-    if numbers:
-        error = (x[:, numbers] - back[:, numbers]).square().nanmean().sqrt()
-        said.append(f"root mean square error {error:.4g}")
-    if names:
-        share = (x[:, names] == back[:, names].round()).double().mean()
-        said.append(f"{100 * share:.1f}% of the categories agree")
-    return ", ".join(said)
+    for place, (name, support) in enumerate(zip(names, event.supports, strict=True)):
+        if isinstance(support, Categories):
+            said.append(f"{name} {100 * (x[:, place] == back[:, place].round()).double().mean():.0f}% right")
+        else:
+            said.append(f"{name} {(x[:, place] - back[:, place]).square().nanmean().sqrt():.3g}")
+    return f"root mean square errors: {listed(said)}"

@@ -14,6 +14,7 @@ from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data.tables import IMPOSSIBLE
 from ancestral.evaluation import bits_per_dim, log_likelihoods
+from ancestral.evaluation.likelihood import in_digits
 from ancestral.interface import BoundedDensity
 from ancestral.output import check_output, counted
 
@@ -77,6 +78,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     lowest = int(nats.argmin())
     where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in origin.items())}"
     possible = nats[~impossible] if not impossible.all() else nats
-    mean, least = (f"{value:.3f}" if abs(value) < 1e6 else f"{value:.4g}" for value in (possible.mean(), nats[lowest]))
+    mean, least = (in_digits(float(value)) for value in (possible.mean(), nats[lowest]))
     others = " of the others" if impossible.any() else ""
     print(f"{len(nats)} {kind} in {output}: mean{others} {mean} nats, lowest {least} at {where}{found}")

@@ -205,6 +205,8 @@ class Data(Described):
                 raise InputError(f"{split.name} has {missing:,} rows without a label to condition on; leave them out")
             labels[name] = split.y
         assert self.classes is not None
+        if len(self.classes) == 1:
+            warnings.warn(f"all rows of {self.name} are of the one class {self.classes[0]}", stacklevel=3)
         return self._conditioned(labels, Event((), Categories(max(2, len(self.classes)))))
 
     def _conditioned(self, contexts: Mapping[str, Tensor], context_event: Event) -> "Data":

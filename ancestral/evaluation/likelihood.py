@@ -57,12 +57,17 @@ class Score:
     def __str__(self) -> str:
         samples = self.importance_samples
         how = self.kind if samples is None else f"{self.kind}, {counted(samples, 'sample')}"
-        nats = f"{self.nats:.3f} nats, standard error unknown"
+        nats = f"{in_digits(self.nats)} nats, standard error unknown"
         if not math.isnan(self.stderr):
-            nats = f"{self.nats:.3f} ± {self.stderr:.3f} nats"
+            nats = f"{in_digits(self.nats)} ± {in_digits(self.stderr)} nats"
         if self.densities:
             how = f"{how}, densities in {counted(self.densities, 'column')}"
-        return f"{nats} ({how}), {self.bits_per_dim:.4f} bits/dim, n = {self.n}"
+        return f"{nats} ({how}), {in_digits(self.bits_per_dim, 4)} bits/dim, n = {self.n}"
+
+
+def in_digits(value: float, places: int = 3) -> str:
+    """A number with so many decimals; its leading digits beyond a million, which one outlier makes of a mean."""
+    return f"{value:.{places}f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def standard_error(values: Float[Tensor, " n"]) -> float:

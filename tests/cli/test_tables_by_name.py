@@ -372,3 +372,10 @@ def test_what_the_columns_cannot_have_scores_minus_infinity(cli) -> None:
     assert pd.read_csv("scores.csv")["anomaly"][[3, 5]].tolist() == [1, 1]
     # An average over rows is of what the model can say something of.
     assert "has 300 as age in row 5" in cli("evaluate", "r", "strange.csv").err
+
+
+def test_reconstructions_are_judged_column_by_column(cli) -> None:
+    options = ("--data.drop", "kind,land", "--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 3)
+    assert cli("fit", "vae", write(mixed(), "rows.csv"), *options, "--run-dir", "r").code == 0
+    said = cli("reconstruct", "r", "rows.csv").out
+    assert re.search(r"errors: age [\d.]+, height [\d.]+, colour \d+% right, member [\d.]+$", said.strip()), said
