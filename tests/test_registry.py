@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ancestral import registry
 from ancestral.dequantization import DequantizedDensity
 from ancestral.interface import Binary, Event, ExactDensity, InputError, Levels, Model, Phase, Real, Sampler
-from ancestral.registry import build, did_you_mean, find_model, list_models, register, supports
+from ancestral.registry import build, find_model, list_models, register, supports
+from ancestral.suggestions import did_you_mean
 
 
 @pytest.fixture(autouse=True)

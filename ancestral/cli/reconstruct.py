@@ -9,7 +9,7 @@ from ancestral.cli.parsing import parse
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
-from ancestral.data.schema import listed
+from ancestral.data.cells import listed
 from ancestral.evaluation import decoded
 from ancestral.interface import Categories, Decoder, Encoder, Event, InputError
 from ancestral.output import check_output

@@ -17,7 +17,7 @@ from ancestral.interface import Columns, Event, InputError, Model, Real
 from ancestral.output import describe
 from ancestral.persistence import load as load_model
 from ancestral.persistence import read_config, saved_in
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 SPLITS = ("train", "valid", "test")
 #: How one file is written, or what was drawn from it: no other file is taken so.

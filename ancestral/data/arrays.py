@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, assemble, encode_labels
+from ancestral.data.cells import FEW_ROWS, listed
 from ancestral.data.dataset import Data
+from ancestral.data.doubts import warn_of_atoms
 from ancestral.data.entries import ZIP_ERRORS
-from ancestral.data.schema import FEW_ROWS, listed, warn_of_atoms
 from ancestral.data.support import as_tensor
 from ancestral.interface import InputError, Support
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from ancestral.data.dataset import Data
 from ancestral.data.files import SourceFile, Store
 from ancestral.interface import InputError
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 _KINDS = {
     int: "a whole number",

@@ -15,7 +15,7 @@ from ancestral.data.files import Store
 from ancestral.data.formats import loader_for
 from ancestral.data.tables import Frame, load_table
 from ancestral.interface import Event, InputError, parse_support
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 
 def load_data(

@@ -1,43 +1,26 @@
 """What the columns of a table mean: the names, the kinds and the words that its rows are read and written by."""
 
-import re
-import shlex
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from ancestral.data.cells import Cells, cells_of, listed, numbers_of, plain, words_of
+from ancestral.data.doubts import warn_of
 from ancestral.data.support import MOST_LEVELS, as_tensor
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real, Support, parse_support
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import pandas
 
-#: What the cells of a column hold, and are given back as.
-Cells: TypeAlias = Literal["text", "integer", "boolean", "real"]
 #: What a single column can be taken as.
 KINDS = ("real", "levels", "binary", "categories", "drop")
-
-#: Up to so many rows, values that repeat or differ say nothing.
-FEW_ROWS = 20
-# Above this share of different values a column may name its rows; above this share of one value a density has an atom.
-_UNIQUE, _ATOM = 0.95, 0.05
-# Numbers of so few different values may as well be names.
-_FEW_VALUES = 50
-# So few integers far apart are names.
-_FEW_LEVELS = 20
-# Amounts with a unit or with marks of thousands: $1,200.50, 12.3 %, 1.200,50 €.
-_MARKED = re.compile(r"[^\w\s.,+-]?\s*[+-]?\d[\d.,' ]*\s*([^\w\s.,+-]|EUR|USD|GBP|CHF|kg|km|cm|mm)?")
-# Of so many values a row, draws by chance would be less than `_UNIQUE` different: k (1 - exp(-1/k)) = 0.952 of k = 10.
-_DENSE = 10
-_ID = re.compile(r"(?i:(.*[\W_])?(id|uuid|guid|index|key)([\W_].*)?)|.*[a-z]I[Dd]")
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}([./-])\d{1,2}\2(\d{2}|\d{4})([T ].*)?")
 
 
 @dataclass(frozen=True)
@@ -62,7 +45,7 @@ class Column:
         there instead, and the cell is 0.
         """
         if self.categories is not None:
-            words, known = _words(values), {word: number for number, word in enumerate(self.categories)}
+            words, known = words_of(values), {word: number for number, word in enumerate(self.categories)}
             numbers = np.array([np.nan if word is None else known.get(word, -1) for word in words], dtype=np.float64)
             if impossible is None and (strange := np.flatnonzero(numbers == -1)).size:
                 row = int(strange[0])
@@ -71,7 +54,7 @@ class Column:
                     f"{did_you_mean(words[row] or '', self.categories)}; known are {listed(self.categories)}"
                 )
         else:
-            numbers = _numbers(values, f"the column {self.name} of {where}") - self.offset
+            numbers = numbers_of(values, f"the column {self.name} of {where}") - self.offset
         good = self.support.contains(torch.from_numpy(numbers)).numpy() | np.isinf(numbers)
         if impossible is not None:
             outside = ~good & ~np.isnan(numbers)
@@ -184,7 +167,8 @@ class Schema:
             columns = _alike(kept, support, source)
         if constants:
             warnings.warn(f"{source}: never vary, and are left out: {listed(constants)}", stacklevel=2)
-        _warn_of(kept, columns, source)
+        for name, column in zip(kept.columns, columns, strict=True):
+            warn_of(kept[name], column.name, column.cells, column.support, source)
         return cls(tuple(columns), constants, tuple(map(str, frame.columns)))
 
     def encode(
@@ -266,23 +250,17 @@ def in_units(x: Num[Tensor, "rows *event"], schema: Schema | None) -> Num[Tensor
     return x.cpu() + torch.tensor([column.offset for column in schema.columns])
 
 
-def listed(names: Iterable[object]) -> str:
-    """At most eight names."""
-    words = [str(name) for name in names]
-    return ", ".join(words) if len(words) <= 8 else f"{', '.join(words[:8])} and {len(words) - 8} more"
-
-
 # -- From cells to columns --------------------------------------------------------------------------------------------
 
 
 def _column(values: "pandas.Series", name: str, kind: str | None, source: str) -> Column:
     where = f"the column {name} of {source}"
-    cells = _cells(values, where, as_words=kind == "categories")
+    cells = cells_of(values, where, as_words=kind == "categories")
     if kind == "categories" or (kind is None and cells == "text"):
         return Column(name, *_categories(values, cells), cells=cells)
     if cells == "text":
         raise InputError(f"{where} holds text, which is no {kind}; take it as categories, or drop it")
-    numbers = _numbers(values, where)
+    numbers = numbers_of(values, where)
     known = numbers[np.isfinite(numbers)]
     low, high = int(np.floor(known.min())), int(np.ceil(known.max()))
     is_binary = bool(np.isin(known, (0, 1)).all())
@@ -299,74 +277,11 @@ def _column(values: "pandas.Series", name: str, kind: str | None, source: str) -
     return Column(name, Real(), cells=cells)
 
 
-def _cells(values: "pandas.Series", where: str, *, as_words: bool) -> Cells:
-    """What a column holds; refused where it is neither text nor numbers, nor text that was meant otherwise."""
-    from pandas.api.types import is_bool_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype
-
-    known = values.dropna()
-    if is_bool_dtype(values) or known.map(lambda cell: isinstance(cell, bool | np.bool_)).all():
-        return "boolean"
-    if is_numeric_dtype(values) and not is_complex_dtype(values):
-        numbers = known.to_numpy(dtype="float64")
-        return "integer" if np.isfinite(numbers).all() and (numbers == np.round(numbers)).all() else "real"
-    if isinstance(values.dtype, _categorical()):
-        return "text"
-    if not known.map(lambda cell: isinstance(cell, str)).all():
-        odd = next(cell for cell in known if not isinstance(cell, str))
-        what = "dates" if is_datetime64_any_dtype(values) or hasattr(odd, "year") else f"values such as {odd!r}"
-        raise InputError(f"{where} holds {what}, which no model takes: convert it to numbers, or drop it")
-    if not as_words:
-        _check_words(known, where)
-    return "text"
-
-
-def _check_words(known: "pandas.Series", where: str) -> None:
-    """Refuse text that is dates, or numbers but for a few cells: as categories it would be wrong in silence."""
-    import pandas
-
-    if known.map(lambda word: _DATE.fullmatch(word.strip()) is not None).all():
-        raise InputError(
-            f"{where} holds dates, such as {known.iloc[0]!r}: convert it to numbers, or drop it"
-            " (or take it as categories, if that is meant)"
-        )
-    numbers = pandas.to_numeric(known, errors="coerce")
-    marked = numbers.isna() & known.map(lambda word: _MARKED.fullmatch(word.strip()) is not None)
-    if len(known) > FEW_ROWS and marked.mean() > 0.9 and known.nunique() >= 10:
-        raise InputError(
-            f"{where} holds numbers with marks, such as {known[marked].iloc[0]!r}; write them as plain numbers, or take"
-            " the column as categories, or drop it"
-        )
-    strange = known[numbers.isna()]
-    if 0 < len(strange) <= 0.1 * len(known) and numbers.nunique() >= 10:
-        raise InputError(
-            f"{where} holds numbers, but {strange.iloc[0]!r} in row {strange.index[0]} ({len(strange)} such cells);"
-            " correct or empty these cells, or take the column as categories, or drop it"
-        )
-
-
 def _categories(values: "pandas.Series", cells: Cells) -> tuple[Support, tuple[str, ...]]:
-    words = {word for word in _words(values) if word is not None}
+    words = {word for word in words_of(values) if word is not None}
     # Of numbers the order is theirs, of all else the alphabet's.
     ordered = sorted(words, key=float if cells in ("integer", "real") else None)
     return Categories(max(2, len(ordered))), tuple(ordered)
-
-
-def _words(values: "pandas.Series") -> list[str | None]:
-    """The cells as text; whole numbers without a point, since a gap in a column of integers makes them floats."""
-    return [
-        None if empty else str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-        for cell, empty in zip(values, values.isna())
-    ]
-
-
-def _numbers(values: "pandas.Series", where: str) -> np.ndarray:
-    """The cells of a column of numbers or truth values, float64."""
-    try:
-        return values.to_numpy(dtype="float64", na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        text = next((cell for cell in values if isinstance(cell, str)), None)
-        found = f"text, such as {text!r}" if text is not None else f"values of type {values.dtype}"
-        raise InputError(f"{where} holds {found}; expected numbers") from error
 
 
 def _constants(frame: "pandas.DataFrame", chosen: Mapping[str, str], missing: bool) -> dict[str, Any]:
@@ -380,16 +295,10 @@ def _constants(frame: "pandas.DataFrame", chosen: Mapping[str, str], missing: bo
         try:
             if known.nunique() > 1:
                 continue
-        except TypeError:  # lists, which `_cells` refuses
+        except TypeError:  # lists, which `cells_of` refuses
             continue
-        constants[str(name)] = None if known.empty else _plain(known.iloc[0])
+        constants[str(name)] = None if known.empty else plain(known.iloc[0])
     return constants
-
-
-def _plain(cell: Any) -> str | int | float | bool:
-    """A cell as a JSON value."""
-    value = cell.item() if isinstance(cell, np.generic) else cell
-    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _alike(frame: "pandas.DataFrame", support: Support, source: str) -> list[Column]:
@@ -402,7 +311,9 @@ def _alike(frame: "pandas.DataFrame", support: Support, source: str) -> list[Col
             f"{source}: the columns {listed(text)} are not numeric, so the table is not {support.flag} altogether;"
             " encode or drop them, or leave the support to the columns"
         )
-    kinds = {str(name): _cells(frame[name], f"the column {name} of {source}", as_words=False) for name in frame.columns}
+    kinds = {
+        str(name): cells_of(frame[name], f"the column {name} of {source}", as_words=False) for name in frame.columns
+    }
     return [Column(name, support, cells="real" if support == Real() else cells) for name, cells in kinds.items()]
 
 
@@ -429,60 +340,3 @@ def _empty_cells(source: str, holes: Mapping[str, int]) -> InputError:
         f"{source} has {sum(holes.values())} empty cells, in the columns {where}; fill them or drop their rows,"
         " or pass missing=True for a model that accepts them (probabilistic PCA)"
     )
-
-
-def _warn_of(frame: "pandas.DataFrame", columns: Sequence[Column], source: str) -> None:
-    """Warn of identifiers, and of atoms in what is modelled by a density."""
-    rows = len(frame)
-    for name, column in zip(frame.columns, columns):
-        values = frame[name].dropna()
-        if rows > FEW_ROWS and values.nunique() > _UNIQUE * rows and _names_rows(values, column):
-            warnings.warn(
-                f"{source}: nearly every row has a {column.name} of its own, as an identifier has;"
-                f" drop={shlex.quote(column.name)} leaves it out",
-                stacklevel=3,
-            )
-        few = values.nunique()
-        if column.cells == "integer" and rows > FEW_ROWS and 2 <= few <= _FEW_LEVELS and _span(values) >= 4 * few:
-            warnings.warn(
-                f"{source}: {column.name} has only {few} different values from {values.min():g} to {values.max():g},"
-                f" and samples may lie between; columns={{{column.name}: categories}} takes them as names",
-                stacklevel=3,
-            )
-        elif isinstance(column.support, Real):
-            warn_of_atoms(values.to_numpy(dtype="float64"), column.name, source, rows)
-
-
-def _names_rows(values: "pandas.Series", column: Column) -> bool:
-    """Whether values that nearly all differ are an identifier's: words, or integers that are sorted, that lie denser
-    than amounts would without repeating, or that are called so."""
-    if column.cells != "integer":
-        return column.cells == "text"
-    is_sorted = values.is_monotonic_increasing or values.is_monotonic_decreasing
-    is_dense = float(values.max()) - float(values.min()) < _DENSE * len(values)
-    return is_sorted or is_dense or _ID.fullmatch(column.name) is not None
-
-
-def _span(values: "pandas.Series") -> float:
-    return float(values.max()) - float(values.min()) + 1
-
-
-def warn_of_atoms(values: np.ndarray, name: str, source: str, rows: int) -> None:
-    """Warn where many of the values (rows,) of a real column are the same one."""
-    if rows <= FEW_ROWS:
-        return
-    found, counts = np.unique(values, return_counts=True)
-    if len(found) > 1 and counts.max() > _ATOM * rows:
-        top = found[counts.argmax()]
-        few = f"; as categories its {len(found)} values have none" if len(found) <= _FEW_VALUES else ""
-        warnings.warn(
-            f"{source}: {counts.max() / rows:.0%} of the rows have {top:g} as {name}, where the density of a real"
-            f" column has no bound: its nats reward spikes{few}",
-            stacklevel=3,
-        )
-
-
-def _categorical() -> type:
-    import pandas
-
-    return pandas.CategoricalDtype

@@ -15,10 +15,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ancestral.data.assembly import Rows, assemble, encode_labels
+from ancestral.data.cells import listed
 from ancestral.data.dataset import Data
-from ancestral.data.schema import Schema, listed
+from ancestral.data.schema import Schema
 from ancestral.interface import InputError, Support
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import pandas

@@ -13,11 +13,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, Sequences, assemble, assemble_windows, complete
+from ancestral.data.cells import listed
 from ancestral.data.dataset import Data
 from ancestral.data.entries import SPLIT_FOLDERS, Entry, open_tree
 from ancestral.data.idx import read_bytes
 from ancestral.data.images import group
-from ancestral.data.schema import listed
 from ancestral.interface import Categories, InputError, Support
 
 TEXTS = frozenset({".txt"})

@@ -27,9 +27,10 @@ from ancestral.evaluation import (
 from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
 from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, InputError, MeanDecoder, Model
 from ancestral.plots import samples_figure
-from ancestral.registry import build, did_you_mean
+from ancestral.registry import build
 from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
 from ancestral.reproduction.recipes import Recipe
+from ancestral.suggestions import did_you_mean
 from ancestral.training import Report
 
 #: Rows that are reconstructed at once: bounds the memory.

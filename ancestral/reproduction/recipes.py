@@ -31,7 +31,7 @@ from typing import Any
 import yaml
 
 from ancestral.interface import InputError
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 from ancestral.training.specs import check_keys, training_arguments
 
 BUDGETS = ("cpu", "cpu-long", "gpu")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ancestral.interface import Batch, InputError, Losses, Model, Phase
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 from ancestral.training.devices import Devices
 from ancestral.training.diagnosis import find_fault, find_spoiled_parameter
 from ancestral.training.losses import LossRecord

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 from ancestral.training.fit import fit
 from ancestral.training.schedules import Constant, Cosine, Schedule, Step
 

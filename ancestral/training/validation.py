@@ -20,7 +20,7 @@ from ancestral.interface import (
     abilities,
     seeded,
 )
-from ancestral.registry import did_you_mean
+from ancestral.suggestions import did_you_mean
 from ancestral.training.loader import Loader
 from ancestral.training.sources import Source
 
