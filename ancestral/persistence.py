@@ -40,6 +40,8 @@ from ancestral.interface import (
 from ancestral.registry import build
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+#: In the folder of a run: its training as it stands, by which it can go on.
+CHECKPOINT = "checkpoint.pt"
 #: 1 had no checksum of the configuration itself.
 _FORMAT = 2
 _VERSION = importlib.metadata.version("ancestral")
@@ -155,7 +157,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         )
     file = folder / CONFIG
     if not file.is_file():
-        unfinished = (folder / "checkpoint.pt").exists()
+        unfinished = (folder / CHECKPOINT).exists()
         why = "its training has not ended; go on with it (resume=True)" if unfinished else f"there is no {CONFIG} in it"
         raise InputError(f"{path} holds no saved model: {why}")
     try:

@@ -26,7 +26,7 @@ from ancestral.evaluation import (
     spike,
     why_no_error_rate,
 )
-from ancestral.interface import BoundedDensity, ClosedFormFit, Event, ExactDensity, InputError, Model, Sampler
+from ancestral.interface import BoundedDensity, ClosedFormFit, ExactDensity, InputError, Model, Sampler
 from ancestral.registry import build, find_model, list_models, quick_settings, representatives
 from ancestral.training import Report, TrainingDiverged, fit, training_arguments
 
@@ -183,22 +183,7 @@ def _curve(report: Report, model: Model) -> tuple[tuple[float, float], ...]:
 
 def _baseline(data: Data, test: Split) -> Entry:
     started = time.perf_counter()
-    name, values = _independent(data.train.x, test.x, data.event)
+    name, values = independent(data.train.x, test.x, data.event)
     values = values.double()
     trial = Trial(0, 0, time.perf_counter() - started, Score.of(values, data.event), values)
     return Entry(name, "baseline", {}, {}, [trial])
-
-
-def _independent(train: Tensor, test: Tensor, event: Event) -> tuple[str, Tensor]:
-    """The independent baseline, where values are missing from the observed ones of each dimension alone."""
-    seen = ~train.isnan(), ~test.isnan()
-    if all(bool(known.all()) for known in seen):
-        return independent(train, test, event)
-    name, total = "", torch.zeros(len(test), dtype=torch.float64)
-    columns = (part.flatten(1).T for part in (train, test, *seen))
-    for support, train_values, test_values, train_seen, test_seen in zip(event.supports, *columns, strict=True):
-        name, found = independent(
-            train_values[train_seen][:, None], test_values[test_seen][:, None], Event((1,), support)
-        )
-        total[test_seen] += found.double()
-    return name, total

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from ancestral.interface import Autoregressive, Categories, Completer, ExactDensity, InputError, by_kind, repeated
+from ancestral.interface import Autoregressive, Categories, Completer, InputError, by_kind, repeated
 
 #: A draw from p(missing | observed), or the mean of many; of categories the most frequent.
 Filling: TypeAlias = Literal["draw", "mean"]
@@ -63,7 +63,7 @@ def in_words(model: Completer, how: Filling, draws: int) -> str:
     what = "a draw of p(missing | observed)" if how == "draw" else f"means of {draws} draws of p(missing | observed)"
     if isinstance(model, Autoregressive):
         return f"{what}, by importance resampling of {draws} completions in the model's orders"
-    return f"{what}, {'exactly' if isinstance(model, ExactDensity) else 'by a Markov chain through its latents'}"
+    return f"{what}, {model.completion}"
 
 
 def _log_weights(model: Autoregressive, x: Tensor, seen: Tensor, context: Tensor | None) -> Tensor:

@@ -33,7 +33,7 @@ def independent(
     train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], event: Event
 ) -> tuple[str, Float[Tensor, " batch"]]:
     """The independent baseline for `event`: its name and the test rows' log-likelihoods. A histogram of each dimension
-    that is discrete, a Gaussian of each that is continuous."""
+    that is discrete, a Gaussian of each that is continuous. Missing values (NaN) are left out on both sides."""
 
     def of_kind(kind: Support, train: Tensor, test: Tensor) -> Tensor:
         return _gaussian(train, test) if kind.values is None else _histogram(kind.values, train, test)
@@ -44,17 +44,21 @@ def independent(
 
 
 def _histogram(values: int, train: Tensor, test: Tensor) -> Tensor:
-    """ln of the smoothed frequencies, (batch, dimensions), float64."""
+    """ln of the smoothed frequencies of the values that are there, (batch, dimensions), float64; 0 where one is not."""
     cells = torch.arange(train.shape[1]) * values
     counts = torch.zeros(train.shape[1] * values, dtype=torch.float64)
     for rows in train.split(_ROWS):
-        counts += torch.bincount((rows.long() + cells).flatten(), minlength=len(counts))
-    return ((counts + 1) / (len(train) + values)).log()[test.long() + cells]
+        there = (~rows.isnan()).double()
+        counts += torch.bincount((rows.nan_to_num().long() + cells).flatten(), there.flatten(), minlength=len(counts))
+    counts = counts.view(-1, values) + 1
+    log_prob = (counts / counts.sum(1, keepdim=True)).log().flatten()
+    return log_prob[test.nan_to_num().long() + cells].masked_fill(test.isnan(), 0.0)
 
 
 def _gaussian(train: Tensor, test: Tensor) -> Tensor:
-    """ln N(x; mean, variance) of the training data's moments, (batch, dimensions), float64."""
+    """ln N(x; mean, variance) of the training data's moments, (batch, dimensions), float64; 0 where x is missing."""
     mean, deviation = moments_of([train])
     # What does not vary has a deviation of 1, whatever its unit.
     variance = torch.where(deviation == 0, 1.0, deviation.square())
-    return -0.5 * ((test.double() - mean).square() / variance + variance.log() + math.log(2 * math.pi))
+    log_prob = -0.5 * ((test.double() - mean).square() / variance + variance.log() + math.log(2 * math.pi))
+    return log_prob.masked_fill(test.isnan(), 0.0)

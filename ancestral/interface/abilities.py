@@ -31,11 +31,15 @@ class Sampler(Model):
 
         `context` is (n, *context_event.shape), or one context for all of them, (*context_event.shape).
         """
-        if not isinstance(n, Integral) or n < 1:
-            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
+        _check_number(n)
         context = self._checked_context(context, n)
         with self._public(generator):
             return self._from_core(self._sample(n, context))
+
+
+def _check_number(n: int) -> None:
+    if not isinstance(n, Integral) or n < 1:
+        raise InputError(f"n must be a whole number of at least 1, got {n!r}")
 
 
 class ExactDensity(Model):
@@ -66,7 +70,11 @@ def maximum_likelihood(model: ExactDensity, optimizer: OptimizerSpec = Adam()) -
 
 
 class Completer(Model):
-    """Fills in what is unknown of an observation. Write `_complete(x, known, context) -> (batch, *event)`."""
+    """Fills in what is unknown of an observation. Write `_complete(x, known, context) -> (batch, *event)`, and
+    `completion`."""
+
+    #: How a completion comes about, for those who read it: "exactly", "by a Markov chain".
+    completion: ClassVar[str] = "as the model predicts it"
 
     @abstractmethod
     def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor: ...
@@ -107,6 +115,8 @@ class Autoregressive(Sampler, ExactDensity, Completer):
     given the earlier ones in that order, and `_draw`, which samples, completes and serves as their oracle. A model with
     several orders averages their probabilities. `layers.autoregressive` makes all but the conditionals themselves.
     """
+
+    completion = "in the model's orders, without a look at what is known later in them"
 
     @property
     @abstractmethod
@@ -165,8 +175,7 @@ class Autoregressive(Sampler, ExactDensity, Completer):
         diverse samples, which no longer follow the density. `naively` evaluates the whole network for every dimension:
         the slow oracle that gives the same sample from the same generator.
         """
-        if not isinstance(n, Integral) or n < 1:
-            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
+        _check_number(n)
         if not 0 < temperature < math.inf:
             raise InputError(f"temperature must be a finite number above 0, got {temperature}")
         context = self._checked_context(context, n)
@@ -308,8 +317,7 @@ class Decoder(Model):
         """`n` flat latents: those `given` by name, (n, *shape) each or one for all, and the others drawn in order,
         each from its prior given the latents before it."""
         given = dict(given or {})
-        if not isinstance(n, Integral) or n < 1:
-            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
+        _check_number(n)
         self._check_prior()
         if unknown := [name for name in given if name not in self.latent_shapes]:
             raise InputError(f"there is no latent {unknown[0]!r}; the latents are {', '.join(self.latent_shapes)}")

@@ -35,8 +35,8 @@ class Model(nn.Module, ABC):
     """
 
     batching: Batching = Shuffled()
-    #: Whether NaN may stand for a value that was not observed, in a fit, in `log_prob` and in `encode`: their cores
-    #: then condition on what was, and a likelihood is that of the observed values.
+    #: Whether NaN may stand for a value that was not observed, in a fit, a likelihood or its bounds, and in `encode`:
+    #: their cores then condition on what was, and a likelihood is that of the observed values.
     accepts_missing: bool = False
     #: The validation quantity that picks the best checkpoint: the mean `log_prob`, `elbo`, `log_prob_lower_bound` (of
     #: `monitor_samples`) or `accuracy` (highest), or the total `loss` of the first phase that runs (lowest); None where

@@ -21,6 +21,8 @@ from ancestral.interface import Autoregressive, Categories, Event
 #: Multiply-adds of one product from which a second thread gains more than waking it costs; on a busy machine, waiting
 #: for it costs a thousand times more than the product.
 _WORTH_THREADS = 2**20
+#: Outputs for one observation beyond which a model is refused: a batch of them would fill a machine.
+MOST_OUTPUTS = 1_000_000
 
 
 class Stepwise(ABC):
@@ -172,10 +174,6 @@ def _values(model: Autoregressive, n: int) -> Tensor:
 def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
     """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`."""
     return torch.arange(event.size).view(event.shape).permute(1, 2, 0).reshape(1, -1)
-
-
-#: Outputs for one observation beyond which a model is refused: a batch of them would fill a machine.
-MOST_OUTPUTS = 1_000_000
 
 
 def too_many_outputs(outputs: int) -> str | None:

@@ -3,7 +3,6 @@
 Every metric is such that lower is better.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from ancestral.data import Data, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
     evaluate,
+    evaluate_reconstruction,
     evaluate_samples,
     independent,
     log_likelihoods,
@@ -24,7 +24,7 @@ from ancestral.evaluation import (
     standard_error,
     vector_arithmetic,
 )
-from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
+from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES
 from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, InputError, MeanDecoder, Model
 from ancestral.plots import samples_figure
 from ancestral.registry import build
@@ -32,9 +32,6 @@ from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_k
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report
-
-#: Rows that are reconstructed at once: bounds the memory.
-_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -132,14 +129,14 @@ def _sklearn_ppca(trained: Trained) -> Tensor:
 
 def _sklearn_gaussian_mixture(trained: Trained) -> Tensor:
     settings = trained.model.settings or {}
-    log_likelihoods = sklearn_gaussian_mixture(
+    found = sklearn_gaussian_mixture(
         *_as_fitted(trained),
         dict(_start(trained).named_buffers()),
         covariance=settings["covariance"],
         variance_floor=settings["variance_floor"],
         iterations=trained.report.steps,
     )
-    return log_likelihoods - trained.model.log_volume.cpu()
+    return found - trained.model.log_volume.cpu()
 
 
 def _as_fitted(trained: Trained) -> tuple[Tensor, Tensor]:
@@ -161,17 +158,16 @@ def _likelihood(unit: str) -> Measure:
         stderr = abs(in_unit(score.stderr, event))
         return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples)
 
-    def on_test_rows(log_likelihoods: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
-        return lambda trained: in_unit(log_likelihoods(trained).double().mean().item(), trained.data.event)
+    def on_test_rows(of_rows: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
+        return lambda trained: in_unit(of_rows(trained).double().mean().item(), trained.data.event)
 
-    log_likelihoods = {
+    simpler = {
         "independent": _independent,
-        "independent_histogram": _independent,
         "gaussian": _gaussian,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
     }
-    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in log_likelihoods.items()})
+    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in simpler.items()})
 
 
 def _divergence(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
@@ -205,24 +201,16 @@ def _start(trained: Trained) -> ClosedFormFit:
 def _reconstruction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
     """The squared distance of a row to what its code decodes to, in the units that the model is fitted in; of k-means
     the inertia."""
-    model, test = trained.model, trained.data.test
-    if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
-        raise InputError(f"{trained.recipe.model} does not reconstruct: it is not both an Encoder and a MeanDecoder")
-    originals, means = [], []
-    for batch in batches(test, _ROWS):
-        context = None if batch.context is None else batch.context.to(model.device)
-        with torch.no_grad():
-            z = model.encode(batch.x.to(model.device), context=context).mean
-            means.append(model.decode_mean(z, context=context).cpu())
-        originals.append(batch.x)
-    x, back = torch.cat(originals), torch.cat(means)
-    scale = 1.0 if model.standardization is None else model.standardization.scale.cpu()
-    squares = ((x.double() - back) / scale).square().flatten(1).sum(1)
-    stderr = squares.std().item() / math.sqrt(len(x))
-    schema = trained.data.schema
-    shown = in_units(back[spread_rows(64, len(x))], schema)
-    panels = {"reconstructions of the real data": samples_figure(shown, model.event, **columns_in_figures(schema))}
-    return Measurement(squares.mean().item(), stderr, "exact", panels=panels)
+    model, test, schema = trained.model, trained.data.test, trained.data.schema
+    found = evaluate_reconstruction(model, test, **{"progress": progress, **settings})
+    assert isinstance(model, Encoder)
+    assert isinstance(model, MeanDecoder)
+    rows = test.__getitems__(spread_rows(64, len(test)))
+    context = None if rows.context is None else rows.context.to(model.device)
+    with torch.no_grad():
+        back = model.decode_mean(model.encode(rows.x.to(model.device), context=context).mean, context=context).cpu()
+    shown = samples_figure(in_units(back, schema), model.event, **columns_in_figures(schema))
+    return Measurement(found.error, found.stderr, "exact", panels={"reconstructions of the real data": shown})
 
 
 def _sklearn_kmeans(trained: Trained) -> float:

@@ -13,7 +13,7 @@ from ancestral.data import Data, load_data
 from ancestral.evaluation import count_parameters
 from ancestral.interface import InputError
 from ancestral.output import check_output
-from ancestral.persistence import save
+from ancestral.persistence import CHECKPOINT, save
 from ancestral.plots import save_figure
 from ancestral.registry import build
 from ancestral.reproduction.ledger import LedgerEntry
@@ -21,7 +21,6 @@ from ancestral.reproduction.measures import Measurement, Trained, baselines, che
 from ancestral.reproduction.pictures import picture
 from ancestral.reproduction.recipes import Recipe, load_recipe
 from ancestral.training import fit, training_arguments
-from ancestral.training.checkpoint import CHECKPOINT
 from ancestral.training.run_folder import check_run_dir, replacing
 
 

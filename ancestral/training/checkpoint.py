@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ancestral.interface import InputError, Model
+from ancestral.persistence import CHECKPOINT
 from ancestral.training.settings import Settings
 from ancestral.training.sources import Source
 
-CHECKPOINT = "checkpoint.pt"
 #: 3 ends with a checksum, and knows its data by theirs.
 _VERSION = 3
 #: The file ends with this and the sha256 of all before it, in hexadecimal.

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ancestral.interface import InputError, Model
+from ancestral.persistence import CHECKPOINT
 from ancestral.training.checkpoint import (
-    CHECKPOINT,
     Identity,
     bytes_of,
     check_same_run,

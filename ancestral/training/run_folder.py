@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ancestral.interface import InputError
 from ancestral.output import check_folder
-from ancestral.persistence import CONFIG, put_aside
-from ancestral.training.checkpoint import CHECKPOINT
+from ancestral.persistence import CHECKPOINT, CONFIG, put_aside
 from ancestral.training.logs import METRICS
 
 

@@ -18,7 +18,7 @@ budget: cpu
 metric: negative log-likelihood per dimension
 unit: bits/dim
 published: {value: 2.0, source: "nobody, 2000"}
-baselines: [independent_histogram]
+baselines: [independent]
 notes: a test
 """
 
@@ -50,7 +50,7 @@ def test_a_result_goes_into_the_ledger(cli, tmp_path: Path, recipe: Path) -> Non
         "exact",
         "bits/dim",
     )
-    assert entry["baselines"]["independent_histogram"] == pytest.approx(2.428, abs=0.01)
+    assert entry["baselines"]["independent"] == pytest.approx(2.428, abs=0.01)
     assert 2 < entry["value"] < 4.1  # log2 17 = 4.09
     assert f"{entry['value']:.4f}" in done.out
     assert "published: 2 (nobody, 2000)" in done.out
@@ -87,8 +87,8 @@ def test_an_override_is_written_down(cli, tmp_path: Path, recipe: Path) -> None:
 
 
 def test_a_wrong_recipe_is_refused_before_training(cli, recipe: Path) -> None:
-    recipe.write_text(RECIPE.replace("independent_histogram", "independent_histograms"))
-    assert "did you mean 'independent_histogram'" in cli("reproduce", recipe).err
+    recipe.write_text(RECIPE.replace("[independent]", "[independant]"))
+    assert "did you mean 'independent'" in cli("reproduce", recipe).err
     recipe.write_text(RECIPE.replace("negative log-likelihood per", "negative loglikelihood per"))
     assert "did you mean 'negative log-likelihood per dimension'" in cli("reproduce", recipe).err
     recipe.write_text(RECIPE.replace("unit: bits/dim", "unit: bits"))

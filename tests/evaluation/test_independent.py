@@ -60,3 +60,18 @@ def test_every_one_of_many_rows_is_counted() -> None:
     train = (torch.arange(9000) < 6000).long()[:, None]
     log_prob = independent_histogram(train, torch.tensor([[0], [1]]), Event((1,), Binary()))
     assert log_prob.exp().tolist() == pytest.approx([3001 / 9002, 6001 / 9002])
+
+
+def test_missing_values_are_left_out_of_the_counts_and_of_the_score() -> None:
+    event = Event((3,), Columns((Real(), Categories(3), Real())))
+    train = torch.stack([torch.randn(60), torch.randint(3, (60,)), torch.randn(60)], 1)
+    train[::3, 1] = math.nan
+    train[1::3, 0] = math.nan
+    name, found = independent(train, train, event)
+    assert name == "independent columns"
+    expected = torch.zeros(60)
+    for column, support in enumerate(event.supports):
+        seen = ~train[:, column].isnan()
+        there = train[seen][:, [column]]
+        expected[seen] += independent(there, there, Event((1,), support))[1]
+    torch.testing.assert_close(found, expected)

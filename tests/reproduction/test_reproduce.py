@@ -21,7 +21,7 @@ evaluation: {importance_samples: 3, seed: 4}
 budget: cpu
 metric: negative log-likelihood
 unit: nats
-baselines: [independent_histogram]
+baselines: [independent]
 """
 
 

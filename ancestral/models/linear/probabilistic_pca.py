@@ -82,6 +82,7 @@ class ProbabilisticPCA(Sampler, ExactDensity, Encoder, MeanDecoder, JointDensity
     """
 
     accepts_missing = True
+    completion = "exactly"
     #: Rows whose own posterior covariances are held at once where values are missing.
     rows_at_once = 2048
     #: Below this share of the mean variance of a dimension the noise counts as zero.

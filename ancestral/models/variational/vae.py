@@ -72,6 +72,8 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features,
         activation: "tanh", "relu" or "leaky_relu" (slope 0.2).
     """
 
+    completion = "by a Markov chain through its latents"
+
     def __init__(
         self,
         event: Event,
@@ -162,7 +164,8 @@ class VAE(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features,
                 z = proposed
             else:
                 log_ratio = log_joint(proposed) - posterior.log_prob(proposed) - log_joint(z) + posterior.log_prob(z)
-                z = torch.where(torch.rand_like(log_ratio).log() < log_ratio, proposed.T, z.T).T
+                accepted = torch.rand_like(log_ratio).log() < log_ratio
+                z = torch.where(accepted[:, None], proposed, z)
             x = torch.where(known, x, self.observation.sample(self._observation_parameters(z, context)))
         return x
 
