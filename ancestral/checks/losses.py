@@ -15,16 +15,21 @@ LIKELIHOODS = ("log_prob", "elbo", "log_prob_lower_bound")
 
 
 def gradients_are_derivatives(subject: Subject) -> None:
-    """Central differences of every phase's loss along a random direction of its parameters, with the same noise."""
+    """Central differences of every phase's loss along a random direction of its parameters, with the same noise; of a
+    gradient that is the loss's in expectation alone, on average over much noise."""
     start = copy.deepcopy(subject.perturbed).double().train()
     batch = start.prepare(subject.batch(subject.rows(16)))
     with seeded(subject.generator(), start.device):
         for phase in start.phases():  # settles what starts from the first batch
             phase.loss(batch)
     for index, phase in enumerate(start.phases()):
+        if start.gradient_differs is not None:
+            _on_average(subject, start, index, batch)
+            continue
         # A kink within a step, as of a rectifier, spoils one of them by chance.
         for step in (1e-5, 1e-4, 1e-6):
-            slope, derivative, typical = _slopes(subject, start, index, batch, step)
+            seed = subject.generator().initial_seed()
+            slope, derivative, typical = _slopes(start, index, batch, step, direction=seed, noise=seed)
             if abs(slope - derivative) <= 1e-5 * typical + 1e-8:
                 break
         else:
@@ -35,27 +40,50 @@ def gradients_are_derivatives(subject: Subject) -> None:
             )
 
 
-def _slopes(subject: Subject, start: Model, index: int, batch: Batch, step: float) -> tuple[float, float, float]:
-    """The slope along a random direction of length 1 by autograd, by central differences, and its typical size."""
-    seed, size = subject.generator().initial_seed(), sum(p.numel() for p in start.phases()[index].parameters)
+def _on_average(subject: Subject, start: Model, index: int, batch: Batch, repeats: int = 256) -> None:
+    """Along a few directions each, since a bias may be at right angles to one."""
+    for _ in range(3):
+        seed = subject.generator().initial_seed()
+        differences = torch.tensor(
+            [
+                slope - derivative
+                for noise in range(repeats)
+                for slope, derivative, _ in [_slopes(start, index, batch, 1e-5, direction=seed, noise=seed + noise)]
+            ],
+            dtype=torch.float64,
+        )
+        bias, stderr = float(differences.mean()), float(differences.std()) / math.sqrt(repeats)
+        require(
+            abs(bias) <= Z_LIMIT * stderr + 1e-8,
+            f"the gradient of phase {start.phases()[index].name!r} is not that of its loss even in expectation: along a"
+            f" random direction it is off by {bias:.6g} ± {stderr:.2g} on average over {repeats} draws of the noise",
+        )
+
+
+def _slopes(
+    start: Model, index: int, batch: Batch, step: float, *, direction: int, noise: int
+) -> tuple[float, float, float]:
+    """The slope along a random direction of length 1 by autograd, by central differences, and its typical size; both
+    random by these seeds."""
+    size = sum(p.numel() for p in start.phases()[index].parameters)
 
     def moved(by: float) -> tuple[Tensor, Phase]:
         model = copy.deepcopy(start)  # buffers and counters start alike each time
-        phase, own = model.phases()[index], torch.Generator().manual_seed(seed)
+        phase, own = model.phases()[index], torch.Generator().manual_seed(direction)
         model.requires_grad_(False)
         for parameter in phase.parameters:
             # However many parameters there are, a step is short: it crosses few kinks.
-            direction = torch.randn(parameter.shape, generator=own, dtype=parameter.dtype) / math.sqrt(size)
-            parameter.add_(direction.to(parameter.device), alpha=by)
+            way = torch.randn(parameter.shape, generator=own, dtype=parameter.dtype) / math.sqrt(size)
+            parameter.add_(way.to(parameter.device), alpha=by)
             parameter.requires_grad_(True)
-            directions.append(direction.to(parameter.device))
-        with seeded(torch.Generator().manual_seed(seed), model.device):
+            ways.append(way.to(parameter.device))
+        with seeded(torch.Generator().manual_seed(noise), model.device):
             return phase.loss(batch).total, phase
 
-    directions: list[Tensor] = []
+    ways: list[Tensor] = []
     loss, phase = moved(0.0)
     gradients = torch.autograd.grad(loss, list(phase.parameters), allow_unused=True)
-    pairs = [(g, d) for g, d in zip(gradients, directions) if g is not None]
+    pairs = [(g, d) for g, d in zip(gradients, ways) if g is not None]
     slope = sum(float((g * d).sum()) for g, d in pairs)
     length = math.sqrt(sum(float(g.square().sum()) for g, _ in pairs))
     derivative = float(moved(step)[0].detach() - moved(-step)[0].detach()) / (2 * step)

@@ -8,8 +8,10 @@ from ancestral.distributions.delta import Delta
 from ancestral.distributions.diagonal_gaussian import DiagonalGaussian
 from ancestral.distributions.discretized_logistic import DiscretizedLogistic
 from ancestral.distributions.gaussian import Gaussian
+from ancestral.distributions.layered_gaussian import LayeredGaussian
 from ancestral.distributions.mixture import Mixture
 from ancestral.distributions.observation import Observation
+from ancestral.distributions.posterior import Posterior
 
 __all__ = [
     "Bernoulli",
@@ -19,8 +21,10 @@ __all__ = [
     "DiagonalGaussian",
     "DiscretizedLogistic",
     "Gaussian",
+    "LayeredGaussian",
     "Mixture",
     "Observation",
+    "Posterior",
     "conditional_for",
     "observation_for",
 ]

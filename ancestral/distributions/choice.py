@@ -17,7 +17,8 @@ def observation_for(support: Support, name: str = "auto") -> Observation:
     """The observation model of that name on `support`; "auto" is the first that fits.
 
     On `Binary` "bernoulli", on `Levels` "discretized_logistic" or "categorical", on `Categories` "categorical", on
-    `Real` "gaussian"; of `Columns` each has its own, as "auto" alone gives. Raises `InputError` for any other.
+    `Real` "gaussian" or "isotropic_gaussian"; of `Columns` each has its own, as "auto" alone gives. Raises `InputError`
+    for any other.
     """
     fitting: dict[str, Observation]
     match support:
@@ -30,7 +31,7 @@ def observation_for(support: Support, name: str = "auto") -> Observation:
         case Categories(categories):
             fitting = {"categorical": Categorical(categories)}
         case _:
-            fitting = {"gaussian": Gaussian()}
+            fitting = {"gaussian": Gaussian(), "isotropic_gaussian": Gaussian(isotropic=True)}
     if name == "auto":
         return next(iter(fitting.values()))
     if name not in fitting:

@@ -7,28 +7,49 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from ancestral.distributions.posterior import Posterior
 
-class DiagonalGaussian:
+
+class DiagonalGaussian(Posterior):
     """q(z | x) = N(mean, diag(exp(log_variance))) of each row, by what an encoder's last layer outputs.
 
     All it computes is in the dtype of `like`, whatever the network ran in: a KL loses digits in bf16.
     """
 
     def __init__(self, outputs: Float[Tensor, "batch outputs"], like: Tensor) -> None:
-        self.mean, self.log_variance = outputs.to(like.dtype).chunk(2, dim=1)
+        self.location, self.log_variance = outputs.to(like.dtype).chunk(2, dim=1)
+        self.batch, self.size = self.location.shape
 
-    def rsample(self, samples: int) -> tuple[Float[Tensor, "samples batch n"], Float[Tensor, "samples batch"]]:
-        """Reparametrized draws z = mean + sigma * noise, and ln q(z | x) of each in nats."""
-        noise = torch.randn(samples, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
-        z = torch.addcmul(self.mean, torch.exp(0.5 * self.log_variance), noise)
-        constant = self.mean.shape[1] * math.log(2 * math.pi)
-        return z, -0.5 * ((noise.square() + self.log_variance).sum(-1) + constant)
+    @property
+    def like(self) -> Tensor:
+        return self.location
 
-    def kl_by_dimension(self) -> Float[Tensor, "batch n"]:
+    @property
+    def mean(self) -> Float[Tensor, "batch size"]:
+        """E z, exact."""
+        return self.location
+
+    def from_noise(
+        self, noise: Float[Tensor, "samples batch size"]
+    ) -> tuple[Float[Tensor, "samples batch size"], Float[Tensor, "samples batch"]]:
+        """z = mean + sigma * noise, and ln q(z | x)."""
+        z = torch.addcmul(self.location, torch.exp(0.5 * self.log_variance), noise)
+        return z, self._log_density(noise.square())
+
+    def log_prob(self, z: Float[Tensor, "samples batch size"]) -> Float[Tensor, "samples batch"]:
+        return self._log_density((z - self.location).square() * torch.exp(-self.log_variance))
+
+    def _log_density(self, squares: Tensor) -> Tensor:
+        return -0.5 * ((squares + self.log_variance).sum(-1) + self.size * math.log(2 * math.pi))
+
+    def frozen(self) -> "DiagonalGaussian":
+        outputs = torch.cat([self.location, self.log_variance], dim=1).detach()
+        return DiagonalGaussian(outputs, like=outputs)
+
+    def kl_by_dimension(self) -> Float[Tensor, "batch size"]:
         """KL(q || N(0, 1)) of each dimension in nats, 1/2 (mu^2 + sigma^2 - 1 - ln sigma^2): the same, appendix B."""
-        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)
+        return 0.5 * (self.location.square() + self.log_variance.exp() - 1 - self.log_variance)
 
     @property
     def distribution(self) -> Distribution:
-        """As a torch distribution with batch shape (batch,) and event shape (n,)."""
-        return Independent(Normal(self.mean, torch.exp(0.5 * self.log_variance)), 1)
+        return Independent(Normal(self.location, torch.exp(0.5 * self.log_variance)), 1)

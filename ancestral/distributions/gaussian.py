@@ -1,4 +1,4 @@
-"""Gaussian observations on the real numbers, with mean and variance both from the network."""
+"""Gaussian observations on the real numbers: the mean from the network, and the variance too or one for all."""
 
 import math
 
@@ -9,9 +9,15 @@ from ancestral.distributions.observation import Observation
 
 
 class Gaussian(Observation):
-    """N(x; mean, exp(log_variance)). Parameters: (mean, log_variance); the log-variance is kept in [-14, 14]."""
+    """N(x; mean, exp(log_variance)). Parameters: (mean, log_variance); the log-variance is kept in [-14, 14].
+
+    `isotropic` shares one learned log-variance among all dimensions, as probabilistic PCA does.
+    """
 
     size = 2
+
+    def __init__(self, *, isotropic: bool = False) -> None:
+        self.shared = 1 if isotropic else 0
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         mean, log_variance = self._split(parameters)

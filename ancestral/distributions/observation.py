@@ -15,6 +15,8 @@ class Observation(ABC):
 
     #: Numbers per dimension that the network must output.
     size: int
+    #: How many of them, the last ones, are no outputs but learned once for all dimensions: a variance.
+    shared: int = 0
 
     @abstractmethod
     def log_prob(

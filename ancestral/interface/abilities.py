@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ancestral.interface.events import InputError
-from ancestral.interface.model import Model
+from ancestral.interface.model import Model, Monitor
 from ancestral.interface.phases import Adam, Batch, Losses, OptimizerSpec, Phase
 
 
@@ -191,7 +191,7 @@ class BoundedDensity(Model):
     closed-form KL), write `_elbo` too.
     """
 
-    monitor = "elbo"
+    monitor: Monitor | None = "elbo"
     #: What the expected weights sum to over all x: 1, or at most 1 where they cover a part of p(x) only (a two-stage
     #: hierarchy that follows the one view that it derives from x). The bound is then looser than it need be.
     total_weight: ClassVar[Literal["one", "at most one"]] = "one"

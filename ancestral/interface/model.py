@@ -47,6 +47,9 @@ class Model(nn.Module, ABC):
     #: Why the first phase's loss is not minus the mean of the monitored likelihood (a beta, labels, an auxiliary loss);
     #: None where it is.
     loss_differs: str | None = None
+    #: Why the gradient of a loss is not its derivative draw by draw but in expectation alone, as one of less variance;
+    #: None where it is.
+    gradient_differs: str | None = None
     #: Set by the registry: the public name, and the constructor's arguments beyond the events (None: made by hand).
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None

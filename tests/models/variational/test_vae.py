@@ -37,10 +37,10 @@ def linear() -> tuple[VAE, MultivariateNormal, Tensor]:
     to_mean = covariance @ loadings.T / variance
     model = VAE(Event((size,), Real()), latent_dim=latents, hidden=[]).double().eval()
     with torch.no_grad():
-        model.decoder[-1].weight.copy_(torch.cat([loadings, torch.zeros_like(loadings)]))
-        model.decoder[-1].bias.copy_(torch.cat([mean, torch.full((size,), math.log(variance)).double()]))
-        model.encoder[-1].weight.copy_(torch.cat([to_mean, torch.zeros_like(to_mean)]))
-        model.encoder[-1].bias.copy_(torch.cat([-to_mean @ mean, covariance.diagonal().log()]))
+        model.decoder.network[-1].weight.copy_(torch.cat([loadings, torch.zeros_like(loadings)]))
+        model.decoder.network[-1].bias.copy_(torch.cat([mean, torch.full((size,), math.log(variance)).double()]))
+        model.encoder.network[-1].weight.copy_(torch.cat([to_mean, torch.zeros_like(to_mean)]))
+        model.encoder.network[-1].bias.copy_(torch.cat([-to_mean @ mean, covariance.diagonal().log()]))
     exact = MultivariateNormal(mean, loadings @ loadings.T + variance * torch.eye(size).double())
     return model, exact, covariance
 
@@ -62,7 +62,7 @@ def test_linear_vae_falls_short_of_the_marginal_by_the_kl_to_the_true_posterior(
     x = exact.sample((20,))
     posterior_mean = model.encode(x).mean.detach()
     with torch.no_grad():
-        model.encoder[-1].bias.add_(torch.tensor([0.3, -0.5, 0.8, 0.4]))
+        model.encoder.network[-1].bias.add_(torch.tensor([0.3, -0.5, 0.8, 0.4]))
     q = model.encode(x)
     approximate = MultivariateNormal(q.mean, torch.diag_embed(q.variance))
     kl = kl_divergence(approximate, MultivariateNormal(posterior_mean, covariance))
@@ -194,11 +194,11 @@ def test_completions_are_those_of_the_joint_however_rough_the_encoder() -> None:
     model = VAE(Event((4,), Binary()), latent_dim=1, hidden=[]).double().eval()
     slopes = torch.tensor([3.0, -2.0, 2.5, -3.0]).double()
     with torch.no_grad():
-        model.decoder[-1].weight.copy_(slopes[:, None])
-        model.decoder[-1].bias.copy_(torch.tensor([-1.0, 0.5, 0.0, 1.0]))
+        model.decoder.network[-1].weight.copy_(slopes[:, None])
+        model.decoder.network[-1].bias.copy_(torch.tensor([-1.0, 0.5, 0.0, 1.0]))
         # It leans the right way, half as far, from the wrong centre, and is twice too sure.
-        model.encoder[-1].weight.copy_(torch.stack([0.1 * slopes, torch.zeros(4).double()]))
-        model.encoder[-1].bias.copy_(torch.tensor([0.4, -1.0]))
+        model.encoder.network[-1].weight.copy_(torch.stack([0.1 * slopes, torch.zeros(4).double()]))
+        model.encoder.network[-1].bias.copy_(torch.tensor([0.4, -1.0]))
     everything = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4))).double()
     z = torch.linspace(-8, 8, 2001).double()[:, None]
     log_likelihoods = torch.stack([model.log_joint(x.expand(len(z), 4), z) for x in everything])
