@@ -83,6 +83,7 @@ UNDECIDED: dict[str, dict[str, str]] = {
     "realnvp-2-dequantized": _TOO_LARGE,
     "realnvp-3": _TOO_LARGE,
     "realnvp-3-dequantized": _TOO_LARGE,
+    "vae-7": _TOO_LARGE,
 }
 
 
