@@ -30,6 +30,9 @@ COMMANDS = {
     "encode": Command("the latent code of every row", "ancestral encode runs/digits-vae digits -o codes.npz"),
     "reconstruct": Command("originals above their reconstructions", "ancestral reconstruct runs/digits-vae"),
     "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae"),
+    "traverse": Command("move latent dimensions one at a time", "ancestral traverse runs/digits-vae"),
+    "manifold": Command("a plane of the latent space, decoded", "ancestral manifold runs/digits-vae --axes 0,3"),
+    "analogies": Command("observations again as every class, in one style", "ancestral analogies runs/digits-cvae"),
     "complete": Command("fill in what is missing of rows", "ancestral complete runs/rows-made rows.csv -o full.csv"),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
@@ -37,7 +40,17 @@ COMMANDS = {
 }  # fmt: skip
 
 #: Commands that take a run and then data.
-_OF_A_RUN = ("evaluate", "score", "encode", "reconstruct", "interpolate", "complete")
+_OF_A_RUN = (
+    "evaluate",
+    "score",
+    "encode",
+    "reconstruct",
+    "interpolate",
+    "traverse",
+    "manifold",
+    "analogies",
+    "complete",
+)
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import torch
 
+from ancestral.cli.codes import decoder_of
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
 from ancestral.data.cells import listed
 from ancestral.evaluation import decoded
-from ancestral.interface import Categories, Decoder, Encoder, Event, InputError
+from ancestral.interface import Categories, Encoder, Event, InputError
 from ancestral.output import check_output
 from ancestral.plots import kind_of, reconstruction_figure, save_figure
 
@@ -30,12 +31,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run)
-    model = trained.model
-    if not isinstance(model, Encoder) or not isinstance(model, Decoder):
-        raise InputError(
-            f"{model.registered_name} does not reconstruct: it is not both an Encoder and a Decoder (see `ancestral"
-            " models`)"
-        )
+    model = decoder_of(trained)
+    if not isinstance(model, Encoder):
+        raise InputError(f"{model.registered_name} does not reconstruct: it is no Encoder (see `ancestral models`)")
     schema, columns = trained.schema, columns_in_figures(trained.schema)
     is_table = kind_of(model.event, columns.get("names")) == "table"
     number = args.number or (_POINTS if is_table else _PAIRS)

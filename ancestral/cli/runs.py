@@ -12,7 +12,7 @@ from torch import Tensor
 from ancestral.cli.sources import load
 from ancestral.data import Data, Schema, Split, data_options, find_data
 from ancestral.data.tables import TABLES
-from ancestral.evaluation import contexts_of, spread_rows
+from ancestral.evaluation import contexts_of, spread_rows, takes_class
 from ancestral.interface import Columns, Event, InputError, Model, Real
 from ancestral.output import describe
 from ancestral.persistence import load as load_model
@@ -221,11 +221,6 @@ def first_rows(split: Split, n: int) -> tuple[Tensor, Tensor | None]:
     return batch.x, batch.context
 
 
-def takes_class(context_event: Event | None) -> bool:
-    """Whether what a model is conditioned on is a label."""
-    return context_event is not None and context_event.shape == () and context_event.values is not None
-
-
 def contexts_to_draw_at(
     run: Run, n: int, label: str | None, data_root: str | None = None, *, caption: str | None = None
 ) -> tuple[Tensor | None, str]:
@@ -243,7 +238,8 @@ def contexts_to_draw_at(
     if takes_class(event):
         if caption is not None:
             raise InputError(f"{run.path} is conditional on a class, not on captions; leave --caption out")
-        return _classes_to_draw(run, event, label)
+        assert event.values is not None
+        return classes_to_draw(run, event.values, label)
     if label is not None:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
     if caption is not None:
@@ -259,9 +255,14 @@ def in_turn(contexts: Tensor | None, start: int, stop: int) -> Tensor | None:
     return None if contexts is None else contexts[torch.arange(start, stop, device=contexts.device) % len(contexts)]
 
 
-def _classes_to_draw(run: Run, event: Event, label: str | None) -> tuple[Tensor, str]:
-    assert event.values is not None
-    names = run.classes or [str(number) for number in range(event.values)]
+def names_of_classes(run: Run, count: int) -> list[str]:
+    """What the classes of a model are called: as in the training data, or by their numbers."""
+    return run.classes or [str(number) for number in range(count)]
+
+
+def classes_to_draw(run: Run, count: int, label: str | None) -> tuple[Tensor, str]:
+    """The numbers of the classes, of so many, that `label` means by name, number or as 'all', and what to say."""
+    names = names_of_classes(run, count)
     numbered = names == [str(number) for number in range(len(names))]
     known = f"0 to {len(names) - 1}" if numbered else ", ".join(names)
     if label is None:

@@ -15,11 +15,12 @@ from rich.progress import track
 from torch import Tensor
 
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import Run, contexts_to_draw_at, in_turn, open_run, takes_class
+from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, open_run
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
 from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
-from ancestral.interface import Columns, InputError, Real, Sampler
+from ancestral.evaluation import ClassInput, class_input, decoded
+from ancestral.interface import Columns, Decoder, InputError, MeanDecoder, Real, Sampler
 from ancestral.output import check_folder, check_output
 from ancestral.plots import class_grid_figure, samples_figure, save_figure, save_images
 
@@ -64,10 +65,16 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if output.suffix == ".txt" and not trained.vocabulary:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
     n = args.number or 64
-    contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
+    how = class_input(model) if args.label is not None or model.context_event is not None else None
+    contexts: Tensor | None
+    if how is not None and how.latent is not None and args.caption is None:
+        contexts, given = classes_to_draw(trained, how.classes, args.label)
+        given = f"{given}, {'the means' if isinstance(model, MeanDecoder) else 'decoded'} of draws of its latents,"
+    else:
+        contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
     if args.number is None and args.label == "all" and contexts is not None:
         n = 8 * len(contexts)
-    draws = _Draws(trained, model, n, contexts, args.seed)
+    draws = _Draws(trained, model, n, contexts, args.seed, how, as_picture=output.suffix == ".png" and not in_folder)
     if in_folder:
         _write_folder(draws, output)
     elif output.suffix == ".png":
@@ -84,8 +91,12 @@ class _Draws:
     run: Run
     model: Sampler
     n: int
+    #: Contexts; where the class is a latent, classes.
     contexts: Tensor | None
     seed: int
+    #: How the model is told the class that they are of; None where they are of none.
+    how: ClassInput | None
+    as_picture: bool
 
     def parts(self) -> Iterator[Tensor]:
         """The observations in parts; with a progress bar where someone watches."""
@@ -95,7 +106,15 @@ class _Draws:
         real = any(isinstance(kind, Real) for kind in kinds)
         for start, stop in self._watched():
             context = in_turn(self.contexts, start, stop)
-            x = self.model.sample(stop - start, context=context, generator=generator).cpu()
+            if self.how is None or self.how.latent is None or context is None:
+                x = self.model.sample(stop - start, context=context, generator=generator).cpu()
+            else:
+                assert isinstance(self.model, Decoder)
+                z = self.how.draw(self.model, context, generator)
+                if self.as_picture:  # the means as they are, not yet of the support
+                    yield decoded(self.model, z, generator=generator)
+                    continue
+                x = self.model.decode(z, generator=generator).cpu()
             yield x if real else x.long()
 
     def all(self, what: str) -> Tensor:
@@ -115,7 +134,7 @@ class _Draws:
 
     @property
     def of_classes(self) -> bool:
-        return takes_class(self.model.context_event)
+        return self.how is not None and self.contexts is not None
 
     def tables(self) -> Iterator["pandas.DataFrame"]:
         """The observations as rows of the table that the model learned from, with their classes."""

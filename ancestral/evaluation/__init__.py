@@ -1,12 +1,13 @@
 """The rulers: likelihood with its kind and error, error rate, quality of samples, what a latent space has learned."""
 
+from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
-from ancestral.evaluation.latents import decoded, resampled, walks
+from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
@@ -14,16 +15,30 @@ from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.traversals import (
+    LatentSpread,
+    activity,
+    latent_plane,
+    latent_spread,
+    quantiles,
+    traversals,
+)
 
 __all__ = [
+    "ClassInput",
     "ErrorRate",
     "FactorClassifier",
+    "LatentSpread",
     "Measure",
+    "Path",
     "Reconstruction",
     "SampleQuality",
     "Score",
     "VectorArithmetic",
+    "activity",
+    "analogies",
     "bits_per_dim",
+    "class_input",
     "contexts_of",
     "count_parameters",
     "decoded",
@@ -36,14 +51,19 @@ __all__ = [
     "independent",
     "independent_gaussian",
     "independent_histogram",
+    "latent_plane",
+    "latent_spread",
     "log_likelihoods",
     "measures",
+    "quantiles",
     "resampled",
     "rows_to_judge_samples",
     "spike",
     "spread_rows",
     "standard_error",
+    "takes_class",
     "train_factor_classifier",
+    "traversals",
     "vector_arithmetic",
     "walks",
     "why_no_error_rate",

@@ -2,7 +2,7 @@
 
 from ancestral.plots.curves import em_trace, learning_curves
 from ancestral.plots.figures import figure_png, page_pngs, save_figure
-from ancestral.plots.latents import reconstruction_figure, walks_figure
+from ancestral.plots.latents import manifold_figure, place_name, reconstruction_figure, walks_figure
 from ancestral.plots.panels import panels_figure
 from ancestral.plots.samples import class_grid_figure, kind_of, samples_figure
 from ancestral.plots.saving import save_images
@@ -15,8 +15,10 @@ __all__ = [
     "figure_png",
     "kind_of",
     "learning_curves",
+    "manifold_figure",
     "page_pngs",
     "panels_figure",
+    "place_name",
     "reconstruction_figure",
     "samples_figure",
     "save_figure",

@@ -1,15 +1,19 @@
-"""What a decoder makes of codes: reconstructions beside their originals, and walks."""
+"""What a decoder makes of codes: reconstructions beside their originals, walks, and planes."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ancestral.interface import Event, Real
+from ancestral.interface import Categories, Event, Real
 from ancestral.plots.columns import (
     DRAWN,
     REAL,
@@ -28,6 +32,8 @@ from ancestral.plots.samples import kind_of, samples_figure
 _COLUMNS = 8
 #: Walks in one picture of a table: more lines cannot be told apart.
 _WALKS = 8
+#: Letters below a panel of a table, and of a note below a plane.
+_LETTERS, _NOTE = 26, 60
 _BY_WALK = ["#2f7fd6", "#e0762a", "#2f9e44", "#d6394a", "#8f63c4", "#9a6b52", "#d968b0", "#1fa6b8"]
 
 
@@ -76,15 +82,18 @@ def walks_figure(
     *,
     names: Sequence[str] | None = None,
     categories: Sequence[Sequence[str] | None] | None = None,
+    walk_names: Sequence[str] = (),
+    step_names: Sequence[str] = (),
 ) -> Figure:
     """Walks of `steps` observations each, walk after walk, (walks * steps, *event.shape), one a row.
 
     Of a table each column is a panel, with its values along each walk as a line; two continuous columns are a plane
-    with the walks as paths, each with a dot where it starts.
+    with the walks as paths, each with a dot where it starts. What the walks and the steps are called is given by
+    `walk_names` and `step_names`.
     """
     kind = kind_of(event, names)
     if kind != "table":
-        return samples_figure(x, event, columns=steps)
+        return samples_figure(x, event, columns=steps, row_names=walk_names, column_names=step_names)
     columns = columns_of(Event((event.size,), event.support), names, categories)
     every = x.detach().cpu().double().flatten(1).unflatten(0, (-1, steps))
     walks = every[:_WALKS]
@@ -102,13 +111,82 @@ def walks_figure(
                 shift = 0.05 * (place - (len(walks) - 1) / 2) if column.unordered else 0.0
                 axes.plot(range(1, steps + 1), walk[:, i] + shift, linewidth=1.2, color=colour, drawstyle=style)
             name_axis(axes, "y", column, limits_of(walks[..., i].numpy(), column))
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.set_xlabel("step", fontsize=7)
+            if step_names:
+                kept = range(0, steps, max(1, math.ceil(sum(map(len, step_names)) / _LETTERS)))
+                axes.set_xticks([1 + step for step in kept], [step_names[step] for step in kept])
+            else:
+                axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+                axes.set_xlabel("step", fontsize=7)
 
         figure = by_column(columns, draw, shown=SHOWN)
-    if len(walks) < len(every):
-        note(figure, f"{len(walks)} of {len(every)} walks shown")
+    if walk_names:
+        lines = [Line2D([], [], color=colour, label=name) for colour, name in zip(_BY_WALK, walk_names, strict=False)]
+        room = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * max(map(len, walk_names)))))
+        figure.legend(handles=lines, loc="outside upper right", frameon=False, fontsize=8, ncols=room)
+    notes = [f"{len(walks)} of {len(every)} walks shown"] if len(walks) < len(every) else []
+    if step_names and len(figure.axes) == 1 and sum(map(len, step_names)) < _NOTE:
+        notes = [f"from the dot: {', '.join(step_names)}", *notes]
+    note(figure, "; ".join(notes))
     return figure
+
+
+def manifold_figure(
+    x: Tensor,
+    event: Event,
+    across: Sequence[float],
+    up: Sequence[float],
+    *,
+    labels: tuple[str, str] = ("", ""),
+    names: Sequence[str] | None = None,
+    categories: Sequence[Sequence[str] | None] | None = None,
+) -> Figure:
+    """What the points of a plane in latent space decode to, row after row from the top, (rows * columns, *event.shape).
+
+    `across` are the places of the columns from the left, `up` those of the rows from the top. Images and sequences are
+    a mosaic. Of a table each column is a panel, with its value as a colour over the plane; two continuous columns are
+    a plane of their own, into which the lines of the grid are mapped. `labels` say what the two axes are called.
+    """
+    kind = kind_of(event, names)
+    if kind != "table":
+        rows, over = ([place_name(place) for place in places] for places in (up, across))
+        return samples_figure(x, event, columns=len(across), row_names=rows, column_names=over)
+    columns = columns_of(Event((event.size,), event.support), names, categories)
+    grid = x.detach().cpu().double().flatten(1).unflatten(0, (len(up), len(across)))
+    if len(columns) == 2 and all(isinstance(column.support, Real) for column in columns):
+        figure, axes = plane(columns, [limits_of(grid[..., i].numpy(), column) for i, column in enumerate(columns)])
+        for lines, colour, label in ((grid, _BY_WALK[0], labels[0]), (grid.transpose(0, 1), _BY_WALK[1], labels[1])):
+            for i, line in enumerate(lines):
+                axes.plot(line[:, 0], line[:, 1], linewidth=0.8, color=colour, label=f"along {label}" if not i else "")
+        figure.legend(loc="outside upper right", frameon=False, fontsize=8, ncols=2)
+        return figure
+
+    def draw(axes: Axes, i: int, column: Column) -> None:
+        values = grid[..., i]
+        if isinstance(column.support, Categories):
+            count = column.support.categories
+            colours = ListedColormap([_BY_WALK[j % len(_BY_WALK)] for j in range(count)])
+            painted = axes.pcolormesh(across, up, values.round(), cmap=colours, vmin=-0.5, vmax=count - 0.5)
+            ticks = range(count) if count <= len(_BY_WALK) else []
+            bar = axes.figure.colorbar(painted, ax=axes, ticks=list(ticks))
+            bar.ax.set_yticklabels([column.word(j) for j in ticks])
+        else:
+            # Of two values the mean is the share of the second one.
+            low, high = (0, 1) if column.unordered else (None, None)
+            painted = axes.pcolormesh(across, up, values, cmap="viridis", vmin=low, vmax=high)
+            bar = axes.figure.colorbar(painted, ax=axes)
+            if column.unordered:
+                bar.set_ticks([0, 1], labels=[column.word(0), column.word(1)])
+        bar.ax.tick_params(labelsize=6)
+        axes.set_title(textwrap.fill(column.name, 24, max_lines=1, placeholder="…"), fontsize=8)
+        axes.set_xlabel(labels[0], fontsize=7)
+        axes.set_ylabel(labels[1], fontsize=7)
+
+    return by_column(columns, draw)
+
+
+def place_name(place: float) -> str:
+    """A place on a latent axis in two digits."""
+    return f"{round(place, 3) + 0.0:.2g}"
 
 
 def _agreement(axes: Axes, first: Tensor, second: Tensor, column: Column) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 from ancestral.interface import Binary, Event, InputError
 
 _DPI = 100
-#: Pixels on the screen for the short side of a small image.
-_CELL = 56
+#: Pixels on the screen for the short side of a small image, and for a letter of a name.
+_CELL, _LETTER = 56, 7
 #: Of strips, in pixels: their width, the height of one, and the most cells in a line, lines in a picture.
 _WIDTH, _LINE, _PER_LINE, _LINES = 960, 12, 240, 100
 #: Turns of the colour wheel from one category to the next: far from each other for any number of them.
@@ -28,7 +28,14 @@ def unit_range(x: Tensor, event: Event) -> Tensor:
     return (x - low) / (high - low).clamp(min=1e-12)
 
 
-def image_grid(x: Tensor, event: Event, columns: int | None = None, *, row_names: Sequence[str] = ()) -> Figure:
+def image_grid(
+    x: Tensor,
+    event: Event,
+    columns: int | None = None,
+    *,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+) -> Figure:
     """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels."""
     n, _, height, width = x.shape
     columns = min(columns or math.ceil(math.sqrt(n * height / width)), n)
@@ -43,7 +50,15 @@ def image_grid(x: Tensor, event: Event, columns: int | None = None, *, row_names
         grid[3, top : top + height, left : left + width] = 1
     pixels = grid.permute(1, 2, 0).repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
     centres = [scale * (gap + i * (height + gap) + height / 2) for i in range(rows)]
-    return pixel_figure(pixels, list(zip(centres, row_names, strict=False)))
+    middles = [scale * (gap + j * (width + gap) + width / 2) for j in range(columns)]
+    # Names that would run into each other stand upright.
+    upright = _LETTER * max(map(len, column_names), default=0) > scale * (width + gap)
+    return pixel_figure(
+        pixels,
+        list(zip(centres, row_names, strict=False)),
+        column_names=list(zip(middles, column_names, strict=False)),
+        upright=upright,
+    )
 
 
 def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> Figure:
@@ -69,19 +84,32 @@ def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> 
     return pixel_figure(pixels, titles, "; ".join(notes))
 
 
-def pixel_figure(pixels: np.ndarray, row_names: Sequence[tuple[float, str]] = (), words: str = "") -> Figure:
-    """An RGBA array (height, width, 4) at its own size, with names on the left at heights from the top, and a note."""
+def pixel_figure(
+    pixels: np.ndarray,
+    row_names: Sequence[tuple[float, str]] = (),
+    words: str = "",
+    *,
+    column_names: Sequence[tuple[float, str]] = (),
+    upright: bool = False,
+) -> Figure:
+    """An RGBA array (height, width, 4) at its own size, with names on the left at heights from the top, names above at
+    widths from the left, `upright` or lying, and a note."""
     height, width = pixels.shape[:2]
-    left = 12 + 7 * max(len(name) for _, name in row_names) if row_names else 0
+    left = 12 + _LETTER * max(len(name) for _, name in row_names) if row_names else 0
     right = max(0, 6 * len(words) - width - left)
     below = 22 if words else 0
-    whole = (left + width + right, height + below)
+    above = (12 + _LETTER * max(len(name) for _, name in column_names) if upright else 20) if column_names else 0
+    whole = (left + width + right, above + height + below)
     figure = Figure(figsize=(whole[0] / _DPI, whole[1] / _DPI), dpi=_DPI)
     axes = figure.add_axes((left / whole[0], below / whole[1], width / whole[0], height / whole[1]))
     axes.set_axis_off()
     axes.imshow(pixels, interpolation="nearest", aspect="auto", vmin=0, vmax=1)
     for top, name in row_names:
-        figure.text((left - 6) / whole[0], 1 - top / whole[1], name, ha="right", va="center", fontsize=8)
+        place = (left - 6) / whole[0], 1 - (above + top) / whole[1]
+        figure.text(*place, name, ha="right", va="center", fontsize=8)
+    for across, name in column_names:
+        place = (left + across) / whole[0], 1 - (above - 4) / whole[1]
+        figure.text(*place, name, ha="center", va="bottom", fontsize=8, rotation=90 if upright else 0)
     if words:
         figure.text(4 / whole[0], 7 / whole[1], words, fontsize=8, fontstyle="italic")
     return figure

@@ -24,24 +24,28 @@ def samples_figure(
     real: Tensor | None = None,
     names: Sequence[str] | None = None,
     categories: Sequence[Sequence[str] | None] | None = None,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
 ) -> Figure:
     """Draw observations (n, *event.shape), whatever they are.
 
     Images and waveforms stand in a grid of `columns`, sequences of categories and of bits are strips, and rows of a
     table are pairs of columns and marginals (see `table_figure`, which `real`, `names` and `categories` are for).
+    `row_names` and `column_names` are those of the grid; of strips the former name equal parts of them.
     """
     x = x.detach().cpu()
     match kind_of(event, names):
         case "images":
-            return image_grid(x.float(), event, columns)
+            return image_grid(x.float(), event, columns, row_names=row_names, column_names=column_names)
         case "table":
             flat, whole = x.flatten(1), Event((event.size,), event.support)
             beside = None if real is None else real.flatten(1)
             return table_figure(flat, whole, real=beside, names=names, categories=categories)
         case "waveforms":
-            return waveforms_figure(x.float().flatten(1), event, columns)
+            flat = x.float().flatten(1)
+            return waveforms_figure(flat, event, columns, row_names=row_names, column_names=column_names)
         case "strips":
-            return strips_figure(x.float().flatten(1), event)
+            return strips_figure(x.float().flatten(1), event, row_names=row_names)
 
 
 def class_grid_figure(

@@ -20,7 +20,14 @@ _WAVES, _LINES = 100, 60
 _CELL, _WIDE, _LINE, _LETTER = (1.9, 0.75), 13.0, 0.17, 0.081
 
 
-def waveforms_figure(x: Tensor, event: Event, columns: int | None = None, *, row_names: Sequence[str] = ()) -> Figure:
+def waveforms_figure(
+    x: Tensor,
+    event: Event,
+    columns: int | None = None,
+    *,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+) -> Figure:
     """Sequences (n, length) of levels or of reals as lines in a grid, in reading order and all on one scale."""
     n, length = x.shape
     shown = x[:_WAVES]
@@ -40,9 +47,10 @@ def waveforms_figure(x: Tensor, event: Event, columns: int | None = None, *, row
     for i, wave in enumerate(heights.numpy()):
         column, row = i % columns, i // columns
         axes.plot([column + step for step in steps], 0.9 * wave - row, linewidth=0.7, color=DRAWN)
-    axes.set(xlim=(-0.5, columns - 0.5), ylim=(0.5 - rows, 0.5), xticks=[])
-    axes.set_yticks([-i for i in range(len(row_names))], row_names, fontsize=8)
-    axes.tick_params(length=0)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(0.5 - rows, 0.5))
+    axes.set_yticks([-i for i in range(rows)][: len(row_names)], row_names[:rows], fontsize=8)
+    axes.set_xticks(range(columns)[: len(column_names)], column_names[:columns], fontsize=8)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     kept = f"{len(shown)} of {n} sequences shown, " if len(shown) < n else ""

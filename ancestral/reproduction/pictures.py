@@ -4,13 +4,35 @@ import torch
 from matplotlib.figure import Figure
 
 from ancestral.data import Schema, Split, columns_in_figures, in_units
-from ancestral.evaluation import contexts_of, decoded, resampled, spread_rows, walks
+from ancestral.evaluation import (
+    activity,
+    analogies,
+    class_input,
+    contexts_of,
+    decoded,
+    latent_plane,
+    latent_spread,
+    quantiles,
+    resampled,
+    spread_rows,
+    traversals,
+    walks,
+)
 from ancestral.interface import Decoder, Encoder, Model, Sampler
-from ancestral.plots import learning_curves, panels_figure, samples_figure, walks_figure
+from ancestral.plots import (
+    kind_of,
+    learning_curves,
+    manifold_figure,
+    panels_figure,
+    samples_figure,
+    walks_figure,
+)
 from ancestral.reproduction.measures import Measurement, Trained
 
 #: Observations in a panel of samples, and walks and steps in one of walks.
 _SHOWN, _WALKS = 64, 8
+#: Points a side of a manifold, real rows by which the use of a latent space is known, and how far a latent is moved.
+_SIDE, _ROWS, _REACH = 20, 1000, 3
 
 
 def picture(trained: Trained, measurement: Measurement) -> Figure:
@@ -29,7 +51,9 @@ def picture(trained: Trained, measurement: Measurement) -> Figure:
 
 
 def _abilities_shown(model: Model, real: Split, schema: Schema | None, generator: torch.Generator) -> dict[str, Figure]:
-    """Samples at the contexts of the real rows, walks between codes, and codes re-sampled from the last latent on."""
+    """Samples at the contexts of the real rows, and what codes decode to: walks between them; of two latents their
+    plane, of images the most active ones of more moved one by one, and the style of real rows under every class; codes
+    re-sampled from the last latent on."""
     event, panels, columns = model.event, {}, columns_in_figures(schema)
     if isinstance(model, Sampler):
         drawn = model.sample(_SHOWN, context=_at(model, real, _SHOWN), generator=generator)
@@ -50,6 +74,7 @@ def _abilities_shown(model: Model, real: Split, schema: Schema | None, generator
     along = None if first is None else first.repeat_interleave(_WALKS, 0)
     way = decoded(model, walks(z[:half], z[half : 2 * half], steps=_WALKS), along, generator)
     panels[f"latent walks between {between}"] = walks_figure(in_units(way, schema), event, _WALKS, **columns)
+    panels |= _latents_shown(model, z[:1], None if context is None else context[:1], real, schema, generator)
     if isinstance(model, Encoder) and model.has_prior and len(model.latent_shapes) > 1:
         kept, x = resampled(model, z[:half], first, generator)
         rows = x.unflatten(0, (half, 1 + len(kept))).transpose(0, 1).flatten(0, 1)
@@ -73,3 +98,53 @@ def _learning_curve(trained: Trained) -> Figure:
     # One line a phase: of a closed-form fit its objective, of a game each player's loss.
     phases = [key for key in report.history[-1] if key.startswith("train/") and key.count("/") == 1]
     return learning_curves({key.removeprefix("train/"): report.curve(key) for key in phases}, y_label="training")
+
+
+def _latents_shown(
+    model: Decoder,
+    z: torch.Tensor,
+    context: torch.Tensor | None,
+    real: Split,
+    schema: Schema | None,
+    generator: torch.Generator,
+) -> dict[str, Figure]:
+    """The plane of two latents, or of images those of an encoder that are most active, moved about the code z; and, of
+    images and a model that is told a class, analogies."""
+    event, panels, columns = model.event, {}, columns_in_figures(schema)
+    images = kind_of(event, columns.get("names")) == "images"
+    if model.has_prior and model.latent_size == 2:
+        spread = latent_spread(model, context=context, generator=generator)
+        if len(spread.continuous) == 2:
+            codes, places = latent_plane(z[0], (0, 1), quantiles(_SIDE), spread), quantiles(_SIDE).tolist()
+            x = in_units(decoded(model, codes, _each(context, codes), generator), schema)
+            panels["the plane of its two latents, at quantiles of the prior"] = manifold_figure(
+                x, event, places, places[::-1], labels=("latent 0", "latent 1"), **columns
+            )
+    elif images and isinstance(model, Encoder) and len(model.latent_shapes) == 1:
+        rows = real.take(spread_rows(_ROWS, len(real)))
+        with torch.no_grad():
+            means = model.encode(rows.x.to(model.device), context=_at(model, rows, len(rows))).mean
+        spread = latent_spread(model, means, context, generator)
+        used = activity(means, spread)[spread.continuous].argsort(descending=True)[:_WALKS]
+        if axes := [spread.continuous[i] for i in used.tolist()]:
+            offsets = torch.linspace(-_REACH, _REACH, 1 + _WALKS)
+            codes = traversals(z[0], axes, offsets, spread)
+            panels[f"its most active latents, each from -{_REACH} to {_REACH} standard deviations"] = walks_figure(
+                decoded(model, codes, _each(context, codes), generator),
+                event,
+                len(offsets),
+                walk_names=[f"latent {axis}" for axis in axes],
+            )
+    how = class_input(model)
+    if images and how is not None and isinstance(model, Encoder):
+        rows = real.take(torch.arange(min(_WALKS, len(real))))
+        shown = analogies(model, rows.x.to(model.device), _at(model, rows, len(rows)), generator)
+        panels["real data, and the style of each under every class"] = samples_figure(
+            shown, event, columns=1 + how.classes
+        )
+    return panels
+
+
+def _each(context: torch.Tensor | None, codes: torch.Tensor) -> torch.Tensor | None:
+    """One context for each of the codes."""
+    return None if context is None else context.expand(len(codes), *context.shape[1:])
