@@ -1,6 +1,6 @@
 """A semi-supervised model in closed form: an image is its class, one-hot, beside a style, and a little noise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ class StyledClasses(Sampler, Encoder, MeanDecoder, Classifier):
     def __init__(self, event: Event | None = None, *, context_event: Event | None = None) -> None:
         super().__init__(event or Event((1, 1, CLASSES + STYLES), Real()), context_event=context_event)
         self.noise = torch.nn.Parameter(torch.tensor(0.01))
+
+    @classmethod
+    def examples(cls) -> Iterable["StyledClasses"]:
+        yield cls()
 
     def phases(self) -> list:
         return []

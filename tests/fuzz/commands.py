@@ -33,6 +33,9 @@ _WORKING = {
     "encode": ("vae",),
     "reconstruct": ("vae", "-n", "2"),
     "interpolate": ("vae", "-n", "2", "--steps", "2"),
+    "traverse": ("vae", "-n", "2", "--steps", "2"),
+    "manifold": ("vae", "--axes", "0,1", "--side", "2"),
+    "analogies": ("labels", "-n", "2"),
     "complete": ("ppca", "holes.csv", "-o", "x.csv"),
     "compare": ("rows.csv", "--models", "ppca", "--minutes", "0.01"),
     "check": ("mixture",),
@@ -41,7 +44,17 @@ _WORKING = {
 _BOUND = {"fit": ("--steps", "1"), "compare": ("--minutes", "0.01")}
 #: Commands that take seconds each: fewer of them.
 _SLOW = ("compare", "check")
-_READERS = ("evaluate", "score", "encode", "reconstruct", "interpolate", "complete")
+_READERS = (
+    "evaluate",
+    "score",
+    "encode",
+    "reconstruct",
+    "interpolate",
+    "traverse",
+    "manifold",
+    "analogies",
+    "complete",
+)
 
 
 def command_cases(draw: random.Random, good: Path, count: int) -> Iterator[Case]:

@@ -13,6 +13,7 @@ from ancestral.plots import (
     class_grid_figure,
     em_trace,
     learning_curves,
+    manifold_figure,
     page_pngs,
     reconstruction_figure,
     samples_figure,
@@ -23,6 +24,8 @@ from ancestral.plots import (
 _TABLE = Event((4,), Columns((Real(), Levels(2100), Categories(5), Binary())))
 _NAMES = ["a name of a column that is rather long", "year", "occupation", "married"]
 _WORDS = [None, None, ["a clerk of the court", "farmer", "teacher", "entrepreneur", "none"], None]
+
+_STEPS = [f"{i} of a name that is long" for i in range(9)]
 
 
 def _table(n: int) -> torch.Tensor:
@@ -40,6 +43,30 @@ FIGURES = {
     "text": lambda: text_figure(["mmmmwwww" * 30, *map(str, range(90))]),
     "reconstructions": lambda: reconstruction_figure(_table(9), _table(9), _TABLE, names=_NAMES, categories=_WORDS),
     "walks": lambda: walks_figure(_table(90), _TABLE, 9, names=_NAMES, categories=_WORDS),
+    "traversals": lambda: walks_figure(
+        _table(36), _TABLE, 9, names=_NAMES, categories=_WORDS, walk_names=_STEPS[:4], step_names=_STEPS
+    ),
+    "traversals of images": lambda: walks_figure(
+        torch.rand(18, 1, 8, 8), Event((1, 8, 8), Real()), 9, walk_names=["axis 0", "axis 17"], step_names=_STEPS
+    ),
+    "traversals of waves": lambda: walks_figure(
+        torch.randn(18, 90), Event((90,), Real()), 9, walk_names=["axis 0", "axis 17"], step_names=_STEPS
+    ),
+    "manifold": lambda: manifold_figure(
+        _table(12),
+        _TABLE,
+        [-1.0, 0.0, 1.0],
+        [2.0, 1.0, 0.0, -1.0],
+        labels=("axis 0", "axis 7"),
+        names=_NAMES,
+        categories=_WORDS,
+    ),
+    "manifold of a plane": lambda: manifold_figure(
+        torch.randn(12, 2), Event((2,), Real()), [-1.0, 0.0, 1.0], [2.0, 1.0, 0.0, -1.0], labels=("axis 0", "axis 7")
+    ),
+    "manifold of images": lambda: manifold_figure(
+        torch.rand(6, 1, 8, 8), Event((1, 8, 8), Real()), [-1.0, 0.0, 1.0], [1.0, -1.0]
+    ),
     "curves": lambda: learning_curves({"a model": [(1.0, 2.0), (2.0, 1.0)]}),
     "trace": lambda: em_trace([("E", -3.0), ("M", -2.5)]),
 }

@@ -6,7 +6,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ancestral.interface import Binary, Categories, Columns, Event, Levels, Real
-from ancestral.plots import reconstruction_figure, walks_figure
+from ancestral.plots import manifold_figure, place_name, reconstruction_figure, walks_figure
 
 EVENT = Event((3,), Columns((Real(), Categories(3), Levels(50))))
 NAMES = ["height", "colour", "age"]
@@ -62,3 +62,66 @@ def test_two_numbers_are_a_plane_and_walks_without_room_are_counted() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("height", "weight")
     assert np.allclose(axes.get_lines()[0].get_xydata(), x[:5])
     assert figure.get_supxlabel() == "8 of 12 walks shown"
+
+
+def test_walks_and_steps_are_called_by_their_names_whatever_is_walked() -> None:
+    x = torch.rand(2 * 3, 3)
+    table = walks_figure(x, EVENT, 3, names=NAMES, categories=WORDS, walk_names=["axis 4", "axis 0"], step_names="abc")
+    FigureCanvasAgg(table).draw()
+    assert [text.get_text() for text in table.legends[0].get_texts()] == ["axis 4", "axis 0"]
+    colours = [line.get_color() for line in table.axes[0].get_lines()]
+    assert [line.get_color() for line in table.legends[0].get_lines()] == colours
+    assert [label.get_text() for label in table.axes[0].get_xticklabels()] == ["a", "b", "c"]
+    images = walks_figure(torch.rand(6, 1, 8, 8), Event((1, 8, 8), Real()), 3, walk_names=["p", "q"], step_names="abc")
+    placed = {text.get_text(): text.get_position() for text in images.texts}
+    assert placed["p"][1] > placed["q"][1]
+    assert placed["p"][0] == placed["q"][0] < placed["a"][0] < placed["b"][0] < placed["c"][0]
+    assert len({placed[name][1] for name in "abc"}) == 1
+    waves = walks_figure(torch.rand(6, 90), Event((90,), Real()), 3, walk_names=["p", "q"], step_names="abc")
+    assert [label.get_text() for label in waves.axes[0].get_xticklabels()] == ["a", "b", "c"]
+    assert [label.get_text() for label in waves.axes[0].get_yticklabels()] == ["p", "q"]
+
+
+def test_names_above_images_stand_upright_where_they_would_run_into_each_other() -> None:
+    def turned(names: list[str]) -> list[float]:
+        figure = walks_figure(torch.rand(3, 1, 8, 8), Event((1, 8, 8), Real()), 3, step_names=names)
+        return [text.get_rotation() for text in figure.texts]
+
+    assert turned(["0", "1", "2"]) == [0, 0, 0]
+    assert turned(["0", "an occupation", "2"]) == [90, 90, 90]
+
+
+def test_of_a_table_a_manifold_is_a_map_of_each_column_over_the_plane() -> None:
+    across, up = [-1.0, 0.0, 2.0], [1.0, -1.0]
+    first, second = torch.meshgrid(torch.tensor(up), torch.tensor(across), indexing="ij")
+    event = Event((3,), Columns((Real(), Categories(3), Binary())))
+    x = torch.stack([10 * second + first, (second > 0) + (second >= 0.0), 0.1 + 0.3 * (first > 0)], -1).view(6, 3)
+    figure = manifold_figure(x, event, across, up, labels=("axis 2", "axis 5"), names=["a", "b", "c"], categories=WORDS)
+    FigureCanvasAgg(figure).draw()
+    a, b, c = (axes for axes in figure.axes if axes.get_title())
+    assert (a.get_xlabel(), a.get_ylabel()) == ("axis 2", "axis 5")
+    for axes, column in ((a, 0), (b, 1), (c, 2)):
+        mesh = axes.collections[0]
+        corners = mesh.get_coordinates()
+        middles = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+        assert np.allclose(mesh.get_array().reshape(2, 3), x.view(2, 3, 3)[..., column])
+        assert (middles[0, :, 1] > middles[1, :, 1]).all()  # the first row is the upper one
+        assert (np.diff(middles[..., 0]) > 0).all()
+    assert b.collections[0].get_clim() == (-0.5, 2.5)
+    assert c.collections[0].get_clim() == (0, 1)  # the share of the second value
+    bars = [axes for axes in figure.axes if not axes.get_title() and axes.get_visible()]
+    assert [label.get_text() for label in bars[1].get_yticklabels()] == ["red", "green", "blue"]
+
+
+def test_two_numbers_are_the_lines_of_the_grid_in_their_own_plane() -> None:
+    x = torch.randn(4 * 3, 2)
+    figure = manifold_figure(x, Event((2,), Real()), [0.0, 1.0, 2.0], [3.0, 2.0, 1.0, 0.0], labels=("axis 0", "axis 1"))
+    lines = [line.get_xydata() for line in figure.axes[0].get_lines()]
+    assert len(lines) == 4 + 3
+    assert np.allclose(lines[0], x[:3])  # along a row: the first axis moves
+    assert np.allclose(lines[4], x[::3])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["along axis 0", "along axis 1"]
+
+
+def test_places_are_short() -> None:
+    assert [place_name(place) for place in (-1e-7, -3.0, 0.6, 1.2815)] == ["0", "-3", "0.6", "1.3"]

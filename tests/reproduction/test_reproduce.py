@@ -86,3 +86,36 @@ def test_the_picture_of_a_table_carries_its_names(tmp_path: Path, monkeypatch: p
     run(tmp_path)
     assert len(drawn) == 3
     assert all(names[:2] == ["alcohol", "malic_acid"] for names in drawn)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, ["the plane of its two latents, at quantiles of the prior"]),
+        (
+            {"latent_dim: 2": "latent_dim: 3"},
+            ["its most active latents, each from -3 to 3 standard deviations"],
+        ),
+        (
+            {"data: digits": "data: digits\ndata_options: {context: labels}"},
+            [
+                "the plane of its two latents, at quantiles of the prior",
+                "real data, and the style of each under every class",
+            ],
+        ),
+        ({"data: digits": "data: wine", "latent_dim: 2": "latent_dim: 3"}, []),
+    ],
+    ids=["two latents", "three latents", "classes", "three latents of a table"],
+)
+def test_the_picture_shows_what_the_latents_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], expected: list[str]
+) -> None:
+    panels: dict[str, Figure] = {}
+    monkeypatch.setattr(pictures, "panels_figure", lambda drawn: panels.update(drawn) or Figure())
+    recipe = RECIPE.replace("_histogram", "")
+    for old, new in change.items():
+        recipe = recipe.replace(old, new)
+    write(tmp_path, recipe)
+    run(tmp_path)
+    ordinary = ["real data", "samples of vae", "latent walks between real data", "learning curve"]
+    assert list(panels) == [*ordinary[:3], *expected, ordinary[3]]
