@@ -32,7 +32,7 @@ COMMANDS = {
     "interpolate": Command("walk between observations in latent space", "ancestral interpolate runs/digits-vae"),
     "traverse": Command("move latent dimensions one at a time", "ancestral traverse runs/digits-vae"),
     "manifold": Command("a plane of the latent space, decoded", "ancestral manifold runs/digits-vae --axes 0,3"),
-    "analogies": Command("observations again as every class, in one style", "ancestral analogies runs/digits-cvae"),
+    "analogies": Command("rows again as every class, each in its own style", "ancestral analogies runs/digits-cvae"),
     "complete": Command("fill in what is missing of rows", "ancestral complete runs/rows-made rows.csv -o full.csv"),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),

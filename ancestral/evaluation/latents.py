@@ -64,8 +64,8 @@ def _turn(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     Shoemake's quotients of sines, it divides by nothing that vanishes where the codes are parallel or opposite."""
     start, end = first.norm(dim=1, keepdim=True), second.norm(dim=1, keepdim=True)
     u, target = normalize(first, dim=1), normalize(second, dim=1)
-    # A code of zero has every direction: that of the other one.
-    u, target = torch.where(start > 0, u, target), torch.where(end > 0, target, u)
+    # From zero all directions are alike; a walk to zero keeps its own.
+    u = torch.where(start > 0, u, target)
     cosine = (u * target).sum(1, keepdim=True)
     across = target - cosine * u
     angle = torch.atan2(across.norm(dim=1, keepdim=True), cosine)
