@@ -62,3 +62,13 @@ def sklearn_kmeans(
     reference = KMeans(len(start), init=start.flatten(1).double().numpy(), n_init=1, max_iter=iterations, tol=0.0)
     reference.fit(train.flatten(1).double().numpy())
     return float(-reference.score(test.flatten(1).double().numpy()) / len(test))
+
+
+def sklearn_pca(train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"], components: int) -> float:
+    """The mean squared distance of test rows to their projections on so many principal components."""
+    from sklearn.decomposition import PCA
+
+    reference = PCA(n_components=components, svd_solver="covariance_eigh").fit(train.flatten(1).double().numpy())
+    rows = test.flatten(1).double().numpy()
+    back = reference.inverse_transform(reference.transform(rows))
+    return float(((rows - back) ** 2).sum(1).mean())

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from ancestral.data import Data, columns_in_figures, in_units
+from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
     evaluate,
@@ -24,14 +24,24 @@ from ancestral.evaluation import (
     standard_error,
     vector_arithmetic,
 )
-from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES
-from ancestral.interface import ClosedFormFit, Decoder, Encoder, Event, ExactDensity, InputError, MeanDecoder, Model
+from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
+from ancestral.interface import (
+    BoundedDensity,
+    ClosedFormFit,
+    Decoder,
+    Encoder,
+    Event,
+    ExactDensity,
+    InputError,
+    MeanDecoder,
+    Model,
+)
 from ancestral.plots import samples_figure
 from ancestral.registry import build
-from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_ppca
+from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_pca, sklearn_ppca
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
-from ancestral.training import Report
+from ancestral.training import Report, fit
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,32 @@ def _divergence(trained: Trained, settings: Mapping[str, Any], progress: bool) -
     return Measurement(difference.mean().item(), standard_error(difference), kind, samples, known)
 
 
+def _gap_to_ppca(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """How far the ELBO of a linear model lies below the likelihood of probabilistic PCA with as many latents, whose
+    maximum is known in closed form."""
+    model, data = trained.model, trained.data
+    if not isinstance(model, BoundedDensity) or not isinstance(model, Decoder):
+        raise InputError(
+            f"{trained.recipe.model} has no ELBO of latents to compare with probabilistic PCA's likelihood"
+        )
+    exact = build("ppca", data, latent_dim=model.latent_size)
+    fit(exact, data.train.x, progress=False)
+
+    def gap(split: Split) -> Tensor:
+        generator = torch.Generator().manual_seed(trained.seed)
+        parts = []
+        for batch in batches(split, 64, description="scoring" if progress else None):
+            x = batch.x.to(model.device)
+            parts.append(model.elbo(x, generator=generator, **settings).double().cpu())
+        return log_likelihoods(exact, split) - torch.cat(parts)
+
+    with torch.no_grad():
+        of_test, of_train = gap(data.test), gap(data.train)
+    # On the training rows no model of this family exceeds PPCA.
+    known = {"on_training_rows": of_train.mean().item(), "ppca": -log_likelihoods(exact, data.test).mean().item()}
+    return Measurement(of_test.mean().item(), standard_error(of_test), "upper bound", baselines=known)
+
+
 def _start(trained: Trained) -> ClosedFormFit:
     """The model where its own fit started."""
     recipe = trained.recipe
@@ -218,6 +254,12 @@ def _sklearn_kmeans(trained: Trained) -> float:
     return sklearn_kmeans(*_as_fitted(trained), start, iterations=trained.report.steps)
 
 
+def _pca(trained: Trained) -> float:
+    if not isinstance(trained.model, Decoder):
+        raise InputError(f"{trained.recipe.model} has no code, whose size PCA could have: it is no Decoder")
+    return sklearn_pca(*_as_fitted(trained), trained.model.latent_size)
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -247,7 +289,10 @@ MEASURES: Mapping[str, Measure] = {
     "negative log-likelihood": _likelihood("nats"),
     "negative log-likelihood per dimension": _likelihood("bits/dim"),
     "divergence from the true density": Measure("nats", _divergence),
-    "squared reconstruction error": Measure("squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans}),
+    "gap to exact PPCA": Measure("nats", _gap_to_ppca),
+    "squared reconstruction error": Measure(
+        "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
+    ),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }
