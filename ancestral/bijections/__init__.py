@@ -6,6 +6,8 @@ from ancestral.bijections.chain import Chain
 from ancestral.bijections.coupling import AffineCoupling, AlternatingCouplings, CheckerboardCoupling
 from ancestral.bijections.multiscale import FactorOut, Flatten
 from ancestral.bijections.permutation import Permutation
+from ancestral.bijections.planar import PlanarFlows
+from ancestral.bijections.radial import RadialFlows
 from ancestral.bijections.squeeze import Squeeze
 
 __all__ = [
@@ -18,5 +20,7 @@ __all__ = [
     "FactorOut",
     "Flatten",
     "Permutation",
+    "PlanarFlows",
+    "RadialFlows",
     "Squeeze",
 ]

@@ -7,6 +7,7 @@ from ancestral.distributions.columns import ColumnObservations
 from ancestral.distributions.delta import Delta
 from ancestral.distributions.diagonal_gaussian import DiagonalGaussian
 from ancestral.distributions.discretized_logistic import DiscretizedLogistic
+from ancestral.distributions.flow_posterior import FlowPosterior
 from ancestral.distributions.gaussian import Gaussian
 from ancestral.distributions.layered_gaussian import LayeredGaussian
 from ancestral.distributions.mixture import Mixture
@@ -20,6 +21,7 @@ __all__ = [
     "Delta",
     "DiagonalGaussian",
     "DiscretizedLogistic",
+    "FlowPosterior",
     "Gaussian",
     "LayeredGaussian",
     "Mixture",

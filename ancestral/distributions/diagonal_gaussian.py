@@ -43,6 +43,7 @@ class DiagonalGaussian(Posterior):
         return -0.5 * ((squares + self.log_variance).sum(-1) + self.size * math.log(2 * math.pi))
 
     def frozen(self) -> "DiagonalGaussian":
+        """The same with constant parameters: a gradient flows through the z of `log_prob` alone."""
         outputs = torch.cat([self.location, self.log_variance], dim=1).detach()
         return DiagonalGaussian(outputs, like=outputs)
 

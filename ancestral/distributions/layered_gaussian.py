@@ -51,6 +51,7 @@ class LayeredGaussian(Posterior):
         return log_density
 
     def frozen(self) -> "LayeredGaussian":
+        """The same with constant parameters: a gradient flows through the z of `log_prob` alone."""
         return LayeredGaussian(self.first.frozen(), [_frozen(network) for network in self.networks], self.sizes)
 
     def _split(self, z: Tensor) -> list[Tensor]:

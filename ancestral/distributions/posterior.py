@@ -29,10 +29,6 @@ class Posterior(ABC):
     def log_prob(self, z: Float[Tensor, "samples batch size"]) -> Float[Tensor, "samples batch"]:
         """ln q(z | x)."""
 
-    @abstractmethod
-    def frozen(self) -> "Posterior":
-        """The same distribution with constant parameters: a gradient flows through the z of `log_prob` alone."""
-
     @property
     @abstractmethod
     def like(self) -> Tensor:

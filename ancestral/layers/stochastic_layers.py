@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ancestral.distributions import DiagonalGaussian, LayeredGaussian, Posterior
+from ancestral.distributions import DiagonalGaussian, LayeredGaussian
 from ancestral.interface import InputError
 from ancestral.layers.mlp import mlp
 
@@ -45,7 +45,7 @@ class StochasticLayers(nn.Module):
         """z_1, which alone the observation depends on, of a flat z (..., n)."""
         return z[..., -self.sizes[0] :]
 
-    def posterior(self, first: DiagonalGaussian) -> Posterior:
+    def posterior(self, first: DiagonalGaussian) -> DiagonalGaussian | LayeredGaussian:
         """q(z | x) of all layers by that of the lowest."""
         return first if len(self.sizes) == 1 else LayeredGaussian(first, list(self.up), self.sizes)
 

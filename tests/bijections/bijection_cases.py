@@ -17,6 +17,8 @@ from ancestral.bijections import (
     FactorOut,
     Flatten,
     Permutation,
+    PlanarFlows,
+    RadialFlows,
     Squeeze,
 )
 from ancestral.layers.coupling_networks import ConvConditioner, MLPConditioner
@@ -57,6 +59,8 @@ CASES: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
     "alternating couplings": (lambda: alternating(5, 3), (5,)),
     "checkerboard, odd": (lambda: checkerboard(2, 3, 4, even=False), (2, 3, 4)),
     "checkerboard, even": (lambda: checkerboard(1, 3, 3, even=True), (1, 3, 3)),
+    "planar maps": (lambda: PlanarFlows(3, 4), (3,)),
+    "radial maps": (lambda: RadialFlows(3, 4), (3,)),
     "actnorm of vectors": (lambda: ActNorm(3), (3,)),
     "actnorm of images": (lambda: ActNorm(2), (2, 2, 3)),
     "permutation": (lambda: Permutation([2, 0, 1]), (3,)),

@@ -21,6 +21,8 @@ def test_inverse_undoes_forward(name: str, dtype: torch.dtype, tolerance: float,
     assert relative_error(again, x.reshape(z.shape)) < tolerance
 
 
+# Triangular systems have no batching rule yet: slower under vmap, and right.
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("scale", [1.0, 1e3])
 @pytest.mark.parametrize("name", CASES)
 def test_log_det_is_that_of_the_autograd_jacobian(name: str, scale: float) -> None:

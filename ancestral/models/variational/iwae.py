@@ -34,7 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ancestral.distributions import DiagonalGaussian, Posterior
+from ancestral.distributions import DiagonalGaussian, LayeredGaussian
 from ancestral.interface import (
     Adam,
     Batch,
@@ -117,7 +117,7 @@ class IWAE(LatentVariableModel):
             self.gradient_differs = f"the {gradient} gradient is that of the bound in expectation alone"
         self.encoder = ObservationEncoder(event, context_event, 2 * self.latents.sizes[0], networks)
 
-    def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:
+    def _posterior(self, x: Tensor, context: Tensor | None) -> DiagonalGaussian | LayeredGaussian:
         return self.latents.posterior(DiagonalGaussian(self.encoder(x, context), like=self._reference))
 
     def phases(self) -> Sequence[Phase]:
@@ -144,7 +144,7 @@ class IWAE(LatentVariableModel):
         weigh.log_total = log_total.detach()
         return Losses(math.log(samples) - log_total.mean())
 
-    def _single_sample_loss(self, batch: Batch, posterior: Posterior, samples: int) -> Losses:
+    def _single_sample_loss(self, batch: Batch, posterior: DiagonalGaussian | LayeredGaussian, samples: int) -> Losses:
         x, context, at_once = batch.x, batch.context, max(1, self.rows_at_once // len(batch.x))
         noise = torch.randn(samples, posterior.batch, posterior.size, dtype=self.dtype, device=self.device)
 
@@ -177,7 +177,7 @@ class _Weights:
     gradient that reaches z, weighted by w~ already, is weighted by w~ once more.
     """
 
-    def __init__(self, model: IWAE, posterior: Posterior) -> None:
+    def __init__(self, model: IWAE, posterior: DiagonalGaussian | LayeredGaussian) -> None:
         self.model, self.posterior = model, posterior
         #: ln of the sum of all weights, (batch,): known when the backward pass begins.
         self.log_total: Tensor | None = None

@@ -1,0 +1,136 @@
+"""Planar flows: Rezende & Mohamed 2015, "Variational inference with normalizing flows" (arXiv:1505.05770), section 4.1.
+
+    f(z) = z + u tanh(w . z + b),    ln |det df/dz| = ln |1 + (1 - tanh^2(w . z + b)) w . u|        (equations 10 to 12)
+
+is invertible where w . u >= -1, which u^ = u + (m(w . u) - w . u) w / |w|^2 ensures (appendix A.1) with any m(x) > -1.
+The paper's m(x) = -1 + ln(1 + e^x) is not 0 at 0, so that u^ grows without bound as w vanishes; here it is moved until
+it is, m(x) = -1 + ln(1 + (e - 1) e^x).
+
+Each map moves z along its u alone, so that of a chain only the tanh t_k must be found in turn,
+
+    t_k = tanh(w_k . z_0 + b_k + sum_{j<k} (w_k . u_j) t_j),
+
+and z, the determinants and, by a triangular system, all derivatives follow for all maps at once: dozens of maps of a
+few numbers otherwise cost what calling them costs.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ancestral.bijections.bijection import Bijection
+from ancestral.interface import InputError
+
+#: Halvings after which a bracket is as narrow as float64 tells apart.
+_HALVINGS = 60
+#: With it m(0) = 0.
+_SHIFT = math.log(math.e - 1)
+
+
+class PlanarFlows(Bijection):
+    """`length` planar maps one after the other, as one bijection of (batch, features).
+
+    With a `context_size` the parameters of all maps are a linear function of the context, each row's own.
+    """
+
+    def __init__(self, features: int, length: int, context_size: int = 0) -> None:
+        super().__init__()
+        if length < 1:
+            raise InputError(f"a flow needs a length of at least 1, got {length}")
+        self.features, self.length = features, length
+        sizes = length * (2 * features + 1)
+        #: w, u and b of every map, or what they are of the context.
+        self.bias = nn.Parameter(torch.randn(sizes) * 0.1)
+        self.amortized = nn.Linear(context_size, sizes, bias=False) if context_size else None
+        if self.amortized is not None:
+            nn.init.normal_(self.amortized.weight, std=0.1 / context_size**0.5)
+
+    def forward(
+        self, x: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        w, u, b = self._maps(context)
+        products = w @ u.mT  # of w_k and u_j, (rows or 1, length, length)
+        arguments = (w @ x[:, :, None])[:, :, 0] + b
+        tanh = _InTurn.apply(arguments, products.expand(len(x), -1, -1))
+        z = x + (tanh[:, None] @ u)[:, 0]
+        slopes = products.diagonal(dim1=1, dim2=2)
+        return z, torch.log1p((1 - tanh.square()) * slopes).sum(1)
+
+    def inverse(
+        self, z: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        """x by bisection: w . x + b is the root of a function of one variable that rises."""
+        w, u, b = self._maps(context)
+        slopes = (w * u).sum(2)
+        total = z.new_zeros(len(z))
+        for k in reversed(range(self.length)):
+            w_k, u_k, b_k, slope = w[:, k], u[:, k], b[:, k], slopes[:, k]
+            tanh = _root(slope.expand(len(z)), (z * w_k).sum(1) + b_k).tanh()
+            z = z - u_k * tanh[:, None]
+            total = total - torch.log1p((1 - tanh.square()) * slope)
+        return z, total
+
+    def _maps(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """w and u^ of every map, (rows or 1, length, features), and b, (rows or 1, length)."""
+        raw = self.bias[None]
+        if self.amortized is not None and context is not None:
+            raw = raw + self.amortized(context)
+        sizes = [self.length * self.features, self.length * self.features, self.length]
+        w, u, b = raw.split(sizes, dim=1)
+        w, u = w.unflatten(1, (self.length, -1)), u.unflatten(1, (self.length, -1))
+        inner = (w * u).sum(2, keepdim=True)
+        excess = (F.softplus(inner + _SHIFT) - 1 - inner) / w.square().sum(2, keepdim=True).clamp(min=1e-12)
+        return w, torch.addcmul(u, excess, w), b
+
+
+class _InTurn(torch.autograd.Function):
+    """t_k = tanh(a_k + sum_{j<k} L_kj t_j) in turn, (rows, maps) and (rows, maps, maps) -> (rows, maps).
+
+    Of L only what lies below the diagonal counts. Since dt = s (da + L dt + dL t) with s = 1 - t^2, a gradient v of t
+    is (I - s L)^-T v before the tanh.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(arguments: Tensor, lower: Tensor) -> Tensor:
+        # Later entries of what is left of the arguments still change; what is added to earlier ones is never read.
+        left, tanh = arguments.clone(), torch.empty_like(arguments)
+        for k, column in enumerate(lower.unbind(2)):
+            t = torch.tanh(left[:, k])
+            tanh[:, k] = t
+            left.addcmul_(column, t[:, None])
+        return tanh
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output, inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        tanh, lower = ctx.saved_tensors
+        slopes = 1 - tanh.square()
+        system = (-slopes[:, :, None] * lower).mT  # of which the part above the diagonal is read
+        solved = torch.linalg.solve_triangular(system, gradient[:, :, None], upper=True, unitriangular=True)[:, :, 0]
+        of_arguments = slopes * solved
+        return of_arguments, (of_arguments[:, :, None] * tanh[:, None]).tril(-1)
+
+
+def _root(slope: Tensor, value: Tensor) -> Tensor:
+    """The a with a + slope * tanh(a) = value, elementwise, for slopes of at least -1; with its derivatives."""
+    with torch.no_grad():
+        s, v = slope.double(), value.double()
+        low, high = v - s.abs(), v + s.abs()
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            below = middle + s * middle.tanh() < v
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        root = ((low + high) / 2).to(value)
+        rate = 1 + slope * (1 - root.tanh().square())
+    # The implicit function theorem: a value of 0, with the derivatives of the root.
+    step = (value - root - slope * root.tanh()) / rate.clamp(min=torch.finfo(value.dtype).tiny)
+    return root + (step - step.detach())
