@@ -42,12 +42,15 @@ class PlanarFlows(Bijection):
         if length < 1:
             raise InputError(f"a flow needs a length of at least 1, got {length}")
         self.features, self.length = features, length
-        sizes = length * (2 * features + 1)
-        #: w, u and b of every map, or what they are of the context.
-        self.bias = nn.Parameter(torch.randn(sizes) * 0.1)
-        self.amortized = nn.Linear(context_size, sizes, bias=False) if context_size else None
-        if self.amortized is not None:
-            nn.init.normal_(self.amortized.weight, std=0.1 / context_size**0.5)
+        #: w, u and b of every map, or what is added to a linear map of the context.
+        self.w = nn.Parameter(0.1 * torch.randn(length, features))
+        self.u = nn.Parameter(0.1 * torch.randn(length, features))
+        self.b = nn.Parameter(0.1 * torch.randn(length))
+        self.amortized = nn.ModuleList()
+        for own in (self.w, self.u, self.b) if context_size else ():
+            linear = nn.Linear(context_size, own.numel(), bias=False)
+            nn.init.normal_(linear.weight, std=0.1 / math.sqrt(context_size))
+            self.amortized.append(linear)
 
     def forward(
         self, x: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
@@ -76,12 +79,9 @@ class PlanarFlows(Bijection):
 
     def _maps(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """w and u^ of every map, (rows or 1, length, features), and b, (rows or 1, length)."""
-        raw = self.bias[None]
-        if self.amortized is not None and context is not None:
-            raw = raw + self.amortized(context)
-        sizes = [self.length * self.features, self.length * self.features, self.length]
-        w, u, b = raw.split(sizes, dim=1)
-        w, u = w.unflatten(1, (self.length, -1)), u.unflatten(1, (self.length, -1))
+        w, u, b = self.w[None], self.u[None], self.b[None]
+        if context is not None and self.amortized:
+            w, u, b = (own + to(context).view(-1, *own.shape[1:]) for own, to in zip((w, u, b), self.amortized))
         inner = (w * u).sum(2, keepdim=True)
         excess = (F.softplus(inner + _SHIFT) - 1 - inner) / w.square().sum(2, keepdim=True).clamp(min=1e-12)
         return w, torch.addcmul(u, excess, w), b
@@ -117,7 +117,7 @@ class _InTurn(torch.autograd.Function):
         system = (-slopes[:, :, None] * lower).mT  # of which the part above the diagonal is read
         solved = torch.linalg.solve_triangular(system, gradient[:, :, None], upper=True, unitriangular=True)[:, :, 0]
         of_arguments = slopes * solved
-        return of_arguments, (of_arguments[:, :, None] * tanh[:, None]).tril(-1)
+        return of_arguments, (of_arguments[:, :, None] * tanh[:, None]).tril_(-1)
 
 
 def _root(slope: Tensor, value: Tensor) -> Tensor:
