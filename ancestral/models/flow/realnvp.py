@@ -18,10 +18,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-import torch
-from torch import Tensor
-from torch.distributions import Distribution
-
 from ancestral.bijections import (
     ActNorm,
     AffineCoupling,
@@ -33,30 +29,16 @@ from ancestral.bijections import (
     Flatten,
     Squeeze,
 )
-from ancestral.distributions import Delta
-from ancestral.interface import (
-    Encoder,
-    Event,
-    ExactDensity,
-    InputError,
-    Levels,
-    MeanDecoder,
-    Model,
-    Phase,
-    QuickSettings,
-    Real,
-    Sampler,
-    maximum_likelihood,
-)
-from ancestral.layers.conditioning import FlatContext
+from ancestral.interface import Event, InputError, Levels, Model, QuickSettings, Real
 from ancestral.layers.coupling_networks import ConvConditioner, MLPConditioner
+from ancestral.models.flow._flow import NormalizingFlow
 from ancestral.registry import register
 
 Shape = tuple[int, int, int]
 
 
 @register("realnvp")
-class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
+class RealNVP(NormalizingFlow):
     """RealNVP: affine couplings, multi-scale on images.
 
     The latents of an image lie from coarse to fine: "z0" is what the last scale outputs, the last one what the first
@@ -96,7 +78,6 @@ class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
             raise InputError(f"normalization must be 'actnorm' or 'none', got {normalization!r}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout must be in [0, 1), got {dropout}")
-        self.flat_context = FlatContext(context_event)
         self._normalized = normalization == "actnorm"
         if len(event.shape) == 1:
             self.flow = self._vector_flow(event.size, 8 if blocks is None else blocks, hidden)
@@ -138,8 +119,8 @@ class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if not isinstance(event.support, Real):
-            return "a flow is a density on real numbers"
+        if reason := super().supports(event, context_event):
+            return reason
         if len(event.shape) not in (1, 3):
             return "the shape must be (features,) or (channels, height, width)"
         if event.size < 2:
@@ -164,29 +145,6 @@ class RealNVP(Sampler, ExactDensity, Encoder, MeanDecoder):
         )
         yield cls(Event((1, 4, 4), Real()), channels=4, blocks=1, scales=2)
         yield cls(Event((2, 3, 4), Real()), context_event=Event((2,), Real()), channels=4, blocks=1)
-
-    def phases(self) -> Sequence[Phase]:
-        return maximum_likelihood(self)
-
-    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        z, log_det = self.flow(x, self._features(len(x), context))
-        return self._log_prior(z, context) + log_det
-
-    def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        z = torch.randn(n, self.event.size, dtype=self.dtype, device=self.device)
-        return self._decode_mean(z, context)
-
-    def _encode(self, x: Tensor, context: Tensor | None) -> Distribution:
-        return Delta(self.flow(x, self._features(len(x), context))[0])
-
-    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
-        return self.flow.inverse(z, self._features(len(z), context))[0]
-
-    def _features(self, batch: int, context: Tensor | None) -> Tensor | None:
-        """What the conditioners see of the context, (batch, n)."""
-        if self.context_event is None:
-            return None
-        return self.flat_context.vector(batch, context, like=self._reference)
 
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
