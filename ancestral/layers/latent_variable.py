@@ -34,7 +34,7 @@ from ancestral.interface import (
     Sampler,
     repeated,
 )
-from ancestral.layers.observation_networks import NetworkSettings, ObservationDecoder
+from ancestral.layers.observation_networks import NetworkSettings, ObservationDecoder, ObservationEncoder
 from ancestral.layers.stochastic_layers import StochasticLayers
 
 #: Steps of the chain that fills in what is unknown: first those that accept every proposal, then the others.
@@ -57,12 +57,16 @@ class LatentVariableModel(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDe
         layers: int,
         observation: str,
         networks: NetworkSettings,
+        encoder_outputs: int = 2,
     ) -> None:
+        """`encoder_outputs` are the encoder's numbers for each dimension of the lowest latent: 2 for a Gaussian."""
         super().__init__(event, context_event=context_event)
         networks.check(event)
         self.observation = observation_for(event.support, observation)
         self.latents = StochasticLayers(latent_dim, layers, networks.hidden, networks.activation)
-        self.decoder = ObservationDecoder(event, context_event, self.latents.sizes[0], self.observation, networks)
+        lowest = self.latents.sizes[0]
+        self.encoder = ObservationEncoder(event, context_event, encoder_outputs * lowest, networks)
+        self.decoder = ObservationDecoder(event, context_event, lowest, self.observation, networks)
         self.rows_at_once = max(1, min(self.rows_at_once, _MOST_NUMBERS // self.decoder.largest))
 
     @abstractmethod

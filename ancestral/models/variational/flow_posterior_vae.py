@@ -36,7 +36,7 @@ from ancestral.interface import (
     Real,
 )
 from ancestral.layers.latent_variable import LatentVariableModel
-from ancestral.layers.observation_networks import NetworkSettings, ObservationEncoder
+from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.registry import register
 
 PosteriorName = Literal["gaussian", "planar", "radial", "iaf"]
@@ -81,14 +81,14 @@ class FlowVAE(LatentVariableModel):
             layers=1,
             observation=observation,
             networks=networks,
+            # What the flow is told of x has as many numbers as z.
+            encoder_outputs=2 if posterior == "gaussian" else 3,
         )
         if posterior not in get_args(PosteriorName):
             raise InputError(f"posterior must be {', '.join(map(repr, get_args(PosteriorName)))}, got {posterior!r}")
         if length < 1:
             raise InputError(f"a flow needs a length of at least 1, got {length}; posterior 'gaussian' has none")
         self.flow = _flow(posterior, latent_dim, length, flow_hidden)
-        outputs = 2 * latent_dim + (0 if self.flow is None else latent_dim)
-        self.encoder = ObservationEncoder(event, context_event, outputs, networks)
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:
         outputs, size = self.encoder(x, context), 2 * self.latents.sizes[0]

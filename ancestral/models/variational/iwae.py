@@ -48,7 +48,7 @@ from ancestral.interface import (
     Real,
 )
 from ancestral.layers.latent_variable import LatentVariableModel
-from ancestral.layers.observation_networks import NetworkSettings, ObservationEncoder
+from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.registry import register
 
 Gradient = Literal["importance_weighted", "doubly_reparametrized", "single_sample"]
@@ -115,7 +115,6 @@ class IWAE(LatentVariableModel):
         self.gradient, self.warm_up, self.warm_up_samples = gradient, warm_up, warm_up_samples
         if gradient != "importance_weighted":
             self.gradient_differs = f"the {gradient} gradient is that of the bound in expectation alone"
-        self.encoder = ObservationEncoder(event, context_event, 2 * self.latents.sizes[0], networks)
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> DiagonalGaussian | LayeredGaussian:
         return self.latents.posterior(DiagonalGaussian(self.encoder(x, context), like=self._reference))

@@ -34,7 +34,7 @@ from ancestral.interface import (
     Real,
 )
 from ancestral.layers.latent_variable import LatentVariableModel
-from ancestral.layers.observation_networks import NetworkSettings, ObservationEncoder
+from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.registry import register
 
 
@@ -91,7 +91,6 @@ class VAE(LatentVariableModel):
         self.samples, self.beta, self.free_bits = samples, beta, free_bits
         if beta != 1 or free_bits > 0:
             self.loss_differs = "beta and free_bits weigh the KL in training alone"
-        self.encoder = ObservationEncoder(event, context_event, 2 * self.latents.sizes[0], networks)
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:
         return self.latents.posterior(DiagonalGaussian(self.encoder(x, context), like=self._reference))
