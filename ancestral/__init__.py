@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ancestral.registry import register as register
     from ancestral.registry import supports as supports
     from ancestral.reproduction import LedgerEntry as LedgerEntry
+    from ancestral.reproduction import list_figures as list_figures
     from ancestral.reproduction import list_recipes as list_recipes
     from ancestral.reproduction import reproduce as reproduce
     from ancestral.training import Constant as Constant
@@ -91,7 +92,7 @@ _PUBLIC = {
     ),
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",
-    "reproduction": "LedgerEntry list_recipes reproduce",
+    "reproduction": "LedgerEntry list_figures list_recipes reproduce",
     "training": "Constant Cosine Report Schedule Step TrainingDiverged fit",
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}

@@ -10,14 +10,16 @@ from rich.table import Table
 
 from ancestral.cli.parsing import UsageError, parse
 from ancestral.cli.terminal import console, resuming
+from ancestral.evaluation import in_digits
 from ancestral.interface import InputError
 from ancestral.reproduction import (
     Interrupted,
     LedgerEntry,
     Outcome,
     in_words,
+    list_figures,
     list_recipes,
-    load_recipe,
+    load_result,
     markdown_table,
     read_ledger,
     reproduce,
@@ -25,13 +27,15 @@ from ancestral.reproduction import (
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe's name, or a YAML file")
-    parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="a recipe or a figure by name, or a recipe in a YAML file"
+    )
+    parser.add_argument("--list", action="store_true", help="list the recipes and the figures")
     parser.add_argument("--table", action="store_true", help="print the ledger as a table in Markdown")
     parser.add_argument("--results-dir", default="results", help="the folder of the ledger")
-    parser.add_argument("--runs-dir", default="runs", help="the folder of the runs, with their models and checkpoints")
+    parser.add_argument("--runs-dir", default="runs", help="the folder of a recipe's runs, with model and checkpoint")
     parser.add_argument("--seeds", default="0", help="with commas between; of several the mean is written")
-    parser.add_argument("--minutes", type=float, help="end each training earlier; the entry says so")
+    parser.add_argument("--minutes", type=float, help="end each training of a recipe earlier; the entry says so")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace the run of an earlier time")
     parser.add_argument("--data-root", help="where the data lie (default: the environment variable ANCESTRAL_DATA)")
@@ -45,7 +49,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         print(markdown_table(read_ledger(args.results_dir)), end="")
         return 0
     if args.name is None:
-        raise UsageError("name a recipe; `ancestral reproduce --list` shows them")
+        raise UsageError("name a recipe or a figure; `ancestral reproduce --list` shows them")
     command = shlex.join(["ancestral", "reproduce", *arguments])
     try:
         entry = reproduce(
@@ -59,8 +63,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
             data_root=args.data_root,
             progress=args.progress,
             command=command,
-            on_start=lambda recipe, seed: screen.print(
-                f"[bold]{recipe.name}[/]: {recipe.model} on {recipe.data}, seed {seed} ({recipe.budget})"
+            on_start=lambda result, seed: screen.print(
+                f"[bold]{result.name}[/]: {result.model} on {result.data}, seed {seed} ({result.budget})"
             ),
             on_end=lambda outcome: _say(screen, outcome),
         )
@@ -79,18 +83,19 @@ def _seeds(text: str) -> list[int]:
 
 
 def _list(screen: Console) -> None:
-    table = Table("recipe", "model", "data", "budget", "published", box=None, header_style="bold")
-    for name in list_recipes():
-        recipe = load_recipe(name)
-        published = "-" if recipe.published is None else f"{recipe.published.value:g} {recipe.unit}"
-        table.add_row(name, recipe.model, recipe.data, recipe.budget, published)
+    table = Table("recipe or figure", "model", "data", "budget", "published", box=None, header_style="bold")
+    for name in [*list_recipes(), *list_figures()]:
+        result = load_result(name)
+        published = "-" if result.published is None else f"{result.published.value:g} {result.unit}"
+        table.add_row(name, result.model, result.data, result.budget, published)
     screen.print(table)
 
 
 def _say(screen: Console, outcome: Outcome) -> None:
-    measurement, unit = outcome.measurement, outcome.trained.recipe.unit
-    screen.print(f"  {outcome.trained.report}", soft_wrap=True)
-    screen.print(f"  test: {in_words(measurement.value, measurement.stderr, unit)}", soft_wrap=True)
+    if outcome.trained is not None:
+        screen.print(f"  {outcome.trained.report}", soft_wrap=True)
+    reached = in_words(outcome.measurement.value, outcome.measurement.stderr, outcome.result.unit)
+    screen.print(f"  {'reached' if outcome.trained is None else 'test'}: {reached}", soft_wrap=True)
 
 
 def _conclude(screen: Console, entry: LedgerEntry, folder: Path) -> None:
@@ -99,5 +104,5 @@ def _conclude(screen: Console, entry: LedgerEntry, folder: Path) -> None:
     if entry.published is not None:
         screen.print(f"  published: {entry.published:g} ({entry.source})", soft_wrap=True)
     for name, value in entry.baselines.items():
-        screen.print(f"  {name.replace('_', ' ')}: {value:.4f}")
+        screen.print(f"  {name.replace('_', ' ')}: {in_digits(value, 4)}")
     screen.print(f"written to {folder / entry.name}.json and .png", soft_wrap=True)

@@ -8,7 +8,7 @@ from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
-from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, log_likelihoods, standard_error
+from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
@@ -48,6 +48,7 @@ __all__ = [
     "evaluate_samples",
     "filled_in",
     "filling_in_words",
+    "in_digits",
     "independent",
     "independent_gaussian",
     "independent_histogram",

@@ -66,7 +66,10 @@ class Score:
 
 
 def in_digits(value: float, places: int = 3) -> str:
-    """A number with so many decimals; its leading digits beyond a million, which one outlier makes of a mean."""
+    """A number with so many decimals; its leading digits beyond a million, which one outlier makes of a mean, and where
+    it is so small that no decimal would show it."""
+    if value and abs(value) < 0.5 * 10**-places:
+        return f"{value:.1e}"
     return f"{value:.{places}f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 

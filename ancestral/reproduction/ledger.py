@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ancestral.evaluation import in_digits
 from ancestral.interface import InputError
 from ancestral.output import write_bytes
 
@@ -18,7 +19,7 @@ class LedgerEntry:
     model: str
     data: str
     split: str
-    #: The split that chose the weights; None where the last ones were kept.
+    #: The split that chose the weights; None where the last ones were kept, and of a figure.
     selected_on: str | None
     metric: str
     unit: str
@@ -29,9 +30,11 @@ class LedgerEntry:
     importance_samples: int | None
     published: float | None
     source: str | None
-    epochs: int
+    #: None of a figure, whose settings say how its models are made and trained.
+    epochs: int | None
     seconds: float
-    parameters: int
+    #: None of a figure.
+    parameters: int | None
     command: str
     seeds: Sequence[int]
     device: str
@@ -98,4 +101,4 @@ def _reached(entry: LedgerEntry) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+    return in_digits(value, 3 if abs(value) < 10 else 2)

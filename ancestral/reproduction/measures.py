@@ -18,6 +18,7 @@ from ancestral.evaluation import (
     evaluate,
     evaluate_reconstruction,
     evaluate_samples,
+    in_digits,
     independent,
     log_likelihoods,
     spread_rows,
@@ -99,7 +100,8 @@ def check_recipe(recipe: Recipe) -> None:
 
 def in_words(value: float, stderr: float | None, unit: str) -> str:
     """A figure with its standard error, where it has one, and its unit."""
-    return f"{value:.4f} {unit}" if stderr is None else f"{value:.4f} ± {stderr:.4f} {unit}"
+    shown = in_digits(value, 4) if stderr is None else f"{in_digits(value, 4)} ± {in_digits(stderr, 4)}"
+    return f"{shown} {unit}"
 
 
 def measured(trained: Trained, progress: bool) -> Measurement:

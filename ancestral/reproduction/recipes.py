@@ -22,6 +22,8 @@ A recipe file, with its optional keys marked by (o):
 """
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
@@ -45,9 +47,9 @@ class Published:
     source: str
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A model, its data and all settings of a stated result."""
+@dataclass(frozen=True, kw_only=True)
+class StatedResult(ABC):
+    """What `ancestral reproduce NAME` makes: a number, lower is better, of a model on data, and a picture."""
 
     name: str
     model: str
@@ -55,14 +57,29 @@ class Recipe:
     budget: str
     metric: str
     unit: str
+    published: Published | None = None
+    source: str | None = None
+    notes: str = ""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """All that was set, as the ledger keeps it: JSON values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(StatedResult):
+    """A model, its data and all settings of a stated result."""
+
     model_settings: dict[str, Any] = field(default_factory=dict)
     data_options: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
-    published: Published | None = None
     baselines: list[str] = field(default_factory=list)
-    source: str | None = None
-    notes: str = ""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {"model": self.model_settings, "training": self.training, "evaluation": self.evaluation}
 
 
 def list_recipes() -> list[str]:

@@ -1,12 +1,14 @@
-"""`reproduce`: train by a recipe, measure on the test split, and say in the ledger and in a picture what came out."""
+"""`reproduce`: train by a recipe and measure, or draw a figure; the ledger and a picture say what came out."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 
 from ancestral import environment
 from ancestral.data import Data, load_data
@@ -15,22 +17,26 @@ from ancestral.interface import InputError
 from ancestral.output import check_output
 from ancestral.persistence import CHECKPOINT, save
 from ancestral.plots import save_figure
-from ancestral.registry import build
+from ancestral.reproduction.figure import FigureRecipe, load_result, seeded_build
 from ancestral.reproduction.ledger import LedgerEntry
 from ancestral.reproduction.measures import Measurement, Trained, baselines, check_recipe, measured
 from ancestral.reproduction.pictures import picture
-from ancestral.reproduction.recipes import Recipe, load_recipe
+from ancestral.reproduction.recipes import Recipe, StatedResult
 from ancestral.training import fit, training_arguments
 from ancestral.training.run_folder import check_run_dir, replacing
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One training of a recipe and its figure; `seconds` are of both."""
+    """A stated result from one seed; `seconds` are of its training and measuring."""
 
-    trained: Trained
+    result: StatedResult
+    seed: int
     measurement: Measurement
+    picture: Callable[[], Figure]
     seconds: float
+    #: The model of a recipe; a figure trains what it needs and keeps nothing.
+    trained: Trained | None = None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,23 +55,23 @@ def reproduce(
     data_root: str | Path | None = None,
     progress: bool = True,
     command: str | None = None,
-    on_start: Callable[[Recipe, int], None] | None = None,
+    on_start: Callable[[StatedResult, int], None] | None = None,
     on_end: Callable[[Outcome], None] | None = None,
 ) -> LedgerEntry:
-    """Train by a recipe, measure on the test split, and write `NAME.json` and `NAME.png` into `results_dir`.
+    """Train by a recipe and measure on the test split, or draw a figure: `NAME.json` and `NAME.png` in `results_dir`.
 
     Args:
-        name: a recipe of the package (`list_recipes()`), or the path of a YAML file.
+        name: a recipe (`list_recipes()`) or a figure (`list_figures()`) of the package, or the path of a YAML file.
         results_dir: the folder of the ledger.
-        runs_dir: the folder of the runs `reproduce-NAME`, each with its model and checkpoint.
+        runs_dir: the folder of the runs `reproduce-NAME` of recipes, each with its model and checkpoint.
         seeds: one training for each; the ledger has their mean, never their best.
-        minutes: end each training earlier; the entry says so.
-        resume: go on with runs that were interrupted.
+        minutes: end each training of a recipe earlier; the entry says so.
+        resume: go on with runs of a recipe that were interrupted.
         overwrite: replace the runs of an earlier time.
         data_root: where the data lie.
         progress: show progress on stderr.
         command: what the entry says it was made by; by default this call.
-        on_start: called before each training with the recipe and the seed.
+        on_start: called before each training with the recipe or figure and the seed.
         on_end: called after each with what came out.
 
     Raises:
@@ -74,40 +80,70 @@ def reproduce(
     """
     if isinstance(seeds, int) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise InputError(f"seeds must be one or more whole numbers from 0 on, as (0, 1, 2), got {seeds!r}")
-    recipe = load_recipe(name)
-    check_recipe(recipe)
-    image = check_output(Path(results_dir) / f"{recipe.name}.png", (".png",))
-    folders = {seed: Path(runs_dir) / f"reproduce-{recipe.name}{f'-seed{seed}' if seed else ''}" for seed in seeds}
-    resumed = {seed: resume and (folder / CHECKPOINT).exists() for seed, folder in folders.items()}
-    for seed, folder in folders.items():
-        check_run_dir(folder, resume=resumed[seed], overwrite=overwrite)
-    data = load_data(recipe.data, **{"data_root": data_root, **recipe.data_options})
+    result = load_result(name)
+    image = check_output(Path(results_dir) / f"{result.name}.png", (".png",))
+    seeds = list(dict.fromkeys(seeds))
+    if isinstance(result, FigureRecipe):
+        if minutes is not None or resume:
+            raise InputError(f"{result.name} is a figure, made in one go: leave minutes and resume out")
+        outcome_of: Callable[[int], Outcome] = partial(_drawn, result, data_root=data_root, progress=progress)
+    else:
+        assert isinstance(result, Recipe)
+        outcome_of = _trainer(result, seeds, Path(runs_dir), minutes, resume, overwrite, data_root, progress)
     outcomes = []
-    for seed, folder in folders.items():
+    for seed in seeds:
         if on_start is not None:
-            on_start(recipe, seed)
-        with replacing(folder, overwrite=overwrite):
-            outcome = _outcome(recipe, data, seed, folder, minutes, resumed[seed], progress)
+            on_start(result, seed)
+        outcome = outcome_of(seed)
         if on_end is not None:
             on_end(outcome)
         outcomes.append(outcome)
     remarks = [] if minutes is None else [f"not the recipe's own run: ended after {minutes:g} minutes"]
     more = "" if minutes is None else f", minutes={minutes:g}"
-    call = command or f"an.reproduce({str(name)!r}, seeds={tuple(folders)}{more})"
+    call = command or f"an.reproduce({str(name)!r}, seeds={tuple(seeds)}{more})"
     entry = _ledger_entry(outcomes, call, remarks)
-    save_figure(picture(outcomes[0].trained, outcomes[0].measurement), image)
+    save_figure(outcomes[0].picture(), image)
     entry.write(Path(results_dir))
     return entry
 
 
-def _outcome(
+def _drawn(figure: FigureRecipe, seed: int, *, data_root: str | Path | None, progress: bool) -> Outcome:
+    started = time.perf_counter()
+    drawn = figure.draw(seed=seed, data_root=data_root, progress=progress)
+    return Outcome(figure, seed, drawn.measurement, lambda: drawn.picture, time.perf_counter() - started)
+
+
+def _trainer(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    runs_dir: Path,
+    minutes: float | None,
+    resume: bool,
+    overwrite: bool,
+    data_root: str | Path | None,
+    progress: bool,
+) -> Callable[[int], Outcome]:
+    """What trains by the recipe from a seed, once all is found in order for every seed."""
+    check_recipe(recipe)
+    folders = {seed: runs_dir / f"reproduce-{recipe.name}{f'-seed{seed}' if seed else ''}" for seed in seeds}
+    resumed = {seed: resume and (folder / CHECKPOINT).exists() for seed, folder in folders.items()}
+    for seed, folder in folders.items():
+        check_run_dir(folder, resume=resumed[seed], overwrite=overwrite)
+    data = load_data(recipe.data, **{"data_root": data_root, **recipe.data_options})
+
+    def outcome_of(seed: int) -> Outcome:
+        with replacing(folders[seed], overwrite=overwrite):
+            return _trained(recipe, data, seed, folders[seed], minutes, resumed[seed], progress)
+
+    return outcome_of
+
+
+def _trained(
     recipe: Recipe, data: Data, seed: int, folder: Path, minutes: float | None, resume: bool, progress: bool
 ) -> Outcome:
     """Train and score once, in the run's `folder`."""
     how = training_arguments(recipe.training) | ({} if minutes is None else {"minutes": minutes})
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = build(recipe.model, data, **recipe.model_settings)
+    model = seeded_build(recipe.model, data, seed, recipe.model_settings)
     report = fit(model, data, **{**how, "seed": seed, "run_dir": folder, "resume": resume, "progress": progress})
     if report.interrupted:
         raise Interrupted(f"the run in {folder} was interrupted; resume=True goes on with it")
@@ -117,42 +153,43 @@ def _outcome(
     trained = Trained(recipe, seed, model, data, report)
     started = time.perf_counter()
     measurement = measured(trained, progress)
-    return Outcome(trained, measurement, report.seconds + time.perf_counter() - started)
+    seconds = report.seconds + time.perf_counter() - started
+    return Outcome(recipe, seed, measurement, partial(picture, trained, measurement), seconds, trained)
 
 
 def _ledger_entry(outcomes: Sequence[Outcome], command: str, remarks: Sequence[str]) -> LedgerEntry:
-    """What the ledger says of all trainings of a recipe: their mean, never their best."""
-    trained, first = outcomes[0].trained, outcomes[0].measurement
-    recipe, data = trained.recipe, trained.data
+    """What the ledger says of a stated result from all seeds: their mean, never their best."""
+    result, trained, first = outcomes[0].result, outcomes[0].trained, outcomes[0].measurement
     values = [outcome.measurement.value for outcome in outcomes]
     mean, stderr = sum(values) / len(values), first.stderr
     if len(values) > 1:
         stderr = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-    published = recipe.published
+    published = result.published
+    note = None if trained is None else trained.data.note
     return LedgerEntry(
-        name=recipe.name,
-        model=recipe.model,
-        data=recipe.data,
-        split="test",
-        selected_on="valid" if trained.report.best is not None else None,
-        metric=recipe.metric,
-        unit=recipe.unit,
+        name=result.name,
+        model=result.model,
+        data=result.data,
+        split=result.split if isinstance(result, FigureRecipe) else "test",
+        selected_on="valid" if trained is not None and trained.report.best is not None else None,
+        metric=result.metric,
+        unit=result.unit,
         value=mean,
         stderr=stderr,
         kind=first.kind,
         importance_samples=first.importance_samples,
         published=None if published is None else published.value,
-        source=recipe.source if published is None else published.source,
-        epochs=trained.report.epochs,
+        source=result.source if published is None else published.source,
+        epochs=None if trained is None else trained.report.epochs,
         seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
-        parameters=count_parameters(trained.model),
+        parameters=None if trained is None else count_parameters(trained.model),
         command=command,
-        seeds=[outcome.trained.seed for outcome in outcomes],
+        seeds=[outcome.seed for outcome in outcomes],
         device=environment.device(),
         threads=torch.get_num_threads(),
         versions=environment.versions(),
         date=environment.today(),
-        notes="; ".join(part for part in (recipe.notes.strip(), data.note, *remarks) if part),
-        settings={"model": recipe.model_settings, "training": recipe.training, "evaluation": recipe.evaluation},
-        baselines={**first.baselines, **baselines(trained)},
+        notes="; ".join(part for part in (result.notes.strip(), note, *remarks) if part),
+        settings=dict(result.settings),
+        baselines={**first.baselines, **({} if trained is None else baselines(trained))},
     )

@@ -103,3 +103,16 @@ def test_a_foreign_file_in_the_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"name": "x"}')
     with pytest.raises(InputError, match="is not an entry of the ledger"):
         read_ledger(tmp_path)
+
+
+def test_figures_are_listed_made_and_tabulated_as_recipes_are(cli, tmp_path: Path) -> None:
+    listed = cli("reproduce", "--list").out
+    assert "em-elbo" in listed
+    assert "made-dna" in listed
+    done = cli("reproduce", "em-elbo")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["em-elbo.json", "em-elbo.png"]
+    assert list(json.loads((tmp_path / "results" / "em-elbo.json").read_text())) == FIELDS
+    assert "| `em-elbo` | gaussian_mixture, ppca | wine, train |" in cli("reproduce", "--table").out
+    assert "did you mean 'em-elbo'" in cli("reproduce", "em-elb").err
+    assert "em-elbo is a figure, made in one go" in cli("reproduce", "em-elbo", "--minutes", 1).err

@@ -1,0 +1,81 @@
+"""Figures go where recipes go: the same names, the same ledger, the same command."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from matplotlib.figure import Figure
+
+from ancestral.interface import InputError
+from ancestral.reproduction import figure as mechanism
+from ancestral.reproduction import list_figures, list_recipes, load_result, read_ledger, reproduce
+from ancestral.reproduction.figure import Drawn, FigureRecipe, figure
+from ancestral.reproduction.measures import Measurement
+
+
+@pytest.fixture
+def falling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A figure that needs no training: its number is 1 for the first seed, 1/2 for the second, and so on."""
+
+    @figure(model="made", data="digits", metric="depth", unit="m", split="train", source="nobody, 2000", notes="a test")
+    def falling_leaf(seed: int, data_root: str | None, progress: bool, *, wind: float = 0.5) -> Drawn:
+        """How deep it falls."""
+        return Drawn(Figure(), Measurement(1 / (1 + seed), None, "exact", baselines={"wind": wind}))
+
+    monkeypatch.setattr(mechanism, "list_figures", lambda: ["falling-leaf"])
+    monkeypatch.setitem(sys.modules, "ancestral.reproduction.figures.falling_leaf", ModuleType("falling_leaf"))
+    yield
+    del mechanism._FIGURES["falling-leaf"]
+
+
+def test_every_figure_of_the_package_is_whole_and_named_after_its_file() -> None:
+    assert list_figures()
+    assert not set(list_figures()) & set(list_recipes())
+    for name in list_figures():
+        result = load_result(name)
+        assert isinstance(result, FigureRecipe)
+        assert result.name == name
+        assert result.draw.__doc__
+        json.dumps(result.settings, allow_nan=False)
+
+
+def test_an_entry_is_the_mean_over_seeds(falling: None, tmp_path: Path) -> None:
+    entry = reproduce("falling-leaf", results_dir=tmp_path, seeds=(0, 1, 1), progress=False)
+    assert (entry,) == tuple(read_ledger(tmp_path))
+    assert (entry.value, entry.stderr) == (0.75, pytest.approx(0.25))
+    assert (entry.seeds, entry.split, entry.metric, entry.unit) == ([0, 1], "train", "depth", "m")
+    assert (entry.settings, entry.baselines, entry.source) == ({"wind": 0.5}, {"wind": 0.5}, "nobody, 2000")
+    assert (entry.epochs, entry.parameters, entry.selected_on) == (None, None, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["falling-leaf.json", "falling-leaf.png"]
+
+
+def test_what_a_figure_does_not_take_is_refused(falling: None, tmp_path: Path) -> None:
+    for how in ({"minutes": 1.0}, {"resume": True}):
+        with pytest.raises(InputError, match="falling-leaf is a figure, made in one go"):
+            reproduce("falling-leaf", results_dir=tmp_path, progress=False, **how)
+    with pytest.raises(InputError, match="no recipe or figure 'faling-leaf' .did you mean 'falling-leaf'"):
+        reproduce("faling-leaf", results_dir=tmp_path)
+    with pytest.raises(InputError, match="no recipe or figure 'made-dnaa' .did you mean 'made-dna'"):
+        reproduce("made-dnaa", results_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+# -- The figures of the package, each by what must hold of it ---------------------------------------------------------
+
+
+def drawn(name: str, seed: int = 0, **settings) -> Measurement:
+    result = load_result(name)
+    assert isinstance(result, FigureRecipe)
+    return result.draw(seed=seed, data_root=None, progress=False, **settings).measurement
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_em_touches_the_likelihood_after_each_e_step_and_never_falls(seed: int) -> None:
+    found = drawn("em-elbo", seed, iterations=12)
+    assert 0 <= found.value < 1e-12
+    fall, *gaps = found.baselines.values()
+    assert 0 <= fall < 1e-12
+    assert min(gaps) > 1e-3
