@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import chosen_split, is_whole, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
-from ancestral.evaluation import evaluate, measures, why_no_error_rate
+from ancestral.evaluation import amortization_gap, evaluate, measures, why_no_error_rate
 from ancestral.interface import InputError
 
 #: What is not a flag.
@@ -19,6 +19,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     add_run_flags(parser, split=f"train, valid or test, of data that have splits (default: test; {_FEW})")
     add_signature(parser, evaluate, "likelihood", skip=_OWN)
     parser.add_argument("--samples", type=int, default=1000, help="for a model without a density: samples to judge")
+    parser.add_argument(
+        "--amortization-gap",
+        action="store_true",
+        help="also how much the ELBO would rise if each row had the best q of its own, not the encoder's",
+    )
     args = parse(parser, words)
     trained = open_run(args.run, device=args.device)
     data = trained.named(args.data, args.split, args.data_root, options)
@@ -28,5 +33,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if not results:
         reason = why_no_error_rate(trained.model, split)
         raise InputError(f"{args.run} has no likelihood, no samples and no error rate to measure: {reason}")
-    for name, result in results:
+    lines: list[tuple[str, object]] = list(results)
+    if args.amortization_gap:
+        how = {key: settings[key] for key in ("limit", "seed", "progress") if key in settings}
+        lines.append((args.split or "test", amortization_gap(trained.model, split, **how)))
+    for name, result in lines:
         print(f"{trained.model.registered_name} on {data.name}{'' if is_whole(data) else f' {name}'}: {result}")

@@ -1,5 +1,7 @@
-"""The rulers: likelihood with its kind and error, error rate, quality of samples, what a latent space has learned."""
+"""The rulers: likelihood with its kind and error, what inference loses, error rate, quality of samples, what a latent
+space has learned."""
 
+from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
@@ -25,6 +27,7 @@ from ancestral.evaluation.traversals import (
 )
 
 __all__ = [
+    "AmortizationGap",
     "ClassInput",
     "ErrorRate",
     "FactorClassifier",
@@ -36,6 +39,7 @@ __all__ = [
     "Score",
     "VectorArithmetic",
     "activity",
+    "amortization_gap",
     "analogies",
     "bits_per_dim",
     "class_input",

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from matplotlib.figure import Figure
 
-from ancestral.data import Data
+from ancestral.data import Data, Split
 from ancestral.interface import InputError, Model
 from ancestral.registry import build
 from ancestral.reproduction.measures import Measurement
@@ -134,9 +134,8 @@ def seeded_build(name: str, data: Data, seed: int, settings: Mapping[str, Any]) 
         return build(name, data, **settings)
 
 
-def trained(name: str, data: Data, settings: Mapping[str, Any], *, seed: int, progress: bool, **training: Any) -> Model:
-    """A model that a figure trains by `fit(**training)`, its weights and its training from `seed`."""
-    model = seeded_build(name, data, seed, settings)
-    if fit(model, data, seed=seed, progress=progress, **training).interrupted:
+def fitted(model: Model, rows: Data | Split, **training: Any) -> Model:
+    """The model, trained in place by `fit(model, rows, **training)`; a figure that is interrupted is not drawn."""
+    if fit(model, rows, **training).interrupted:
         raise KeyboardInterrupt
     return model

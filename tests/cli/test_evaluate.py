@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ancestral import registry
 from ancestral.data import load_data
-from ancestral.evaluation import evaluate_classifier
-from ancestral.interface import Adam, Batch, Classifier, Event, Levels, Losses, Model, Phase
+from ancestral.evaluation import amortization_gap, evaluate_classifier
+from ancestral.interface import Adam, Batch, Classifier, Event, Levels, Losses, Model, Phase, Real
+from ancestral.models.linear.gaussian_mixture import GaussianMixture
 from ancestral.models.linear.kmeans import KMeans
 from ancestral.persistence import load, read_config, save
 from ancestral.training import fit
@@ -133,3 +134,17 @@ def test_optimizers_and_schedules_are_spelled_as_in_recipes(cli) -> None:
         assert done.code == 1
         assert words in done.err
         assert len(done.err.strip().splitlines()) == 1
+
+
+def test_what_amortized_inference_loses_stands_below_the_likelihood(cli) -> None:
+    data = load_data("digits")
+    model = registry.build("vae", data, latent_dim=2, hidden=[16])
+    fit(model, data, epochs=1, progress=False)
+    save(model, "run", recipe={"data": {"name": "digits"}})
+    measured = amortization_gap(model, data.test, limit=20, seed=3)
+    done = cli("evaluate", "run", "--amortization-gap", "--limit", 20, "--seed", 3)
+    assert done.out.splitlines()[1] == f"vae on digits test: {measured}"
+    assert "amortization" not in cli("evaluate", "run", "--limit", 20).out
+    save(GaussianMixture(Event((2,), Real()), components=2), "mixture")
+    np.save("x.npy", np.zeros((4, 2), np.float32))
+    assert "has no amortization gap" in cli("evaluate", "mixture", "x.npy", "--amortization-gap").err

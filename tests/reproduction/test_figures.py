@@ -79,3 +79,23 @@ def test_em_touches_the_likelihood_after_each_e_step_and_never_falls(seed: int) 
     fall, *gaps = found.baselines.values()
     assert 0 <= fall < 1e-12
     assert min(gaps) > 1e-3
+
+
+def test_the_amortization_gap_is_drawn_from_few_rows_and_steps() -> None:
+    found = drawn("amortization-gap", epochs=1, e_steps=1, rows=4, steps=1, samples=2)
+    named = found.baselines
+    assert found.value == pytest.approx(named["-ELBO by the encoder"] - named["-ELBO by a q for each example"])
+
+
+@pytest.mark.slow
+def test_an_encoder_loses_on_its_own_decoder_and_more_on_one_trained_without_it() -> None:
+    """The order of Cremer et al. 2018: a decoder that learned beside its encoder is easier for one to invert."""
+    found = drawn("amortization-gap", epochs=25, rows=60, steps=150, samples=100)
+    named = found.baselines
+    assert found.stderr is not None
+    assert found.value > 4 * found.stderr > 0
+    assert named["-ELBO by a q for each example"] > named["-ln p(x)"]
+    assert named["variational EM: gap"] > found.value
+    # Of its own q's the second decoder's bound is as good as the first one's of its: both have learned.
+    for name in ("-ELBO by a q for each example", "-ln p(x)"):
+        assert named[f"variational EM: {name}"] < named["-ELBO by the encoder"] < 115
