@@ -176,10 +176,9 @@ def fit_posteriors(
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
         with torch.enable_grad():
-            now = outputs()
-            z, _ = DiagonalGaussian(now, like=now).rsample(draws)
-            log_q = DiagonalGaussian(now.detach(), like=now).distribution.log_prob(z)
-            elbo = (_log_joints(model, x, z, context) - log_q).mean(0).sum()
+            q = DiagonalGaussian(outputs(), like=start)
+            z, _ = q.rsample(draws)
+            elbo = (_log_joints(model, x, z, context) - q.frozen().log_prob(z)).mean(0).sum()
         (gradient,) = torch.autograd.grad(elbo, [moved])
         moved.grad = -gradient
         optimizer.step()

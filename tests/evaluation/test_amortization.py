@@ -44,7 +44,7 @@ def known(*, conditional: bool = False, standardized: bool = False, best_encoder
         precision = torch.eye(LATENT) + loadings.T @ (loadings / noise[:, None])
         project = torch.linalg.solve(precision, (loadings / noise[:, None]).T)
         with torch.no_grad():
-            decoder, encoder = model.decoder[0], model.encoder[0]
+            decoder, encoder = model.decoder.network[0], model.encoder.network[0]
             decoder.weight.zero_()
             decoder.weight[:SIZE, :LATENT] = loadings
             decoder.bias[:] = torch.cat([torch.zeros(SIZE), noise.log()])
