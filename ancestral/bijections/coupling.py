@@ -1,12 +1,7 @@
 """Affine couplings: Dinh, Sohl-Dickstein & Bengio 2017, "Density estimation using Real NVP", sections 3.2 to 3.4.
 
 One part of the variables passes unchanged and tells a network, the conditioner, how to scale and shift the other part:
-z = x exp(s) + t, with the log-determinant sum(s) (equations 4 to 6).
-
-Two choices keep float32 accurate far outside the data. The log-scale is s = tanh(raw), without the paper's learned
-factor: a variable shrinks at most e-fold in a coupling, so that a chain of them does not drown it in the rounding of
-what is added to it. And the conditioner sees its input clipped to [-20, 20], far beyond standardised data: outside,
-the coupling is affine with constant coefficients, so an error in one half is not multiplied by the size of the other.
+z = x exp(s) + t, with the log-determinant sum(s) (equations 4 to 6). See `bijections/affine.py` for the bounds of both.
 """
 
 from collections.abc import Sequence
@@ -14,12 +9,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ancestral.bijections.affine import clipped, restored, transformed
 from ancestral.bijections.bijection import Bijection
 from ancestral.bijections.chain import Chain
-
-CLIP = 20.0
 
 
 class AffineCoupling(Bijection):
@@ -39,14 +32,14 @@ class AffineCoupling(Bijection):
         self, x: Float[Tensor, "batch *event"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         kept, moved = self._split(x)
-        moved, log_det = _transform(moved, *_coefficients(self.conditioner, kept, context))
+        moved, log_det = transformed(moved, *_coefficients(self.conditioner, kept, context))
         return self._join(kept, moved), log_det
 
     def inverse(
         self, z: Float[Tensor, "batch *event"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         kept, moved = self._split(z)
-        moved, log_det = _restore(moved, *_coefficients(self.conditioner, kept, context))
+        moved, log_det = restored(moved, *_coefficients(self.conditioner, kept, context))
         return self._join(kept, moved), log_det
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +69,7 @@ class AlternatingCouplings(Bijection):
         total = x.new_zeros(len(x))
         kept, moved = _halves(x)
         for conditioner, norm in zip(self.conditioners, self.norms, strict=True):
-            moved, log_det = _transform(moved, *_coefficients(conditioner, kept, context))
+            moved, log_det = transformed(moved, *_coefficients(conditioner, kept, context))
             total = total + log_det
             moved, log_det = norm(moved)
             kept, moved, total = moved, kept, total + log_det
@@ -92,7 +85,7 @@ class AlternatingCouplings(Bijection):
             assert isinstance(norm, Bijection)
             kept, (moved, log_det) = moved, norm.inverse(kept)
             total = total + log_det
-            moved, log_det = _restore(moved, *_coefficients(conditioner, kept, context))
+            moved, log_det = restored(moved, *_coefficients(conditioner, kept, context))
             total = total + log_det
         return torch.cat([kept, moved], dim=1), total
 
@@ -120,12 +113,12 @@ class CheckerboardCoupling(Bijection):
     def forward(
         self, x: Float[Tensor, "batch c h w"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch c h w"], Float[Tensor, " batch"]]:
-        return _transform(x, *self._coefficients(x, context))
+        return transformed(x, *self._coefficients(x, context))
 
     def inverse(
         self, z: Float[Tensor, "batch c h w"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch c h w"], Float[Tensor, " batch"]]:
-        return _restore(z, *self._coefficients(z, context))
+        return restored(z, *self._coefficients(z, context))
 
     def _coefficients(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         shift, log_scale = _coefficients(self.conditioner, x * (1 - self.moves), context)
@@ -140,13 +133,5 @@ def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _coefficients(conditioner: nn.Module, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Shift and bounded log-scale of the transformed variables."""
-    shift, raw = conditioner(F.hardtanh(kept, -CLIP, CLIP), context).chunk(2, dim=1)
+    shift, raw = conditioner(clipped(kept), context).chunk(2, dim=1)
     return shift, raw.tanh()
-
-
-def _transform(moved: Tensor, shift: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.addcmul(shift, moved, log_scale.exp()), log_scale.flatten(1).sum(1)
-
-
-def _restore(moved: Tensor, shift: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-    return (moved - shift) * torch.exp(-log_scale), -log_scale.flatten(1).sum(1)

@@ -21,8 +21,8 @@ class MaskedNetwork(nn.Module):
     """(batch, sum of widths) -> (batch, size, dimensions): `sizes` numbers for each dimension from those before it.
 
     A dimension enters as `widths` numbers side by side, all of its degree: one, or as many as a one-hot has. There is a
-    list of `masks` sets of degrees, with an order of its own each if `random_order`. A context vector enters the first
-    hidden layer and the outputs through linear maps without masks.
+    list of `masks` sets of degrees, with an order of its own each if `random_order`; with `reverse` all orders run
+    backwards. A context vector enters the first hidden layer and the outputs through linear maps without masks.
     """
 
     positions: Tensor
@@ -35,13 +35,14 @@ class MaskedNetwork(nn.Module):
         *,
         masks: int = 1,
         random_order: bool = False,
+        reverse: bool = False,
         direct: bool = False,
         context: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.widths, self.masks, self.outputs = list(widths), masks, FlatOutputs(sizes)
-        dimension, *units = _degrees(len(widths), hidden, masks, random_order, seed)
+        dimension, *units = _degrees(len(widths), hidden, masks, random_order, reverse, seed)
         inputs = dimension.repeat_interleave(torch.tensor(self.widths), dim=1)
         outputs = dimension[:, self.outputs.dimensions]
         self.hidden = nn.ModuleList(MaskedLinear(below, above) for below, above in pairwise([inputs, *units]))
@@ -151,13 +152,15 @@ class StepwiseMaskedNetwork(Stepwise):
         self.values[0][:, start:end] = self.encode(self.path[step], values)
 
 
-def _degrees(dimensions: int, hidden: Sequence[int], masks: int, random_order: bool, seed: int) -> list[Tensor]:
+def _degrees(
+    dimensions: int, hidden: Sequence[int], masks: int, random_order: bool, reverse: bool, seed: int
+) -> list[Tensor]:
     """The degrees of the inputs and of each hidden layer, (masks, units) each."""
     generator = torch.Generator().manual_seed(seed)
     rows: list[list[Tensor]] = []
     for _ in range(masks):
         places = torch.randperm(dimensions, generator=generator) if random_order else torch.arange(dimensions)
-        row = [places + 1]
+        row = [(places.flip(0) if reverse else places) + 1]
         for width in hidden:
             lowest = int(row[-1].min())
             row.append(torch.randint(lowest, max(dimensions, lowest + 1), (width,), generator=generator))

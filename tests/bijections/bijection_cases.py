@@ -16,6 +16,8 @@ from ancestral.bijections import (
     CheckerboardCoupling,
     FactorOut,
     Flatten,
+    Inverse,
+    MaskedAutoregressive,
     Permutation,
     PlanarFlows,
     RadialFlows,
@@ -45,6 +47,11 @@ def checkerboard(channels: int, height: int, width: int, *, even: bool) -> Check
     return CheckerboardCoupling(ConvConditioner(channels, 2 * channels, 4, 1), height, width, even=even)
 
 
+def autoregressive() -> Bijection:
+    one, other = MaskedAutoregressive(4, [16]), MaskedAutoregressive(4, [16], reverse=True)
+    return Chain([one, ActNorm(4), Inverse(other), Permutation([2, 0, 3, 1])])
+
+
 def multiscale() -> Bijection:
     rest = Chain([checkerboard(2, 2, 2, even=True), Flatten((2, 2, 2))])
     steps = [checkerboard(1, 4, 4, even=False), Squeeze(), ActNorm(4), channel_coupling(4, first=True)]
@@ -59,6 +66,10 @@ CASES: dict[str, tuple[Callable[[], Bijection], tuple[int, ...]]] = {
     "alternating couplings": (lambda: alternating(5, 3), (5,)),
     "checkerboard, odd": (lambda: checkerboard(2, 3, 4, even=False), (2, 3, 4)),
     "checkerboard, even": (lambda: checkerboard(1, 3, 3, even=True), (1, 3, 3)),
+    "masked autoregressive": (lambda: MaskedAutoregressive(5, [16, 16]), (5,)),
+    "masked autoregressive, of one feature": (lambda: MaskedAutoregressive(1, [4]), (1,)),
+    "inverse autoregressive": (lambda: Inverse(MaskedAutoregressive(4, [16], reverse=True)), (4,)),
+    "autoregressive of either kind": (autoregressive, (4,)),
     "planar maps": (lambda: PlanarFlows(3, 4), (3,)),
     "radial maps": (lambda: RadialFlows(3, 4), (3,)),
     "actnorm of vectors": (lambda: ActNorm(3), (3,)),
@@ -79,6 +90,14 @@ def perturbed(module: M, size: float = 1.0) -> M:
             deviation = size / math.sqrt(parameter[0].numel()) if parameter.dim() > 1 else 0.3 * size
             parameter.add_(deviation * torch.randn_like(parameter))
     return module.eval()
+
+
+def jacobians(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """d function(x) / dx of each row on its own, (batch, outputs, inputs), by autograd."""
+    x = x.detach().requires_grad_()
+    out = function(x).flatten(1)
+    rows = [torch.autograd.grad(out[:, i].sum(), x, retain_graph=True)[0].flatten(1) for i in range(out.shape[1])]
+    return torch.stack(rows, dim=1)
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
