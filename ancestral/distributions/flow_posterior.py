@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,7 +39,9 @@ class FlowPosterior(Posterior):
         self, noise: Float[Tensor, "samples batch size"]
     ) -> tuple[Float[Tensor, "samples batch size"], Float[Tensor, "samples batch"]]:
         first, log_density = self.first.from_noise(noise)
-        z, log_det = self.flow(first.flatten(0, 1), repeated(self.context, len(noise)))
+        # In the dtype of the draws, whatever the networks run in: a determinant loses digits in bf16.
+        with torch.autocast(first.device.type, enabled=False):
+            z, log_det = self.flow(first.flatten(0, 1), repeated(self.context, len(noise)))
         return z.view_as(noise), log_density - log_det.view_as(log_density)
 
     def log_prob(self, z: Float[Tensor, "samples batch size"]) -> Float[Tensor, "samples batch"]:

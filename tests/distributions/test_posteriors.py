@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ancestral.bijections import PlanarFlows, RadialFlows
+from ancestral.bijections import Bijection, MaskedAutoregressive, PlanarFlows, RadialFlows
 from ancestral.distributions import DiagonalGaussian, FlowPosterior, LayeredGaussian, Posterior
 
 
@@ -21,10 +21,10 @@ def layered(rows: int = 3) -> Posterior:
     return LayeredGaussian(first, [network], [2, 1])
 
 
-def bent(flow: type[PlanarFlows] | type[RadialFlows], rows: int = 3) -> Posterior:
+def bent(flow: Bijection, rows: int = 3) -> Posterior:
     first = gaussian(rows)
     assert isinstance(first, DiagonalGaussian)
-    module = flow(2, 3, 4).double()
+    module = flow.double()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.5 * torch.randn_like(parameter))
@@ -34,8 +34,9 @@ def bent(flow: type[PlanarFlows] | type[RadialFlows], rows: int = 3) -> Posterio
 KINDS: dict[str, Callable[[], Posterior]] = {
     "diagonal": gaussian,
     "layered": layered,
-    "planar": lambda: bent(PlanarFlows),
-    "radial": lambda: bent(RadialFlows),
+    "planar": lambda: bent(PlanarFlows(2, 3, 4)),
+    "radial": lambda: bent(RadialFlows(2, 3, 4)),
+    "inverse autoregressive": lambda: bent(MaskedAutoregressive(2, [8], 4)),
 }
 
 

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from ancestral.bijections import Bijection, PlanarFlows, RadialFlows
+from ancestral.bijections import Bijection, Chain, MaskedAutoregressive, PlanarFlows, RadialFlows
 from ancestral.distributions import DiagonalGaussian, FlowPosterior, Posterior
 from ancestral.interface import (
     Adam,
@@ -108,7 +108,7 @@ class FlowVAE(LatentVariableModel):
         tiny = partial(cls, latent_dim=2, hidden=[8], length=2, flow_hidden=[8])
         yield tiny(Event((4,), Binary()), posterior="planar")
         yield tiny(Event((1, 2, 2), Levels(3)), posterior="radial", context_event=Event((), Categories(3)))
-        yield tiny(Event((2,), Real()), posterior="planar")
+        yield tiny(Event((2,), Real()), posterior="iaf")
 
 
 def _flow(posterior: PosteriorName, features: int, length: int, hidden: Sequence[int]) -> Bijection | None:
@@ -117,4 +117,7 @@ def _flow(posterior: PosteriorName, features: int, length: int, hidden: Sequence
             return PlanarFlows(features, length, features)
         case "radial":
             return RadialFlows(features, length, features)
+        case "iaf":
+            maps = range(length)
+            return Chain([MaskedAutoregressive(features, hidden, features, reverse=i % 2 == 1, seed=i) for i in maps])
     return None
