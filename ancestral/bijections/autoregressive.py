@@ -56,7 +56,8 @@ class MaskedAutoregressive(Bijection):
         self, z: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
         x, log_scale = self._solved(z, context)
-        if not torch.is_grad_enabled():
+        sources = [z, *self.parameters()] if context is None else [z, context, *self.parameters()]
+        if not torch.is_grad_enabled() or not any(source.requires_grad for source in sources):
             return x, log_scale.sum(1)
         x.requires_grad_()
         shift, log_scale = self._coefficients(x, context)

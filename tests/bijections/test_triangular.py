@@ -1,5 +1,7 @@
 """The triangular transform: what sees what, both directions, and the gradients of the one that is solved for."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,8 +11,10 @@ from ancestral.interface import InputError
 from tests.bijections.bijection_cases import jacobians, perturbed, relative_error
 
 
-def transform(features: int = 5, context_size: int = 0, *, reverse: bool = False) -> MaskedAutoregressive:
-    return perturbed(MaskedAutoregressive(features, [12, 16], context_size, reverse=reverse)).double()
+def transform(
+    features: int = 5, context_size: int = 0, *, reverse: bool = False, hidden: Sequence[int] = (12, 16)
+) -> MaskedAutoregressive:
+    return perturbed(MaskedAutoregressive(features, hidden, context_size, reverse=reverse)).double()
 
 
 def rows(*shape: int) -> Tensor:
@@ -41,7 +45,7 @@ def test_it_is_the_gaussian_conditionals_of_the_paper() -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradients_through_the_solution_are_those_of_finite_differences(reverse: bool) -> None:
-    flow = transform(4, 2, reverse=reverse)
+    flow = transform(4, 2, reverse=reverse, hidden=[5])
     parameters = list(flow.parameters())
 
     def solve(z: Tensor, context: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,6 +66,16 @@ def test_gradients_through_the_solution_are_those_of_the_steps_written_out() -> 
     solved, log_det = flow.inverse(z)
     found = torch.autograd.grad((weights * solved.sin()).sum() + log_det.square().sum(), list(flow.parameters()))
     assert max(relative_error(a, b) for a, b in zip(found, expected, strict=True)) < 1e-10
+
+
+def test_what_nothing_asks_the_gradient_of_has_none() -> None:
+    flow, z = transform(3, 2), rows(2, 3)
+    assert flow.inverse(z)[0].requires_grad
+    flow.requires_grad_(False)
+    assert not flow.inverse(z)[0].requires_grad
+    assert flow.inverse(z, rows(2, 2).requires_grad_())[1].requires_grad
+    with torch.no_grad():
+        assert not flow.inverse(z.requires_grad_())[0].requires_grad
 
 
 def test_a_second_derivative_of_a_solution_is_refused_not_wrong() -> None:
