@@ -64,6 +64,11 @@ class Data(Described):
         if self.domains is not None:
             self._check_domains()
 
+    @property
+    def labelled_share(self) -> float:
+        """The share of the training rows that have a label, in [0, 1]."""
+        return 0.0 if self.train.y is None else float((self.train.y >= 0).double().mean())
+
     def moments(self) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         """The mean and the standard deviation of each dimension over the training split, float64; NaN is left out.
 

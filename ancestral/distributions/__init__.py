@@ -9,6 +9,7 @@ from ancestral.distributions.diagonal_gaussian import DiagonalGaussian
 from ancestral.distributions.discretized_logistic import DiscretizedLogistic
 from ancestral.distributions.flow_posterior import FlowPosterior
 from ancestral.distributions.gaussian import Gaussian
+from ancestral.distributions.labelled_gaussian import LabelledGaussian
 from ancestral.distributions.layered_gaussian import LayeredGaussian
 from ancestral.distributions.mixture import Mixture
 from ancestral.distributions.observation import Observation
@@ -23,6 +24,7 @@ __all__ = [
     "DiscretizedLogistic",
     "FlowPosterior",
     "Gaussian",
+    "LabelledGaussian",
     "LayeredGaussian",
     "Mixture",
     "Observation",

@@ -195,6 +195,9 @@ class BoundedDensity(Model):
     #: What the expected weights sum to over all x: 1, or at most 1 where they cover a part of p(x) only (a two-stage
     #: hierarchy that follows the one view that it derives from x). The bound is then looser than it need be.
     total_weight: ClassVar[Literal["one", "at most one"]] = "one"
+    #: A latent that the weights sum out where the ELBO takes it from q: the bound of one sample is then above the ELBO.
+    #: None where the ELBO is that bound's expectation.
+    sums_out: ClassVar[str | None] = None
     #: Rows (samples times observations) that go through the model at once; bounds the memory of the estimates.
     rows_at_once: int = 4096
 

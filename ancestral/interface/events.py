@@ -218,6 +218,11 @@ class Described(ABC):
     #: The names of the domains y = 0 and y = 1 of unpaired data; None for all other data.
     domains: tuple[str, str] | None
 
+    @property
+    def labelled_share(self) -> float | None:
+        """The share of the training rows that have a label, in [0, 1]; None where it is not known."""
+        return None
+
     @abstractmethod
     def moments(self) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each dimension over the training split, float64 (*event.shape) each;

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ancestral.distributions import Observation
-from ancestral.interface import Event, InputError, Real
+from ancestral.interface import Event, InputError, Real, repeated
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.flat import FlatInputs, FlatOutputs
 from ancestral.layers.image_networks import ImageDecoder, ImageEncoder, unsupported_image
@@ -69,6 +70,21 @@ class ObservationEncoder(nn.Module):
         if self.images is not None:
             return self.network(self.images(centred(x, self.support).to(like), context))
         return self.network(self.condition(self.inputs(x.flatten(1), like), context))
+
+    def of_each(
+        self, x: Tensor, contexts: Float[Tensor, "contexts *context_event"]
+    ) -> Float[Tensor, "contexts*batch outputs"]:
+        """The outputs of every row with every context, context by context; a perceptron's first layer, which is the
+        widest where x is an image, sees x once."""
+        if self.images is not None:
+            return self(repeated(x, len(contexts)), contexts.repeat_interleave(len(x), 0))
+        first = self.network[0]
+        assert isinstance(first, nn.Linear)
+        inputs = self.inputs(x.flatten(1), first.weight)
+        of_x, of_context = first.weight.split([inputs.shape[1], self.condition.size], dim=1)
+        contexts = self.condition.vector(len(contexts), contexts, like=inputs)
+        sums = F.linear(inputs, of_x, first.bias) + F.linear(contexts, of_context)[:, None]
+        return self.network[1:](sums.flatten(0, 1))
 
 
 class ObservationDecoder(nn.Module):
