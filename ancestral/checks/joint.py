@@ -224,9 +224,8 @@ def codes_are_the_nearest(subject: Subject) -> None:
 
 def _narrower(model: Decoder, fitted: Tensor, z: Tensor, share: float) -> Tensor:
     """ln r(z) of a density fitted to draws: frequencies for discrete latents, for the others a Gaussian of less
-    variance than theirs, by as much as leaves r/p even in many dimensions, and a `share` of that. It has a mean for
-    each value of the discrete ones."""
-    log_density, continuous, values_of = z.new_zeros(len(z)), [], [z.new_zeros(2 * len(z))]
+    variance than theirs, by as much as leaves r/p even in many dimensions, and a `share` of that."""
+    log_density, continuous = z.new_zeros(len(z)), []
     parts = zip(model.split_latents(fitted).values(), model.split_latents(z).values(), strict=True)
     for known, new in parts:
         known, new = known.flatten(1) if known.dim() > 1 else known[:, None], new.reshape(len(z), -1)
@@ -236,13 +235,8 @@ def _narrower(model: Decoder, fitted: Tensor, z: Tensor, share: float) -> Tensor
             continue
         equal = (new[:, None] == values).all(2)
         log_density = log_density + (equal.double() @ (counts / len(known)).to(z)).log()
-        values_of.append(torch.cat([known, new]).unique(dim=0, return_inverse=True)[1].to(z))
     if continuous:
         known, new = (torch.cat(side, 1) for side in zip(*continuous, strict=True))
-        group = torch.stack(values_of, 1).unique(dim=0, return_inverse=True)[1]
-        means = known.new_zeros(int(group.max()) + 1, known.shape[1])
-        means.index_reduce_(0, group[: len(known)], known, "mean", include_self=False)
-        known, new = known - means[group[: len(known)]], new - means[group[len(known) :]]
         size = known.shape[1]
         covariance = known.T.cov().reshape(size, size)
         if size > MOST_COVARIANCE:

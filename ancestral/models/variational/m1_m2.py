@@ -195,7 +195,16 @@ class M1M2(LabelLatentModel):
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
-        tiny = partial(cls, classes=3, feature_dim=2, latent_dim=2, hidden=[8], label_hidden=[8], labelled_ratio=0.5)
+        tiny = partial(
+            cls,
+            classes=3,
+            feature_dim=2,
+            latent_dim=2,
+            hidden=[8],
+            label_hidden=[8],
+            labelled_ratio=0.5,
+            classification_weight=2.0,
+        )
         yield tiny(Event((4,), Binary()))
         yield tiny(Event((1, 2, 2), Levels(3)), labelled_share=0.2)
         yield tiny(Event((2,), Real()), activation="tanh")
