@@ -70,7 +70,7 @@ class MaskedNetwork(nn.Module):
             h = layer(h, mask)
             if i == 0 and self.context_hidden is not None and context is not None:
                 h = h + self.context_hidden(context)
-            h = h.relu()
+            h = h.relu_()  # a linear layer's gradient does not need its output
         out = self.output(h, mask)
         if self.direct is not None:
             out = out + self.direct(x, mask)
