@@ -45,6 +45,15 @@ def test_the_fast_direction_is_one_pass_of_each_network_and_the_slow_one_none(mo
 
 
 @BOTH
+def test_orders_alternate_so_that_two_transforms_mix_what_one_does_not(kind: Kind) -> None:
+    x = torch.randn(8, 4)
+    models = [small(kind, 4, size=1.0, blocks=blocks) for blocks in (1, 2)]
+    one, two = (jacobians(lambda x: model.encode(x).mean, x) for model in models)  # noqa: B023
+    assert not one.triu(1).any()
+    assert two.ne(0).any(0).all()
+
+
+@BOTH
 def test_log_prob_is_the_change_of_variables(kind: Kind) -> None:
     model = small(kind, 2, 3, size=1.0).double()
     for scale in (1.0, 100.0):
