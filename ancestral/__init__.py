@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ancestral.data import Split as Split
     from ancestral.data import list_data as list_data
     from ancestral.data import load_data as load_data
+    from ancestral.estimators import SemiSupervisedClassifier as SemiSupervisedClassifier
     from ancestral.evaluation import ErrorRate as ErrorRate
     from ancestral.evaluation import SampleQuality as SampleQuality
     from ancestral.evaluation import Score as Score
@@ -83,6 +84,7 @@ _PUBLIC = {
     "checks": "check_model",
     "comparison": "Comparison compare",
     "data": "Data Split list_data load_data",
+    "estimators": "SemiSupervisedClassifier",
     "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
         "Adam Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns Completer Critic "

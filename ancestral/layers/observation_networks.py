@@ -71,9 +71,7 @@ class ObservationEncoder(nn.Module):
             return self.network(self.images(centred(x, self.support).to(like), context))
         return self.network(self.condition(self.inputs(x.flatten(1), like), context))
 
-    def of_each(
-        self, x: Tensor, contexts: Float[Tensor, "contexts *context_event"]
-    ) -> Float[Tensor, "contexts*batch outputs"]:
+    def of_each(self, x: Tensor, contexts: Float[Tensor, "contexts *context_event"]) -> Float[Tensor, "rows outputs"]:
         """The outputs of every row with every context, context by context; a perceptron's first layer, which is the
         widest where x is an image, sees x once."""
         if self.images is not None:
