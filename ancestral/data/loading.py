@@ -25,6 +25,7 @@ def load_data(
     seed: int = 0,
     support: str | None = None,
     labels: int | None = None,
+    labels_seed: int | None = None,
     window: int | None = None,
     context: str | None = None,
     classes: Sequence[str] | None = None,
@@ -45,8 +46,9 @@ def load_data(
         seed: Of everything random here: the split 80/10/10 of a source without splits, binarization, synthetic data.
         support: 'binary', 'levels:N' (ordered), 'categories:N' (unordered, as token ids) or 'real', where the one that
             the values suggest is not meant.
-        labels: Keep so many labels in the training split, as many of each class, drawn by `seed`; its other rows stay,
-            with the label -1. Validation and test keep all theirs.
+        labels: Keep so many labels in the training split, as many of each class; its other rows stay, with the label
+            -1. Validation and test keep all theirs.
+        labels_seed: Of which rows keep their labels; by default `seed`.
         window: Take windows of so many values of the last axis of each observation (or of a sound or a text of any
             length) as observations, with their row's label and context. In training they are drawn anew whenever they
             are asked for, from the global torch generator, as many in an epoch as fit side by side; in validation and
@@ -63,7 +65,14 @@ def load_data(
     Raises:
         InputError: There is no such data set or file, or what it holds is wrong or damaged.
     """
-    given: dict[str, Any] = {"seed": seed, "support": support, "labels": labels, "window": window, "context": context}
+    given: dict[str, Any] = {
+        "seed": seed,
+        "support": support,
+        "labels": labels,
+        "labels_seed": labels_seed,
+        "window": window,
+        "context": context,
+    }
     given |= {"classes": classes, "whole": whole}
     is_frame = "pandas" in sys.modules and isinstance(name_or_path, sys.modules["pandas"].DataFrame)
     if not is_frame and not isinstance(name_or_path, str | os.PathLike):
@@ -102,7 +111,7 @@ def load_data(
                 " are for models that learn from rows without one, too (semi-supervised classifiers): leave the context"
                 " out, or leave labels out to condition on all of them"
             )
-        data = data.with_labels(labels, seed=seed)
+        data = data.with_labels(labels, seed=seed if labels_seed is None else labels_seed)
     if window is not None:
         data = data.windowed(window)
     return data if context is None else data.conditioned_on(context)

@@ -16,6 +16,7 @@ from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
     evaluate,
+    evaluate_classifier,
     evaluate_reconstruction,
     evaluate_samples,
     in_digits,
@@ -269,6 +270,19 @@ def _pca(trained: Trained) -> float:
     return sklearn_pca(*_as_fitted(trained), trained.model.latent_size)
 
 
+# -- Classes -----------------------------------------------------------------------------------------------------------
+
+
+def _classification_error(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of test rows whose likeliest class is not their label; beside it the likelihood of the same rows."""
+    found = evaluate_classifier(trained.model, trained.data.test, progress=progress)
+    beside: dict[str, float] = {}
+    if isinstance(trained.model, ExactDensity | BoundedDensity):
+        score = evaluate(trained.model, trained.data.test, **{"progress": progress, **settings})
+        beside["negative log-likelihood, nats"] = -score.nats
+    return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}", baselines=beside)
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +316,7 @@ MEASURES: Mapping[str, Measure] = {
     "squared reconstruction error": Measure(
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),
+    "classification error": Measure("%", _classification_error),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }

@@ -92,8 +92,9 @@ def _at(model: Model, rows: Split, n: int) -> torch.Tensor | None:
 def _learning_curve(trained: Trained) -> Figure:
     report = trained.report
     if report.monitor is not None:
+        unit = "" if report.monitor == "accuracy" else ", nats"
         return learning_curves(
-            {"validation": report.curve(f"valid/{report.monitor}")}, y_label=f"{report.monitor}, nats"
+            {"validation": report.curve(f"valid/{report.monitor}")}, y_label=f"{report.monitor}{unit}"
         )
     # One line a phase: of a closed-form fit its objective, of a game each player's loss.
     phases = [key for key in report.history[-1] if key.startswith("train/") and key.count("/") == 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -129,13 +130,21 @@ def _trainer(
     resumed = {seed: resume and (folder / CHECKPOINT).exists() for seed, folder in folders.items()}
     for seed, folder in folders.items():
         check_run_dir(folder, resume=resumed[seed], overwrite=overwrite)
-    data = load_data(recipe.data, **{"data_root": data_root, **recipe.data_options})
+    first = load_data(recipe.data, **{"data_root": data_root, **_data_options(recipe, seeds[0])})
 
     def outcome_of(seed: int) -> Outcome:
+        options = _data_options(recipe, seed)
+        same = options == _data_options(recipe, seeds[0])
+        data = first if same else load_data(recipe.data, **{"data_root": data_root, **options})
         with replacing(folders[seed], overwrite=overwrite):
             return _trained(recipe, data, seed, folders[seed], minutes, resumed[seed], progress)
 
     return outcome_of
+
+
+def _data_options(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Of few labels each training draws its own, by its seed; all else is the same for all trainings."""
+    return {"labels_seed": seed, **recipe.data_options} if "labels" in recipe.data_options else recipe.data_options
 
 
 def _trained(
@@ -147,7 +156,7 @@ def _trained(
     report = fit(model, data, **{**how, "seed": seed, "run_dir": folder, "resume": resume, "progress": progress})
     if report.interrupted:
         raise Interrupted(f"the run in {folder} was interrupted; resume=True goes on with it")
-    remembered = {"name": recipe.name, "data": {"name": recipe.data, **recipe.data_options}}
+    remembered = {"name": recipe.name, "data": {"name": recipe.data, **_data_options(recipe, seed)}}
     remembered["data_digest"] = data.digests
     save(model, folder, recipe=remembered, weights=report.weights)
     trained = Trained(recipe, seed, model, data, report)

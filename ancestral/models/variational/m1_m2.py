@@ -190,8 +190,10 @@ class M1M2(LabelLatentModel):
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
         if event.size <= 256:
-            return QuickSettings({"feature_dim": 16, "latent_dim": 8, "hidden": [256], "label_hidden": [128]})
-        return QuickSettings({"feature_dim": 32, "latent_dim": 16, "hidden": [400, 200], "label_hidden": [200]})
+            sizes = {"feature_dim": 16, "latent_dim": 8, "hidden": [256], "label_hidden": [128]}
+        else:
+            sizes = {"feature_dim": 32, "latent_dim": 16, "hidden": [400, 200], "label_hidden": [200]}
+        return QuickSettings(sizes | {"classification_weight": 10.0}, {"lr": 3e-3})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

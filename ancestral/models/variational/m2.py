@@ -139,9 +139,10 @@ class M2(LabelLatentModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
+        # In few epochs the paper's weight of the labels leaves the classes to chance: on the digits 43 % error, not 11.
         if event.size <= 256:
-            return QuickSettings({"latent_dim": 8, "hidden": [128]})
-        return QuickSettings({"latent_dim": 32, "hidden": [300]})
+            return QuickSettings({"latent_dim": 8, "hidden": [128], "classification_weight": 10.0})
+        return QuickSettings({"latent_dim": 32, "hidden": [300], "classification_weight": 10.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
