@@ -36,7 +36,7 @@ from ancestral.interface import (
 from ancestral.layers.label_latents import check_classes, labelled_mix, mean_over_data
 from ancestral.layers.latent_variable import LatentVariableModel
 from ancestral.layers.margin_classifier import FeatureClassifier, LogisticRegression, TransductiveSVM
-from ancestral.layers.observation_networks import NetworkSettings, ObservationEncoder
+from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.registry import register
 
 Kind = Literal["linear", "tsvm"]
@@ -104,7 +104,6 @@ class M1(LatentVariableModel, Classifier):
             raise InputError(f"feature_stage must be a share in (0, 1), got {feature_stage}")
         self.batching, self.labelled_share = labelled_mix(labelled_ratio, labelled_share), labelled_share
         self.feature_stage, self._classes = feature_stage, check_classes(classes)
-        self.encoder = ObservationEncoder(event, context_event, 2 * latent_dim, networks)
         self.classifier: FeatureClassifier
         if classifier == "linear":
             self.classifier = LogisticRegression(latent_dim, classes)
