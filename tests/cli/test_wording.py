@@ -63,7 +63,7 @@ def test_settings_of_a_model_are_flags(said: str, shown: str) -> None:
 
 def test_a_wrong_setting_of_a_model_is_said_in_flags(cli) -> None:
     for settings, said in [
-        (("--model.latent_dim", 0), "--model.latent_dim and --model.samples must be at least 1, got 0 and 1"),
+        (("--model.latent_dim", 0), "--model.latent_dim and --model.layers must be at least 1, got 0 and 1"),
         (("--model.activation", "elu"), "--model.activation must be one of relu, tanh, leaky_relu, got 'elu'"),
         (("--model.hidden", "[0]"), "--model.hidden must be a list of widths of at least 1, got [0]"),
     ]:

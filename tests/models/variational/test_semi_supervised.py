@@ -212,8 +212,10 @@ def test_build_takes_the_classes_and_the_share_of_labels_from_the_data(name: str
 @pytest.mark.parametrize("name", TINY)
 def test_with_a_label_for_each_row_it_is_supervised_and_its_error_stands_beside_its_bound(name: str) -> None:
     data = labelled(torch.tensor([0, 1] * 8))
+    torch.manual_seed(0)
     model = build(name, data, **TINY[name])
-    fit(model, data, epochs=40, lr=2e-2, batch_size=8, progress=False)
+    # Long enough for the features of a first stage not to be nothing yet.
+    fit(model, data, epochs=100, lr=5e-2, batch_size=8, progress=False)
     found = [measure for _, measure in measures(model, data, importance_samples=4)]
     assert [type(measure).__name__ for measure in found] == ["Score", "ErrorRate"]
     assert isinstance(found[1], ErrorRate)
