@@ -3,8 +3,11 @@
     f(z) = z + beta h (z - z_0),    h = 1 / (alpha + r),  r = |z - z_0|                             (equation 14)
     ln |det df/dz| = (d - 1) ln(1 + beta h) + ln(1 + alpha beta h^2)
 
-is invertible where beta >= -alpha, which beta = -alpha + ln(1 + e^b) ensures (appendix A.2). Along its ray a point's
-distance from z_0 then obeys a quadratic equation, which gives the inverse in closed form.
+is invertible where beta >= -alpha, which beta = -alpha + s with s = ln(1 + e^b) ensures (appendix A.2). Along its ray a
+point's distance from z_0 then obeys a quadratic equation, which gives the inverse in closed form. Both factors of the
+determinant are written as what they are, sums of what is above 0, which float32 does not lose where s is all but 0:
+
+    1 + beta h = h (r + s),    1 + alpha beta h^2 = h^2 (r^2 + 2 alpha r + alpha s)
 """
 
 import torch
@@ -39,41 +42,41 @@ class RadialFlows(Bijection):
         self, x: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
         total = x.new_zeros(len(x))
-        for centre, alpha, beta in self._maps(context):
+        for centre, alpha, s in self._maps(context):
             offset = x - centre
-            h = 1 / (alpha + _length(offset))
-            x = torch.addcmul(x, (beta * h)[:, None], offset)
-            total = total + self._log_det(alpha, beta, h)
+            r = _length(offset)
+            x = torch.addcmul(centre, ((r + s) / (r + alpha))[:, None], offset)
+            total = total + self._log_det(alpha, s, r)
         return x, total
 
     def inverse(
         self, z: Float[Tensor, "batch features"], context: Float[Tensor, "batch n"] | None = None
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
         total = z.new_zeros(len(z))
-        for centre, alpha, beta in reversed(self._maps(context)):
+        for centre, alpha, s in reversed(self._maps(context)):
             offset = z - centre
             moved = _length(offset)
-            # r (alpha + r + beta) = moved (alpha + r); of the two forms of its root the one that cancels nothing.
-            linear = alpha + beta - moved
+            # r (r + s) = moved (r + alpha); of the two forms of its root the one that cancels nothing.
+            linear = s - moved
             root = torch.sqrt(linear.square() + 4 * alpha * moved)
             r = torch.where(linear > 0, 2 * alpha * moved / (root + linear.clamp(min=0)), (root - linear) / 2)
-            h = 1 / (alpha + r)
-            z = centre + offset / (1 + beta * h)[:, None]
-            total = total - self._log_det(alpha, beta, h)
+            z = torch.addcmul(centre, ((r + alpha) / (r + s))[:, None], offset)
+            total = total - self._log_det(alpha, s, r)
         return z, total
 
     def _maps(self, context: Tensor | None) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """z_0 (rows or 1, features), alpha and beta (rows or 1,) of every map."""
+        """z_0 (rows or 1, features), alpha and s = alpha + beta (rows or 1,) of every map."""
         raw = self.bias[None]
         if self.amortized is not None and context is not None:
             raw = raw + self.amortized(context)
         raw = raw.view(len(raw), self.length, -1)
-        alpha = F.softplus(raw[..., -2])
-        beta = F.softplus(raw[..., -1]) - alpha
-        return [(raw[:, k, : self.features], alpha[:, k], beta[:, k]) for k in range(self.length)]
+        alpha, s = F.softplus(raw[..., -2]), F.softplus(raw[..., -1])
+        return [(raw[:, k, : self.features], alpha[:, k], s[:, k]) for k in range(self.length)]
 
-    def _log_det(self, alpha: Tensor, beta: Tensor, h: Tensor) -> Tensor:
-        return (self.features - 1) * torch.log1p(beta * h) + torch.log1p(alpha * beta * h.square())
+    def _log_det(self, alpha: Tensor, s: Tensor, r: Tensor) -> Tensor:
+        h = 1 / (r + alpha)
+        across, along = h * (r + s), h.square() * (r * (r + 2 * alpha) + alpha * s)
+        return (self.features - 1) * across.log() + along.log()
 
 
 def _length(offset: Tensor) -> Tensor:
