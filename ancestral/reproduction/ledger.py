@@ -86,7 +86,9 @@ def markdown_table(entries: Sequence[LedgerEntry]) -> str:
             f"{entry.seconds / 60:.1f}",
             entry.date,
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        # A bar, as in p(z | x), would end its cell.
+        escaped = [cell.replace("|", "\\|") for cell in cells]
+        lines.append(f"| {' | '.join(escaped)} |")
     notes = [
         f"- `{entry.name}`: {'; '.join(part for part in (entry.notes, entry.source) if part)}" for entry in entries
     ]

@@ -1,8 +1,10 @@
 """Figures go where recipes go: the same names, the same ledger, the same command."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ancestral.interface import InputError
 from ancestral.reproduction import figure as mechanism
-from ancestral.reproduction import list_figures, list_recipes, load_result, read_ledger, reproduce
+from ancestral.reproduction import list_figures, list_recipes, load_result, markdown_table, read_ledger, reproduce
 from ancestral.reproduction.figure import Drawn, FigureRecipe, figure
 from ancestral.reproduction.measures import Measurement
 
@@ -63,6 +65,13 @@ def test_what_a_figure_does_not_take_is_refused(falling: None, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bar_in_a_metric_does_not_end_its_cell(falling: None, tmp_path: Path) -> None:
+    entry = reproduce("falling-leaf", results_dir=tmp_path, progress=False)
+    lines = markdown_table([replace(entry, metric="KL(q || p(z | x))")]).splitlines()
+    assert "(KL(q \\|\\| p(z \\| x)))" in lines[2]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]}) == 1
+
+
 # -- The figures of the package, each by what must hold of it ---------------------------------------------------------
 
 
@@ -85,6 +94,13 @@ def test_the_amortization_gap_is_drawn_from_few_rows_and_steps() -> None:
     found = drawn("amortization-gap", epochs=1, e_steps=1, rows=4, steps=1, samples=2)
     named = found.baselines
     assert found.value == pytest.approx(named["-ELBO by the encoder"] - named["-ELBO by a q for each example"])
+
+
+def test_the_true_posterior_is_drawn_for_few_rows() -> None:
+    found = drawn("true-posterior", hidden=[8], epochs=1, rows=2, side=40, importance_samples=3)
+    assert found.stderr is not None
+    assert found.value > 0
+    assert 0 < found.baselines["of the IWAE's q_IW"] < found.baselines["of the IWAE's q"]
 
 
 @pytest.mark.slow
