@@ -35,6 +35,7 @@ from ancestral.interface.abilities import (
     Sampler,
     Translator,
     abilities,
+    log_standard_normal,
     maximum_likelihood,
     repeated,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "Unpaired",
     "abilities",
     "by_kind",
+    "log_standard_normal",
     "maximum_likelihood",
     "parse_support",
     "repeated",

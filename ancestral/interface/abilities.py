@@ -265,6 +265,11 @@ def repeated(values: Tensor | None, samples: int) -> Tensor | None:
     return None if values is None else values.expand(samples, *values.shape).flatten(0, 1)
 
 
+def log_standard_normal(z: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
+    """ln N(z; 0, I) in nats."""
+    return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
+
+
 class Decoder(Model):
     """Turns latents into observations. Write `latent_shapes` and `_decode(z, context) -> (batch, *event)`.
 
@@ -290,7 +295,7 @@ class Decoder(Model):
 
     def _log_prior(self, z: Tensor, context: Tensor | None) -> Tensor:
         """ln p(z | context) in nats, (batch,); that of N(0, I) by default."""
-        return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
+        return log_standard_normal(z)
 
     @property
     def latent_size(self) -> int:

@@ -35,6 +35,7 @@ from ancestral.interface import (
     MeanDecoder,
     Real,
     Sampler,
+    log_standard_normal,
     repeated,
 )
 from ancestral.layers.latent_variable import LatentVariableModel
@@ -98,7 +99,7 @@ class LabelLatents(nn.Module):
 
     def log_prior(self, z: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
         """ln p(y) + ln p(z), the first of which is the same for all y."""
-        return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi)) - math.log(self.classes)
+        return log_standard_normal(z) - math.log(self.classes)
 
     # -- The bounds ----------------------------------------------------------------------------------------------------
 

@@ -34,13 +34,16 @@ from ancestral.interface import (
     Sampler,
     repeated,
 )
-from ancestral.layers.observation_networks import NetworkSettings, ObservationDecoder, ObservationEncoder
+from ancestral.layers.observation_networks import (
+    NetworkSettings,
+    ObservationDecoder,
+    ObservationEncoder,
+    rows_within_memory,
+)
 from ancestral.layers.stochastic_layers import StochasticLayers
 
 #: Steps of the chain that fills in what is unknown: first those that accept every proposal, then the others.
 _WARM_UP, _STEPS = 10, 40
-#: Numbers of the largest layer that go through a decoder at once.
-_MOST_NUMBERS = 2**24
 
 
 class LatentVariableModel(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDensity, Features, Completer):
@@ -67,7 +70,7 @@ class LatentVariableModel(Sampler, BoundedDensity, Encoder, MeanDecoder, JointDe
         lowest = self.latents.sizes[0]
         self.encoder = ObservationEncoder(event, context_event, encoder_outputs * lowest, networks)
         self.decoder = ObservationDecoder(event, context_event, lowest, self.observation, networks)
-        self.rows_at_once = max(1, min(self.rows_at_once, _MOST_NUMBERS // self.decoder.largest))
+        self.rows_at_once = rows_within_memory(self.decoder.largest)
 
     @abstractmethod
     def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:

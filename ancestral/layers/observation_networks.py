@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.distributions import Observation
-from ancestral.interface import Event, InputError, Real, repeated
+from ancestral.interface import BoundedDensity, Event, InputError, Real, repeated
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.flat import FlatInputs, FlatOutputs
 from ancestral.layers.image_networks import ImageDecoder, ImageEncoder, unsupported_image
 from ancestral.layers.mlp import mlp
 
 NETWORKS = ("mlp", "conv")
+#: Numbers of the largest layer that go through a network at once.
+_MOST_NUMBERS = 2**24
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class ObservationDecoder(nn.Module):
         self.shape, self.observation = event.shape, observation
         self.condition = FlatContext(context_event)
         inputs += self.condition.size
-        own = observation.size - observation.shared
+        own = self.own = observation.size - observation.shared
         #: The numbers of p(x | z) that are the same for every dimension of every x: a variance.
         self.shared = nn.Parameter(torch.zeros(observation.shared)) if observation.shared else None
         self.network: nn.Module
@@ -115,18 +117,23 @@ class ObservationDecoder(nn.Module):
             self.outputs = FlatOutputs([min(own, size) for size in observation.sizes(event.size)])
             self.network = mlp(inputs, settings.hidden[::-1], len(self.outputs), settings.activation)
             largest = max(settings.hidden, default=0)
-        #: Numbers of the largest layer for one row: what the memory of many rows at once goes by.
+        #: Numbers of the largest layer for one row.
         self.largest = max(observation.size * event.size, largest)
 
     def forward(self, z: Tensor, context: Tensor | None) -> Float[Tensor, "rows size *event"]:
         own = self.network(self.condition(z, context))
         if self.outputs is not None:
             own = self.outputs(own)
-        own = own.to(z.dtype).view(len(z), -1, *self.shape)
+        own = own.to(z.dtype).view(len(z), self.own, *self.shape)
         if self.shared is None:
             return own
         shared = self.shared.view(1, -1, *[1] * len(self.shape)).expand(len(z), -1, *self.shape)
         return torch.cat([own, shared.to(z.dtype)], dim=1)
+
+
+def rows_within_memory(numbers: int) -> int:
+    """How many rows go through networks at once whose largest layer has so many numbers a row."""
+    return max(1, min(BoundedDensity.rows_at_once, _MOST_NUMBERS // numbers))
 
 
 def _conv(settings: NetworkSettings) -> bool:

@@ -4,14 +4,13 @@ The prior runs from the top down, p(z_L) = N(0, I) and p(z_l | z_l+1) a diagonal
 perceptron outputs; the recognition model from the bottom up, q(z_1 | x) q(z_2 | z_1) ....
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ancestral.distributions import DiagonalGaussian, LayeredGaussian
-from ancestral.interface import InputError
+from ancestral.interface import InputError, log_standard_normal
 from ancestral.layers.mlp import mlp
 
 
@@ -56,7 +55,7 @@ class StochasticLayers(nn.Module):
     def log_prior(self, z: Tensor) -> Tensor:
         """ln p(z) in nats of flat z, (rows, n) -> (rows,)."""
         parts = list(z.split(self.sizes[::-1], dim=1))[::-1]
-        total = -0.5 * (parts[-1].square().sum(1) + parts[-1].shape[1] * math.log(2 * math.pi))
+        total = log_standard_normal(parts[-1])
         for layer in range(1, len(parts)):
             total = total + self.prior_of(layer, parts[layer]).log_prob(parts[layer - 1][None])[0]
         return total

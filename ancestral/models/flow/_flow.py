@@ -64,4 +64,6 @@ class NormalizingFlow(Sampler, ExactDensity, Encoder, MeanDecoder):
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        return None if isinstance(event.support, Real) else "a flow is a density on real numbers"
+        if not isinstance(event.support, Real):
+            return "a flow is a density on real numbers"
+        return None if event.shape else "a flow needs a vector or an image; give a single number the shape (1,)"

@@ -37,7 +37,12 @@ from ancestral.interface import (
     seeded,
 )
 from ancestral.layers.label_latents import LabelLatentModel, LabelLatents, mean_over_data
-from ancestral.layers.observation_networks import NetworkSettings, ObservationDecoder, ObservationEncoder
+from ancestral.layers.observation_networks import (
+    NetworkSettings,
+    ObservationDecoder,
+    ObservationEncoder,
+    rows_within_memory,
+)
 from ancestral.registry import register
 
 
@@ -105,7 +110,7 @@ class M1M2(LabelLatentModel):
             features, classes, latent_dim, observation_for(Real()), NetworkSettings("mlp", label_hidden, 1, activation)
         )
         most = max(self.decoder.largest, classes * self.label_latents.decoder.largest)
-        self.rows_at_once = max(1, min(self.rows_at_once, 2**24 // most))
+        self.rows_at_once = rows_within_memory(most)
 
     # -- Training in stages --------------------------------------------------------------------------------------------
 

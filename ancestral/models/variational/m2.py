@@ -36,7 +36,7 @@ from ancestral.interface import (
     Real,
 )
 from ancestral.layers.label_latents import LabelLatentModel, LabelLatents
-from ancestral.layers.observation_networks import NetworkSettings
+from ancestral.layers.observation_networks import NetworkSettings, rows_within_memory
 from ancestral.registry import register
 
 
@@ -88,7 +88,7 @@ class M2(LabelLatentModel):
         self.label_latents = LabelLatents(
             event, classes, latent_dim, observation_for(event.support, observation), networks
         )
-        self.rows_at_once = max(1, 2**24 // (classes * self.label_latents.decoder.largest))
+        self.rows_at_once = rows_within_memory(classes * self.label_latents.decoder.largest)
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("model", list(self.parameters()), self._loss, optimizer=Adam(1e-3))]

@@ -6,8 +6,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from ancestral.interface import Batch, Event, InputError, Real
-from ancestral.models.flow.planar_flow import PlanarFlow
-from ancestral.models.flow.radial_flow import RadialFlow
+from ancestral.models.flow.planar_and_radial_flow import PlanarFlow, RadialFlow
 
 
 def two_clusters(n: int) -> Tensor:

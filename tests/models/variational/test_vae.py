@@ -212,3 +212,10 @@ def test_completions_are_those_of_the_joint_however_rough_the_encoder() -> None:
         shares = (completed[:, 2:] @ torch.tensor([2.0, 1.0]).double()).long().bincount(minlength=4) / n
         expected = four / four.sum()
         assert ((shares - expected).abs() < 4.5 * (expected * (1 - expected) / n).sqrt() + 0.005).all()
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_no_rows_have_no_densities(network: str) -> None:
+    model = VAE(Event((1, 4, 4), Binary()), latent_dim=2, hidden=[8], network=network, channels=2)
+    assert model.log_joint(torch.zeros(0, 1, 4, 4), torch.zeros(0, 2)).shape == (0,)
+    assert model.decode_mean(torch.zeros(0, 2)).shape == (0, 1, 4, 4)
