@@ -13,33 +13,20 @@ the paper's times -2 (see `ancestral.layers.gated`). Sampling is exact and compu
 
 from collections.abc import Iterable, Sequence
 
-import torch
-from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.distributions import Bernoulli, Categorical, Observation
-from ancestral.interface import (
-    Binary,
-    Event,
-    InputError,
-    Levels,
-    Model,
-    Phase,
-    QuickSettings,
-    maximum_likelihood,
-)
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order, too_many_outputs
-from ancestral.layers.conditioning import LayerContext, centred
+from ancestral.interface import Binary, Event, Levels, Model, QuickSettings
+from ancestral.layers.conditioning import LayerContext
 from ancestral.layers.gated import GatedLayer
 from ancestral.layers.gated_sampler import cached_gated_layers
-from ancestral.layers.masked import RasterConv2d, channel_groups
-from ancestral.layers.masked_sampler import CachedPointwise, Raster
+from ancestral.layers.masked_sampler import RasterLayer
+from ancestral.layers.raster_model import RasterModel
 from ancestral.registry import register
 
 
 @register("gated_pixelcnn")
-class GatedPixelCNN(AutoregressiveModel):
+class GatedPixelCNN(RasterModel):
     """Gated PixelCNN: two stacks of gated masked convolutions, conditional, with an exact cached sampler.
 
     Args:
@@ -59,45 +46,30 @@ class GatedPixelCNN(AutoregressiveModel):
         kernel_size: int = 3,
         head: int = 64,
     ) -> None:
-        super().__init__(event, context_event=context_event)
+        super().__init__(
+            event,
+            context_event=context_event,
+            channels=channels,
+            blocks=blocks,
+            kernel_size=kernel_size,
+            head=head,
+            features=channels,
+        )
         colours = event.shape[0]
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise InputError(f"kernel_size must be odd and positive, got {kernel_size}")
-        if blocks < 0 or min(channels, head) < colours:
-            raise InputError(
-                f"channels and head must be at least the {colours} colours of the event and blocks at least 0,"
-                f" got channels={channels}, head={head}, blocks={blocks}"
-            )
-        self._levels = event.support.levels if isinstance(event.support, Levels) else 2
-        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(self._levels)
         layers = [GatedLayer(colours, channels, 7, colours, first=True)]
         layers.extend(GatedLayer(channels, channels, kernel_size, colours) for _ in range(blocks))
         self.layers = nn.ModuleList(layers)
-        features, hidden = channel_groups(channels, colours), channel_groups(head, colours)
-        outputs = channel_groups(colours * self.observation.size, colours)
-        self.hidden = RasterConv2d(hidden, features, 1)
-        self.output = RasterConv2d(outputs, hidden, 1)
         sizes = [2 * channels] * (2 * len(layers))
         self.context = None if context_event is None else LayerContext(context_event, event, channels, sizes)
 
-    def phases(self) -> Sequence[Phase]:
-        return maximum_likelihood(self)
-
-    @property
-    def orders(self) -> Int64[Tensor, "orders size"]:
-        """Rows, then columns, then colours."""
-        return raster_order(self.event)
-
-    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
-        # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
-        # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
-        image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
+    def _features(self, image: Tensor, context: Tensor | None) -> Tensor:
         vertical, horizontal = F.pad(image, (0, 0, 1, -1)), image
-        added = self._added(context)
-        for layer, shift in zip(self.layers, added):
-            vertical, horizontal = layer(vertical, horizontal, shift)
-        out = self.output(self.hidden(horizontal.relu()).relu())
-        return out.unflatten(1, (self.event.shape[0], self.observation.size)).transpose(1, 2)
+        for layer, added in zip(self.layers, self._added(context)):
+            vertical, horizontal = layer(vertical, horizontal, added)
+        return horizontal
+
+    def _cached_layers(self, n: int, context: Tensor | None) -> Sequence[RasterLayer]:
+        return cached_gated_layers(self.layers, n, self.event.shape[2], self._added(context))
 
     def _added(self, context: Tensor | None) -> Sequence[tuple[Tensor, Tensor] | None]:
         """What the context adds in each layer's stacks."""
@@ -105,19 +77,6 @@ class GatedPixelCNN(AutoregressiveModel):
             return [None] * len(self.layers)
         parts = self.context(context)
         return list(zip(parts[::2], parts[1::2]))
-
-    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Raster:
-        layers = cached_gated_layers(self.layers, n, self.event.shape[2], self._added(context))
-        head = [CachedPointwise(convolution, n, rectified=True) for convolution in (self.hidden, self.output)]
-        return Raster([*layers, *head], self.event.shape, scale=2 / (self._levels - 1))
-
-    @classmethod
-    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return too_many_outputs(event.size * (event.values or 0))
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:

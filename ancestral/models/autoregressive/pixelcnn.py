@@ -19,31 +19,19 @@ layer: to the outputs of its masked convolution. Sampling is exact and computes 
 
 from collections.abc import Iterable, Sequence
 
-import torch
-from jaxtyping import Int64
 from torch import Tensor, nn
 
-from ancestral.distributions import Bernoulli, Categorical, Observation
-from ancestral.interface import (
-    Binary,
-    Event,
-    InputError,
-    Levels,
-    Model,
-    Phase,
-    QuickSettings,
-    maximum_likelihood,
-)
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order, too_many_outputs
-from ancestral.layers.conditioning import LayerContext, centred
+from ancestral.interface import Binary, Event, Levels, Model, QuickSettings
+from ancestral.layers.conditioning import LayerContext
 from ancestral.layers.masked import RasterConv2d, channel_groups
 from ancestral.layers.masked_residual import MaskedResidualBlock, cached_residual_blocks
-from ancestral.layers.masked_sampler import CachedConv2d, CachedPointwise, Raster
+from ancestral.layers.masked_sampler import CachedConv2d, RasterLayer
+from ancestral.layers.raster_model import RasterModel
 from ancestral.registry import register
 
 
 @register("pixelcnn")
-class PixelCNN(AutoregressiveModel):
+class PixelCNN(RasterModel):
     """PixelCNN: masked convolutions in residual blocks, conditional, with an exact cached sampler.
 
     Args:
@@ -64,72 +52,42 @@ class PixelCNN(AutoregressiveModel):
         kernel_size: int = 3,
         head: int = 64,
     ) -> None:
-        super().__init__(event, context_event=context_event)
-        colours = event.shape[0]
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise InputError(f"kernel_size must be odd and positive, got {kernel_size}")
-        if blocks < 0 or min(channels, head) < colours:
-            raise InputError(
-                f"channels and head must be at least the {colours} colours of the event and blocks at least 0,"
-                f" got channels={channels}, head={head}, blocks={blocks}"
-            )
-        self._levels = event.support.levels if isinstance(event.support, Levels) else 2
-        self.observation: Observation = Bernoulli() if isinstance(event.support, Binary) else Categorical(self._levels)
-        image, features, hidden, outputs = (
-            channel_groups(maps, colours) for maps in (colours, 2 * channels, head, colours * self.observation.size)
+        super().__init__(
+            event,
+            context_event=context_event,
+            channels=channels,
+            blocks=blocks,
+            kernel_size=kernel_size,
+            head=head,
+            features=2 * channels,
         )
-        self.first = RasterConv2d(features, image, 7, strict=True)
+        colours = event.shape[0]
+        outer, image = channel_groups(2 * channels, colours), channel_groups(colours, colours)
+        self.first = RasterConv2d(outer, image, 7, strict=True)
         self.blocks = nn.ModuleList(MaskedResidualBlock(channels, kernel_size, colours) for _ in range(blocks))
-        self.hidden = RasterConv2d(hidden, features, 1)
-        self.output = RasterConv2d(outputs, hidden, 1)
         sizes = [2 * channels, *[channels] * blocks]
         self.context = None if context_event is None else LayerContext(context_event, event, channels, sizes)
 
-    def phases(self) -> Sequence[Phase]:
-        return maximum_likelihood(self)
-
-    @property
-    def orders(self) -> Int64[Tensor, "orders size"]:
-        """Rows, then columns, then colours."""
-        return raster_order(self.event)
-
-    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
-        # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
-        # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
-        image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
+    def _features(self, image: Tensor, context: Tensor | None) -> Tensor:
         first, *added = self._added(context)
         features = self.first(image)
         if first is not None:
             features = features + first
         for block, shift in zip(self.blocks, added):
             features = block(features, shift)
-        out = self.output(self.hidden(features.relu()).relu_())
-        return out.unflatten(1, (self.event.shape[0], self.observation.size)).transpose(1, 2)
+        return features
+
+    def _cached_layers(self, n: int, context: Tensor | None) -> Sequence[RasterLayer]:
+        first, *added = self._added(context)
+        width = self.event.shape[2]
+        blocks = cached_residual_blocks(self.blocks, n, width, added)
+        return [CachedConv2d(self.first, n, width, added=first), *blocks]
 
     def _added(self, context: Tensor | None) -> Sequence[Tensor | None]:
         """What the context adds to the first convolution and in each block."""
         if self.context is None or context is None:
             return [None] * (1 + len(self.blocks))
         return self.context(context)
-
-    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Raster:
-        width = self.event.shape[2]
-        first, *added = self._added(context)
-        layers = [
-            CachedConv2d(self.first, n, width, added=first),
-            *cached_residual_blocks(self.blocks, n, width, added),
-            CachedPointwise(self.hidden, n, rectified=True),
-            CachedPointwise(self.output, n, rectified=True),
-        ]
-        return Raster(layers, self.event.shape, scale=2 / (self._levels - 1))
-
-    @classmethod
-    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return too_many_outputs(event.size * (event.values or 0))
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
