@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ancestral.layers.masked import MaskedConv2d, MaskedLinear, channel_groups, raster_mask
+from ancestral.layers.masked import MaskedConv2d, MaskedLinear, RasterConv2d, channel_groups, raster_mask
 from ancestral.layers.masked_network import MaskedNetwork, StepwiseMaskedNetwork
 
 
@@ -31,6 +31,17 @@ def test_raster_masks_hide_what_comes_later(strict: bool) -> None:
     assert not seen[:, :, centre + 1 :].any()
     earlier = inputs < outputs[:, None] if strict else inputs <= outputs[:, None]
     assert torch.equal(seen[:, :, centre, centre], earlier)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_raster_convolution_of_ones_counts_the_pixels_that_came_before(strict: bool) -> None:
+    grey = channel_groups(1, 1)
+    layer = RasterConv2d(grey, grey, 3, strict=strict, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(1)
+        found = layer(torch.ones(1, 1, 3, 4))[0, 0]
+    before = torch.tensor([[0.0, 1, 1, 1], [2, 4, 4, 3], [2, 4, 4, 3]])
+    assert torch.equal(found, before if strict else before + 1)
 
 
 def test_channel_groups_are_neighbours_of_nearly_equal_size() -> None:
