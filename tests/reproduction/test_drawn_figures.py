@@ -103,6 +103,13 @@ def test_the_true_posterior_is_drawn_for_few_rows() -> None:
     assert 0 < found.baselines["of the IWAE's q_IW"] < found.baselines["of the IWAE's q"]
 
 
+def test_only_pixelcnn_has_a_blind_spot() -> None:
+    found = drawn("receptive-fields", size=11, channels=8, images=8)
+    assert found.value == 0
+    # Of 5 rows above and 5 pixels to the left, it misses 2 pixels to the right in the first row above, 1 in the second.
+    assert found.baselines["PixelCNN"] == pytest.approx(100 * 3 / (5 * 11 + 5))
+
+
 @pytest.mark.slow
 def test_an_encoder_loses_on_its_own_decoder_and_more_on_one_trained_without_it() -> None:
     """The order of Cremer et al. 2018: a decoder that learned beside its encoder is easier for one to invert."""

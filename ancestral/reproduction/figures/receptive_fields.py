@@ -13,9 +13,10 @@ be in reach: what is not seen is then the blind spot alone.
 from collections.abc import Mapping
 
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
@@ -38,6 +39,8 @@ _RECURRENT = 2
 #: Weaker gradients, relative to the strongest one, are drawn as this.
 _FAINTEST = 1e-4
 _BLIND, _LATER, _ITSELF = "#d62728", "#e6e6e6", "black"
+#: Rows below the pixel that are drawn, none of which it sees.
+_BELOW = 3
 
 
 @figure(
@@ -83,32 +86,34 @@ def central_gradient(model: Autoregressive, x: Tensor) -> Tensor:
 
 
 def _picture(gradients: Mapping[str, Tensor], blind: Mapping[str, float], size: int) -> Figure:
-    whole = Figure(figsize=(4.4 * len(gradients) + 0.9, 5.2), dpi=120, layout="constrained")
-    norm = LogNorm(_FAINTEST, 1, clip=True)
+    whole = Figure(figsize=(4.6 * len(gradients) + 1, 4.2), dpi=120, layout="constrained")
+    # Faint or not, what is seen is blue.
+    shades = ScalarMappable(LogNorm(_FAINTEST, 1, clip=True), ListedColormap(colormaps["Blues"](range(50, 256))))
     panels = whole.subplots(1, len(gradients), squeeze=False)[0]
     for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
-        _field(axes, gradient, size, norm)
-        axes.set_title(f"{_MODELS[name][0]}\nblind to {blind[name]:.1f} % of the earlier pixels")
-    bar = whole.colorbar(ScalarMappable(norm, "Blues"), ax=panels, shrink=0.8, pad=0.01)
-    bar.set_label("strength of the gradient, relative to the strongest")
+        _field(axes, gradient, size, shades)
+        axes.set_title(f"{_MODELS[name][0]}\nblind to {blind[name]:.3g} % of the earlier pixels")
+    bar = whole.colorbar(shades, ax=panels, shrink=0.85, pad=0.01, extend="min")
+    bar.set_label("gradient, relative to the strongest")
     words = [
         Patch(color=_ITSELF, label="the pixel whose conditional it is"),
+        Patch(color=shades.get_cmap()(0.6), label="earlier, and seen"),
         Patch(color=_BLIND, label="earlier, and not seen"),
         Patch(color=_LATER, label="later in raster order"),
     ]
-    whole.legend(handles=words, loc="outside lower center", ncols=3, frameon=False)
+    whole.legend(handles=words, loc="outside lower center", ncols=len(words), frameon=False)
     return whole
 
 
-def _field(axes: Axes, gradient: Tensor, size: int, norm: LogNorm) -> None:
-    """The image: seen pixels by the strength of their gradient, and those that are not seen."""
-    colours = torch.tensor([to_rgb(_LATER)] * size**2)
-    colours[len(gradient)] = torch.tensor(to_rgb(_ITSELF))
-    shades = ScalarMappable(norm, "Blues").to_rgba((gradient / gradient.max()).numpy())
-    colours[: len(gradient)] = torch.as_tensor(shades)[:, :3]
-    colours[: len(gradient)][gradient == 0] = torch.tensor(to_rgb(_BLIND))
-    axes.imshow(colours.view(size, size, 3).numpy())
+def _field(axes: Axes, gradient: Tensor, size: int, shades: ScalarMappable) -> None:
+    """The image down to some rows below the pixel: what it sees, by the strength of the gradient, and what not."""
+    rows, earlier = size // 2 + 1 + _BELOW, len(gradient)
+    colours = torch.tensor(to_rgb(_LATER)).repeat(rows * size, 1)
+    colours[earlier] = torch.tensor(to_rgb(_ITSELF))
+    seen = torch.as_tensor(shades.to_rgba((gradient / gradient.max()).numpy()))[:, :3]
+    colours[:earlier] = seen.float().where(gradient[:, None] != 0, torch.tensor(to_rgb(_BLIND)))
+    axes.imshow(colours.view(rows, size, 3).numpy())
     axes.set_xticks(torch.arange(-0.5, size).tolist(), minor=True)
-    axes.set_yticks(torch.arange(-0.5, size).tolist(), minor=True)
+    axes.set_yticks(torch.arange(-0.5, rows).tolist(), minor=True)
     axes.grid(which="minor", color="white", linewidth=0.4)
     axes.tick_params(which="both", length=0, labelbottom=False, labelleft=False)
