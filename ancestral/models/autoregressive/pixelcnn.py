@@ -99,4 +99,4 @@ class PixelCNN(RasterModel):
         # With fewer maps, one start in a hundred has only dead ReLUs somewhere.
         yield cls(Event((1, 3, 3), Binary()), channels=6, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=9, blocks=2, head=9)
-        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=6, blocks=1, head=8)
+        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=6, blocks=2, head=8)
