@@ -7,23 +7,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.interface import Categories, Columns, Event, Support
+from ancestral.interface import Categories, Columns, Event, Levels, Support
 from ancestral.layers.conditioning import centred
 
 
 class FlatInputs(nn.Module):
     """Observations as what a network takes, (batch, dimensions) -> (batch, sum of widths).
 
-    Categories enter one-hot, levels on [-1, 1], all else as it is; of a table each column as its support says.
+    Categories enter one-hot, and so do levels of at most `one_hot` values; other levels on [-1, 1], all else as it is;
+    of a table each column as its support says.
     """
 
     places: Tensor
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, one_hot: int = 0) -> None:
         super().__init__()
-        self.support, self.supports = event.support, event.supports
+        self.support, self.supports, self.one_hot = event.support, event.supports, one_hot
         #: The numbers that each dimension of the flattened event enters as.
-        self.widths = [support.categories if isinstance(support, Categories) else 1 for support in event.supports]
+        self.widths = [_one_hot_values(support, one_hot) or 1 for support in event.supports]
         starts = torch.tensor([0, *self.widths]).cumsum(0).tolist()
         kinds = event.support.kinds.values() if isinstance(event.support, Columns) else [range(event.size)]
         columns = [column for kind in kinds for column in kind]
@@ -34,13 +35,17 @@ class FlatInputs(nn.Module):
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         """The inputs in the dtype of `like`."""
         if not isinstance(self.support, Columns):
-            return _inputs(x, self.support).to(like)
+            return self._laid_out(x, self.support).to(like)
         kinds = self.support.kinds.items()
-        return torch.cat([_inputs(x[:, columns], kind).to(like) for kind, columns in kinds], 1)[:, self.places]
+        return torch.cat([self._laid_out(x[:, columns], kind).to(like) for kind, columns in kinds], 1)[:, self.places]
 
     def of_dimension(self, dimension: int, x: Tensor, like: Tensor) -> Tensor:
         """What one dimension alone enters as, (batch,) -> (batch, width)."""
-        return _inputs(x[:, None], self.supports[dimension]).to(like)
+        return self._laid_out(x[:, None], self.supports[dimension]).to(like)
+
+    def _laid_out(self, x: Tensor, support: Support) -> Tensor:
+        values = _one_hot_values(support, self.one_hot)
+        return F.one_hot(x.long(), values).flatten(1) if values else centred(x, support)
 
 
 class FlatOutputs(nn.Module):
@@ -68,7 +73,12 @@ class FlatOutputs(nn.Module):
         return (outputs if self.dense else outputs[:, self.places]).unflatten(1, self.shape)
 
 
-def _inputs(x: Tensor, support: Support) -> Tensor:
-    if isinstance(support, Categories):
-        return F.one_hot(x.long(), support.categories).flatten(1)
-    return centred(x, support)
+def _one_hot_values(support: Support, most_levels: int) -> int:
+    """How many values a support is one-hot over; 0 if it enters as a number."""
+    match support:
+        case Categories(values):
+            return values
+        case Levels(values) if values <= most_levels:
+            return values
+        case _:
+            return 0

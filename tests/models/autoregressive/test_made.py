@@ -77,6 +77,27 @@ def test_orders_and_connectivities() -> None:
     assert not torch.equal(*masks)
 
 
+@pytest.mark.parametrize("order", ["natural", "random"])
+def test_an_ensemble_may_be_smaller_or_larger_than_the_list_that_was_trained(order: str) -> None:
+    event = Event((5,), Binary())
+    model, x = build(event, order=order), everything(event)
+    each = model.conditional_log_probs(x).flatten(2).sum(2)
+    for ensemble in (2, 5):
+        other = build(event, order=order, ensemble=ensemble)
+        other.load_state_dict(model.state_dict())
+        own = other.conditional_log_probs(x).flatten(2).sum(2)
+        shared = min(3, ensemble)
+        torch.testing.assert_close(own[:shared], each[:shared])
+        torch.testing.assert_close(other.log_prob(x), own.exp().mean(0).log())
+        assert own.exp().sum(1).allclose(torch.ones(ensemble).double())  # the masks that are new, too
+        assert len(own[:, :1].unique()) == ensemble
+        # Training takes the three of its list in turn all the same.
+        loss = other.train().phases()[0].loss
+        losses = [loss(Batch(x.double())).total.item() for _ in range(4)]
+        assert losses[:3] == pytest.approx((-each.mean(1)).tolist())
+        assert losses[3] == losses[0]
+
+
 def test_training_cycles_through_the_masks_and_scoring_does_not() -> None:
     model = build(Event((5,), Binary()), context_event=Event((3,), Real())).train()
     loss, batch = model.phases()[0].loss, Batch(torch.ones(4, 5).double(), None, torch.randn(4, 3).double())
@@ -110,6 +131,8 @@ def test_events_and_settings_that_cannot_be() -> None:
         MADE(Event((3,), Real()), components=0)
     with pytest.raises(InputError, match="order"):
         MADE(Event((3,), Binary()), order="sorted")
+    with pytest.raises(InputError, match="ensemble"):
+        MADE(Event((3,), Binary()), ensemble=0)
     with pytest.raises(InputError, match="masks"):
         MADE(Event((3,), Binary()), masks=0)
 
