@@ -88,8 +88,8 @@ _PUBLIC = {
     "estimators": "SemiSupervisedClassifier",
     "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
-        "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns Completer Critic "
-        "Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "
+        "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
+        "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "
         "Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
         "Translator Unpaired abilities maximum_likelihood repeated"
     ),

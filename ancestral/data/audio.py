@@ -43,14 +43,10 @@ def load_sounds(
         window: The samples of each observation, cut from files of any length; see `load_data`.
         classes: The names of known classes, whose folders label files even where there is one alone.
     """
-    if length is not None and length < 1:
-        raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
         entries = tree.entries(SOUNDS, classes)
-        waves, rate = _decode(tree, entries, length)
-    if mu_law:
-        waves = [mu_law_encode(wave) for wave in waves]
-        support = support or Levels(_MU + 1)
+        waves, rate = read_sounds(tree, entries, length=length, mu_law=mu_law)
+    support = support or (Levels(_MU + 1) if mu_law else None)
     if window is None:
         parts, names = group(entries, _stacked(waves, entries, path))
         return assemble(path.name, parts, seed=seed, support=support, sample_rate=rate, **names)
@@ -60,6 +56,28 @@ def load_sounds(
         for part, rows in complete(places, seed=seed, name=path.name).items()
     }
     return assemble_windows(path.name, chosen, window=window, support=support or Real(), sample_rate=rate, **names)
+
+
+def read_sounds(
+    tree: Tree, entries: Sequence[Entry], *, length: int | None, mu_law: bool
+) -> tuple[list[Num[Tensor, " time"]], int]:
+    """All sounds, cut and padded where there is a `length` and companded with `mu_law`, and their one sampling rate."""
+    if length is not None and length < 1:
+        raise InputError(f"length must be at least 1, got {length}")
+    waves: list[Tensor] = []
+    rates: list[int] = []
+    for entry in entries:
+        wave, rate = _read(tree, entry)
+        if rates and rate != rates[0]:
+            raise InputError(
+                f"{entry.path} in {tree.source} has {rate} samples a second, but {entries[0].path} has {rates[0]};"
+                " resample them to one rate"
+            )
+        padded = torch.zeros(length or len(wave))
+        padded[: len(wave)] = torch.from_numpy(wave[:length])
+        waves.append(mu_law_encode(padded) if mu_law else padded)
+        rates.append(rate)
+    return waves, rates[0]
 
 
 def save_sounds(
@@ -95,24 +113,6 @@ def mu_law_decode(levels: Num[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The wave in [-1, 1] of levels 0..255; the inverse of `mu_law_encode` up to its rounding."""
     companded = 2 * levels.to(torch.float32) / _MU - 1
     return companded.sign() * torch.expm1(companded.abs() * math.log1p(_MU)) / _MU
-
-
-def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[list[Tensor], int]:
-    """All sounds, cut and padded where there is a `length`, and their one sampling rate."""
-    waves: list[Tensor] = []
-    rates: list[int] = []
-    for entry in entries:
-        wave, rate = _read(tree, entry)
-        if rates and rate != rates[0]:
-            raise InputError(
-                f"{entry.path} in {tree.source} has {rate} samples a second, but {entries[0].path} has {rates[0]};"
-                " resample them to one rate"
-            )
-        padded = torch.zeros(length or len(wave))
-        padded[: len(wave)] = torch.from_numpy(wave[:length])
-        waves.append(padded)
-        rates.append(rate)
-    return waves, rates[0]
 
 
 def _stacked(waves: list[Tensor], entries: list[Entry], source: Path) -> Tensor:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar, Literal, Self, overload
+from typing import ClassVar, Literal, TypeVar, overload
 
 import torch
 from jaxtyping import Bool, Float, Int64, Num
@@ -184,6 +184,9 @@ class Autoregressive(Sampler, ExactDensity, Completer):
             return self._from_core(self._draw(n, context, temperature=temperature, naively=naively))
 
 
+AnyLengthModel = TypeVar("AnyLengthModel", bound="AnyLength")
+
+
 class AnyLength(Model):
     """Models sequences (time,), and its parameters do not hang on how long they are. Write `receptive_field`.
 
@@ -195,7 +198,7 @@ class AnyLength(Model):
     def receptive_field(self) -> int:
         """How many steps, before the one that is modelled, it can depend on."""
 
-    def of_length(self, length: int) -> Self:
+    def of_length(self: AnyLengthModel, length: int) -> AnyLengthModel:
         """The same model, with the same parameters and not a copy of them, of sequences of another length."""
         _check_number(length, "length")
         other = copy.copy(self)

@@ -1,8 +1,8 @@
 """Causal convolutions over time, dilated and gated (van den Oord et al. 2016, "WaveNet", section 2 and figure 4).
 
-The features of a batch of sequences are one matrix, (channels, time x batch), time outermost. A shift by d steps is then
-one of d x batch columns, and a convolution is a matrix product for each tap, on the features where they lie: a training
-step takes half the time of one with `conv1d`. Before the beginning of a sequence features are zero.
+The features of a batch of sequences are one matrix, (channels, time x batch), time outermost. A shift by d steps is
+then one of d x batch columns, and a convolution is a matrix product for each tap, on the features where they lie: it
+takes half the time of `conv1d` and less. Before the beginning of a sequence features are zero.
 
 The weights of the tanh half of each gate are those of the paper times -2 (see `ancestral.layers.gated`).
 """
@@ -47,9 +47,7 @@ class CausalGatedLayer(nn.Module):
     def __init__(self, channels: int, kernel_size: int, dilation: int, *, residual: bool = True) -> None:
         super().__init__()
         self.dilation = dilation
-        self.weight = nn.Parameter(
-            torch.randn(kernel_size, 2 * channels, channels) / math.sqrt(kernel_size * channels)
-        )
+        self.weight = nn.Parameter(torch.randn(kernel_size, 2 * channels, channels) / math.sqrt(kernel_size * channels))
         self.bias = nn.Parameter(torch.zeros(2 * channels))
         self.residual = nn.Parameter(torch.randn(channels, channels) / math.sqrt(channels)) if residual else None
         with torch.no_grad():
@@ -74,8 +72,8 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, shift: int) -> Tensor:
         columns = features.shape[1]
-        out = bias.repeat(1, columns // bias.shape[1])
-        for tap, matrix in enumerate(weight):
+        out = bias.repeat(1, columns // bias.shape[1]).addmm_(weight[0], features)
+        for tap, matrix in enumerate(weight[1:], start=1):
             if (back := tap * shift) < columns:
                 out[:, back:].addmm_(matrix, features[:, : columns - back])
         ctx.save_for_backward(features, weight)
@@ -87,8 +85,9 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         features, weight = ctx.saved_tensors
         columns = features.shape[1]
-        d_features, d_weight = torch.zeros_like(features), torch.zeros_like(weight)
-        for tap, matrix in enumerate(weight):
+        d_features, d_weight = weight[0].T @ grad, torch.zeros_like(weight)
+        torch.mm(grad, features.T, out=d_weight[0])
+        for tap, matrix in enumerate(weight[1:], start=1):
             if (back := tap * ctx.shift) < columns:
                 earlier, later = slice(0, columns - back), slice(back, columns)
                 d_features[:, earlier].addmm_(matrix.T, grad[:, later])

@@ -73,7 +73,7 @@ class CausalSteps(Stepwise):
         *,
         added: Sequence[Tensor | None],
     ) -> None:
-        taps, values, channels = embedding.weight.shape
+        taps, _, channels = embedding.weight.shape
         self.table = embedding.weight.transpose(0, 1).flatten(1).contiguous()
         # A ring of what the last values contribute to the next steps; zero before the first one.
         embedded = [self.table.new_zeros(n, taps * channels) for _ in range(taps)]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.interface import Binary, Categories, Event, Levels, Support
+from ancestral.interface import Binary, Categories, Columns, Event, Levels, Support
 
 
 def centred(x: Tensor, support: Support, *, binary: bool = False) -> Tensor:
@@ -29,8 +29,8 @@ class FlatContext(nn.Module):
     """Appends a context to a flat network input, (batch, n) -> (batch, n + size).
 
     A label, `Categories` or `Levels` of shape (), is appended one-hot; token ids, `Categories` of any other shape, as
-    a learned embedding of `embedding` numbers each; anything else flattened, levels laid on [-1, 1]. A conditional
-    network that is given no context sees zeros in its place.
+    a learned embedding of `embedding` numbers each; of `Columns` each as its support says, categories one-hot; anything
+    else flattened, levels laid on [-1, 1]. A conditional network that is given no context sees zeros in its place.
     """
 
     def __init__(self, event: Event | None, embedding: int = 16) -> None:
@@ -43,6 +43,8 @@ class FlatContext(nn.Module):
         self.size = 0
         if event is not None:
             self.size = self.classes or event.size * (1 if self.embedding is None else embedding)
+        if event is not None and isinstance(event.support, Columns):
+            self.size = sum(kind.categories if isinstance(kind, Categories) else 1 for kind in event.supports)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         if self.event is None:
@@ -57,4 +59,12 @@ class FlatContext(nn.Module):
             return F.one_hot(context.long(), self.classes).to(like)
         if self.embedding is not None:
             return self.embedding(context).flatten(1).to(like)
+        if isinstance(self.event.support, Columns):
+            columns = zip(context.split(1, dim=1), self.event.supports, strict=True)
+            return torch.cat([_column(column, kind).to(like) for column, kind in columns], dim=1)
         return centred(context, self.event.support).reshape(batch, self.size).to(like)
+
+
+def _column(x: Tensor, kind: Support) -> Tensor:
+    """A column (batch, 1) of a table as numbers."""
+    return F.one_hot(x.long()[:, 0], kind.categories) if isinstance(kind, Categories) else centred(x, kind)

@@ -4,7 +4,7 @@ p(x) is the product over time of p(x_t | x_1 .. x_t-1) (equation 1), a softmax o
 of the mu-law (section 2.2). A causal convolution of the one-hot values before t, then layers of dilated causal
 convolutions whose dilations 1, 2, 4, ... begin again in each block, compute all conditionals at once. A layer is
 
-    z = tanh(W_f * x + V_f h) . sigmoid(W_g * x + V_g h)        (equations 2 and 3; h is a context, the same at all times)
+    z = tanh(W_f * x + V_f h) . sigmoid(W_g * x + V_g h)        (equations 2 and 3; h is a context, the same at all t)
 
 with a residual connection x + W z to the next layer, and skip connections whose sum passes two rectifiers and 1x1
 convolutions into the softmax (figure 4). x_t depends on the `receptive_field` values before it, and on no other:
@@ -159,7 +159,7 @@ class WaveNet(AutoregressiveModel, AnyLength):
     @classmethod
     def examples(cls) -> Iterable[Model]:
         # With fewer maps in the head, one start in a hundred has only dead ReLUs there.
-        small = {"channels": 4, "layers": 2, "head": 8}
-        yield cls(Event((9,), Levels(4)), blocks=1, **small)
-        yield cls(Event((6,), Categories(3)), blocks=2, kernel_size=3, **small)
-        yield cls(Event((6,), Levels(3)), context_event=Event((), Categories(3)), blocks=1, **small)
+        yield cls(Event((9,), Levels(2)), channels=4, layers=2, blocks=1, head=8)
+        yield cls(Event((6,), Categories(3)), channels=4, layers=2, blocks=2, kernel_size=3, head=8)
+        speakers = Event((), Categories(3))
+        yield cls(Event((6,), Levels(3)), context_event=speakers, channels=4, layers=2, blocks=1, head=8)
