@@ -89,8 +89,8 @@ _PUBLIC = {
     "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
         "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
-        "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "
-        "Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
+        "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "
+        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
         "Translator Unpaired abilities maximum_likelihood repeated"
     ),
     "persistence": "load save",
