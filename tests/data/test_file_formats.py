@@ -11,8 +11,8 @@ from data_files import idx, pixels, png, write_idx_set, write_image_folder
 from PIL import Image
 
 from ancestral.data import Data, load_data, save_sounds
-from ancestral.data.audio import mu_law_decode, mu_law_encode
 from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
+from ancestral.mu_law import mu_law_decode, mu_law_encode
 
 
 def all_rows(data: Data) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""WaveNet: the paper's equations as loops, its receptive field to the step, and the cached sampler against the naive."""
+"""WaveNet: the paper's equations as loops, its receptive field to the step, the cached sampler against the naive."""
 
 import itertools
 import math
