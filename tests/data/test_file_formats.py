@@ -182,6 +182,14 @@ def test_sounds_that_are_written_are_read_again(mu_law: bool, tmp_path: Path) ->
     assert (tmp_path / "sounds" / "sound 7.wav").exists()
 
 
+def test_sounds_in_one_file_have_a_pause_between_them(tmp_path: Path) -> None:
+    x = 0.5 * torch.ones(3, 100)
+    save_sounds(x, Event((100,), Real()), tmp_path / "all.wav", 1000)
+    wave, rate = soundfile.read(tmp_path / "all.wav")
+    assert (len(wave), rate) == (3 * 100 + 2 * 250, 1000)
+    assert np.flatnonzero(wave).tolist() == [350 * i + j for i in range(3) for j in range(100)]
+
+
 def test_what_is_no_sound_is_not_written(tmp_path: Path) -> None:
     for event in (Event((9,), Levels(16)), Event((1, 3, 3), Real())):
         with pytest.raises(InputError, match="levels:256 .mu-law. or of real values"):
