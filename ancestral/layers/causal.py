@@ -72,6 +72,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, shift: int) -> Tensor:
         columns = features.shape[1]
+        weight, bias = weight.to(features), bias.to(features)  # of fewer bits in mixed precision
         out = bias.repeat(1, columns // bias.shape[1]).addmm_(weight[0], features)
         for tap, matrix in enumerate(weight[1:], start=1):
             if (back := tap * shift) < columns:

@@ -180,6 +180,18 @@ def test_gradients_are_those_of_finite_differences(context_event: Event | None) 
         assert (parameter.grad * direction).sum().item() == pytest.approx(slope, rel=1e-5, abs=1e-6)
 
 
+def test_mixed_precision() -> None:
+    model, x = build(SOUND, SPEAKER).float(), some(SOUND, 8)
+    [phase] = model.phases()
+    batch = Batch(x, context=torch.arange(8) % 3)
+    exact = phase.loss(batch).total.item()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = phase.loss(batch).total
+    loss.backward()
+    assert loss.item() == pytest.approx(exact, rel=0.05)
+    assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_another_length_is_the_same_model() -> None:
     model = build(SOUND, SPEAKER)
     longer, x, context = model.of_length(60), torch.randint(5, (3, 60)), torch.tensor([0, 1, 2])
