@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ancestral.evaluation import evaluate_samples as evaluate_samples
     from ancestral.interface import SGD as SGD
     from ancestral.interface import Adam as Adam
+    from ancestral.interface import AnyLength as AnyLength
     from ancestral.interface import Autoregressive as Autoregressive
     from ancestral.interface import Batch as Batch
     from ancestral.interface import Binary as Binary
@@ -87,9 +88,9 @@ _PUBLIC = {
     "estimators": "SemiSupervisedClassifier",
     "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
     "interface": (
-        "Adam Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns Completer Critic "
-        "Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix Levels "
-        "Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
+        "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
+        "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "
+        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
         "Translator Unpaired abilities maximum_likelihood repeated"
     ),
     "persistence": "load save",

@@ -11,7 +11,7 @@ from torch import Tensor
 from ancestral.checks.report import Property, Undecided, needs, require
 from ancestral.checks.statistics import Z_LIMIT
 from ancestral.checks.subject import Subject
-from ancestral.interface import Autoregressive, Completer, Event, ExactDensity, InputError
+from ancestral.interface import AnyLength, Autoregressive, Completer, Event, ExactDensity, InputError
 from ancestral.layers.autoregressive import AutoregressiveModel
 
 #: Rows that go through the model for one of these properties, and operations for them, at most.
@@ -80,6 +80,36 @@ def conditionals_are_normalised(subject: Subject) -> None:
             " depends on the very value that it predicts (a mask off by one: the first layer must use mask A, or a"
             " strict inequality), or it is not normalised (a softmax over the wrong axis)",
         )
+
+
+def conditionals_do_not_hang_on_the_length(subject: Subject) -> None:
+    model = subject.far
+    assert isinstance(model, AnyLength)
+    assert isinstance(model, Autoregressive)
+    size, reach, context = subject.event.size, model.receptive_field, subject.contexts(1)
+    x = subject.observations(2 + (1 + reach) // size, torch.float64).flatten()[None]
+
+    def conditionals(x: Tensor) -> Tensor:
+        longer = model.of_length(x.shape[1])
+        assert isinstance(longer, Autoregressive)
+        return longer.conditional_log_probs(x, context=context)[:, 0]
+
+    whole = conditionals(x)
+    require(
+        torch.allclose(whole[:, :size], model.conditional_log_probs(x[:, :size], context=context)[:, 0], atol=1e-9),
+        "the conditionals of the first steps differ with the length of a sequence: its parameters hang on it",
+    )
+    changed = torch.cat([_another(subject.event, x[:, 0], torch.tensor([0])), x[0, 1:]])[None]
+    moved = ((conditionals(changed) - whole).abs() > 1e-9).nonzero()[:, 1]
+    require(
+        int(moved.max()) <= reach,
+        f"the conditional of step {int(moved.max())} depends on step 0, but the receptive field is said to be {reach}",
+    )
+    later = conditionals(x[:, 1:])
+    require(
+        torch.allclose(whole[:, 1 + reach :], later[:, reach:], atol=1e-9),
+        "the same values within reach, a step later, give other conditionals: these hang on the place in the sequence",
+    )
 
 
 def likelihood_averages_probabilities(subject: Subject) -> None:
@@ -372,4 +402,13 @@ PROPERTIES = (
     ),
     Property("cold draws are the likeliest values", _sharpened, cold_draws_are_the_likeliest),
     Property("a completion keeps what is known", needs(Completer), completions_keep_what_is_known),
+)
+
+#: Of models of sequences of any length.
+LENGTHS = (
+    Property(
+        "conditionals do not hang on the length",
+        needs(AnyLength, Autoregressive),
+        conditionals_do_not_hang_on_the_length,
+    ),
 )

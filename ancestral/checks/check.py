@@ -38,6 +38,7 @@ PROPERTIES: tuple[Property, ...] = (
     *fitting.PROPERTIES,
     *learned.PROPERTIES,
     *stored.PROPERTIES,
+    *autoregressive.LENGTHS,
 )
 
 

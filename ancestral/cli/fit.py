@@ -28,7 +28,7 @@ from ancestral.evaluation import (
     evaluate,
     measures,
 )
-from ancestral.interface import BoundedDensity, Categories, ExactDensity, InputError, Model, Sampler
+from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
 from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
@@ -102,7 +102,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         "command": command,
         "data": named,
         "data_digest": data.digests,
-        **_meaning(data, model),
+        **data.meaning,
         "fit": {key: _plain(value) for key, value in how.items()},
     }
     save(model, folder, recipe=remembered, weights=report.weights)
@@ -205,24 +205,6 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
         label = name if name == split else f"{name} ({split})"
         screen.print(f"{label + ':':7} {score}", soft_wrap=True)
     return {name: asdict(score) for name, _, score in found}
-
-
-def _meaning(data: Data, model: Model) -> dict[str, Any]:
-    """What the numbers of observations, labels and contexts stand for, as JSON."""
-    meaning: dict[str, Any] = {}
-    if data.schema is not None:
-        meaning["schema"] = data.schema.to_json()
-    if data.sample_rate is not None:
-        meaning["sample_rate"] = data.sample_rate
-    if data.layout is not None:
-        meaning["layout"] = data.layout
-    if data.classes is not None:
-        meaning["classes"] = list(data.classes)
-    if data.vocabulary and isinstance(model.event.support, Categories):
-        meaning |= {"vocabulary": list(data.vocabulary), "separator": data.separator}
-    elif data.vocabulary and data.context == "captions":
-        meaning["caption_vocabulary"] = list(data.vocabulary)
-    return meaning
 
 
 def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:

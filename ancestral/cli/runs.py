@@ -131,6 +131,16 @@ class Run:
         """Of a model of text its tokens by their ids; empty for all others."""
         return self.recipe.get("vocabulary") or ()
 
+    @property
+    def sample_rate(self) -> int | None:
+        """Of a model of sounds, in Hz; None for all others."""
+        return self.recipe.get("sample_rate")
+
+    @property
+    def factors(self) -> dict[str, list[str]]:
+        """Of a model conditioned on factors, what their values are called; empty for all others."""
+        return self.recipe.get("factors") or {}
+
     def _trained_on(self, name: str, data_root: str | None) -> bool:
         stored = (self.recipe.get("data") or {}).get("name")
         return stored in (name, find_data(name, data_root))
@@ -226,8 +236,9 @@ def contexts_to_draw_at(
 ) -> tuple[Tensor | None, str]:
     """The contexts that `n` draws take in turn, (at most n, *context_event.shape), and what to say of them.
 
-    Of a model of labels the class `label`, by its name or number, or 'all' of them; of a model of captions the
-    `caption`; of another conditional one the contexts of test rows of its training data; None of an unconditional one.
+    Of a model of labels the class `label`, by its name or number, or 'all' of them; of factors a value of each, divided
+    by commas; of a model of captions the `caption`; of another conditional one, and of factors where none are named,
+    the contexts of test rows of its training data; None of an unconditional one.
     """
     event = run.model.context_event
     if event is None:
@@ -240,6 +251,8 @@ def contexts_to_draw_at(
             raise InputError(f"{run.path} is conditional on a class, not on captions; leave --caption out")
         assert event.values is not None
         return classes_to_draw(run, event.values, label)
+    if label is not None and run.factors:
+        return _factors(run, label), f" of {label}"
     if label is not None:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
     if caption is not None:
@@ -263,17 +276,36 @@ def names_of_classes(run: Run, count: int) -> list[str]:
 def classes_to_draw(run: Run, count: int, label: str | None) -> tuple[Tensor, str]:
     """The numbers of the classes, of so many, that `label` means by name, number or as 'all', and what to say."""
     names = names_of_classes(run, count)
-    numbered = names == [str(number) for number in range(len(names))]
-    known = f"0 to {len(names) - 1}" if numbered else ", ".join(names)
     if label is None:
+        known = _listed(names)
         raise InputError(f"{run.path} is conditional on a class, {known}; say which with --class, or --class all")
     if label == "all" and "all" not in names:
         return torch.arange(len(names), device=run.model.device), f" of each class ({', '.join(names)}) in turn"
-    if label not in names and not (label.isdecimal() and int(label) < len(names)):
-        hint = did_you_mean(label, names)
-        raise InputError(f"--class must be one of {known}, got {label}{hint}; or all")
-    number = names.index(label) if label in names else int(label)
+    number = _number(names, label, "--class", "; or all")
     return torch.tensor([number], device=run.model.device), f" of class {names[number]}"
+
+
+def _factors(run: Run, label: str) -> Tensor:
+    """A value of each factor, by names or numbers divided by commas, (1, factors)."""
+    words = [word.strip() for word in label.split(",")]
+    if len(words) != len(run.factors):
+        raise InputError(f"--class must name a value of {' and of '.join(run.factors)}, as A,B; got {label}")
+    numbers = [
+        _number(names, word, f"the {factor} in --class") for word, (factor, names) in zip(words, run.factors.items())
+    ]
+    return torch.tensor([numbers], device=run.model.device)
+
+
+def _number(names: Sequence[str], word: str, what: str, more: str = "") -> int:
+    """The number of a value by its name or number."""
+    if word not in names and not (word.isdecimal() and int(word) < len(names)):
+        raise InputError(f"{what} must be one of {_listed(names)}, got {word}{did_you_mean(word, names)}{more}")
+    return names.index(word) if word in names else int(word)
+
+
+def _listed(names: Sequence[str]) -> str:
+    numbered = list(names) == [str(number) for number in range(len(names))]
+    return f"0 to {len(names) - 1}" if numbered else ", ".join(names)
 
 
 def _caption(run: Run, event: Event, caption: str) -> Tensor:

@@ -20,7 +20,7 @@ from ancestral.cli.writing import check_space, write_arrays, write_lines, write_
 from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.evaluation import ClassInput, class_input, decoded
-from ancestral.interface import Columns, Decoder, InputError, MeanDecoder, Real, Sampler
+from ancestral.interface import AnyLength, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
 from ancestral.output import check_folder, check_output
 from ancestral.plots import class_grid_figure, samples_figure, save_figure, save_images
 
@@ -39,8 +39,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         "-n", "--number", type=_whole_number, help="how many (default: 64; with --class all, 8 of each class)"
     )
     parser.add_argument(
-        "--class", dest="label", metavar="CLASS", help="the class by its name or number, for a model of labels, or all"
+        "--class",
+        dest="label",
+        metavar="CLASS",
+        help="the class by its name or number, for a model of labels, or all; of factors one each, as 3,theo",
     )
+    parser.add_argument("--length", type=_whole_number, help="how many steps, of sound or text: any number (WaveNet)")
     parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
     parser.add_argument("--data-root", help="where the data lie, for a model conditioned on something else than labels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same samples")
@@ -49,11 +53,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         "-o",
         "--output",
         default="samples.png",
-        help="a .png picture, .npz, .csv or .parquet data, .txt, or a new folder/ of images or sounds, a file each",
+        help="a .png picture, .npz, .csv or .parquet data, .txt, one .wav, or a new folder/ of images or sounds",
     )
     args = parse(parser, arguments)
     in_folder = args.output.endswith("/")
-    suffixes = (".png", ".npz", ".csv", ".parquet", ".txt")
+    suffixes = (".png", ".npz", ".csv", ".parquet", ".txt", ".wav")
     output = check_folder(args.output) if in_folder else check_output(args.output, suffixes)
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
@@ -62,6 +66,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     model = trained.model
     if not isinstance(model, Sampler):
         raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")
+    if args.length is not None:
+        if not isinstance(model, AnyLength):
+            raise InputError(f"{model.registered_name} draws what has the length of its data; leave --length out")
+        model = model.of_length(args.length)
+        assert isinstance(model, Sampler)
+    if output.suffix == ".wav" and trained.sample_rate is None:
+        raise InputError(f"{model.registered_name} in {args.run} models no sounds; choose .png, .npz or .csv")
     if output.suffix == ".txt" and not trained.vocabulary:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
     n = args.number or 64
@@ -79,6 +90,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         _write_folder(draws, output)
     elif output.suffix == ".png":
         save_figure(_picture(draws), output)
+    elif output.suffix == ".wav":
+        assert trained.sample_rate is not None
+        save_sounds(draws.all("a sound"), model.event, output, trained.sample_rate)
     else:
         _write(draws, output)
     print(f"{n} samples of {model.registered_name}{given} in {output}")
@@ -168,7 +182,8 @@ class _Draws:
 def _picture(draws: _Draws) -> Figure:
     """All observations; where they are of several classes, class after class."""
     event, run = draws.model.event, draws.run
-    x, columns = in_units(draws.all("a picture"), run.schema), columns_in_figures(run.schema)
+    x = in_units(draws.all("a picture"), run.schema)
+    columns = {**columns_in_figures(run.schema), "sample_rate": run.sample_rate}
     classes = run.classes or []
     if draws.of_classes and draws.contexts is not None and len(draws.contexts) > 1 and draws.n % len(classes) == 0:
         order = torch.cat(list(draws.labels())).argsort(stable=True)
@@ -180,14 +195,13 @@ def _picture(draws: _Draws) -> Figure:
 def _write_folder(draws: _Draws, output: Path) -> None:
     """A file for each observation: images as PNG, sounds as WAV, called by their classes and numbers."""
     event, run = draws.model.event, draws.run
-    rate = run.recipe.get("sample_rate")
     x = draws.all("a folder")
     names = None
     if draws.of_classes and run.classes is not None:
         places = enumerate(torch.cat(list(draws.labels())).tolist())
         names = [f"{run.classes[label]}-{i:0{len(str(draws.n - 1))}d}".replace("/", "_") for i, label in places]
-    if rate is not None:
-        save_sounds(x, event, output, int(rate), names)
+    if run.sample_rate is not None:
+        save_sounds(x, event, output, run.sample_rate, names)
     else:
         save_images(x, event, output, names)
 

@@ -24,7 +24,7 @@ def add_data_flags(parser: ArgumentParser) -> None:
         "--support", help="binary, levels:N, categories:N or real, where the one that the values suggest is not meant"
     )
     parser.add_argument(
-        "--context", help="what to condition on: labels, captions or grey:LEVELS; short for --data.context"
+        "--context", help="what to condition on: labels, captions, factors or grey:LEVELS; short for --data.context"
     )
     describe_options(parser)
 

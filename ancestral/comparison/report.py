@@ -143,7 +143,7 @@ def _pictures(result: Comparison) -> list[tuple[str, str, Figure, bool]]:
 def _drawn(result: Comparison, x: Tensor, beside: Tensor | None = None) -> Figure:
     """As many observations as have room; of a table beside the real rows."""
     data = result.data
-    columns = columns_in_figures(data.schema)
+    columns = {**columns_in_figures(data.schema), "sample_rate": data.sample_rate}
     kind = kind_of(data.event, columns.get("names"))
     if data.vocabulary and kind == "strips":
         return text_figure([data.text(tokens.long()) for tokens in x[:_TEXTS]], width=_LETTERS)

@@ -20,11 +20,12 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Sequences:
-    """Observations (*rest, length) of different lengths, with or without labels."""
+    """Observations (*rest, length) of different lengths, with or without labels and factors."""
 
     x: Sequence[Tensor]
     y: Tensor | None = None
     origin: Mapping[str, np.ndarray] = field(default_factory=dict)
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def assemble_windows(
         x, source = windows_of(stored[part], window, drawn=part == "train", name=where)
         y = None if sequences.y is None else sequences.y[source]
         origin = {key: values[source.numpy()] for key, values in sequences.origin.items()}
-        splits[part] = Split(x, Event((*rest, window), support), y, origin=origin, name=where)
+        factors = {key: values[source] for key, values in sequences.factors.items()}
+        splits[part] = Split(x, Event((*rest, window), support), y, factors=factors, origin=origin, name=where)
     named = None if classes is None else tuple(classes)
     train, valid, test = (splits[part] for part in SPLITS)
     return Data(name, train.event, train, valid, test, named, **fields)

@@ -1,24 +1,24 @@
 """Folders and zip archives of WAV files, as sequences of a fixed length or as windows."""
 
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Num
 from torch import Tensor
+from torch.nn import functional as F
 
 from ancestral.data.assembly import Sequences, assemble, assemble_windows, complete
 from ancestral.data.dataset import Data
 from ancestral.data.entries import Entry, Tree, open_tree
 from ancestral.data.images import group
 from ancestral.interface import Event, InputError, Levels, Real, Support
-from ancestral.output import write_folder
+from ancestral.mu_law import MU, mu_law_decode, mu_law_encode
+from ancestral.output import write_bytes, write_folder
 
 SOUNDS = frozenset({".wav"})
-_MU = 255
 
 
 def load_sounds(
@@ -43,14 +43,10 @@ def load_sounds(
         window: The samples of each observation, cut from files of any length; see `load_data`.
         classes: The names of known classes, whose folders label files even where there is one alone.
     """
-    if length is not None and length < 1:
-        raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
         entries = tree.entries(SOUNDS, classes)
-        waves, rate = _decode(tree, entries, length)
-    if mu_law:
-        waves = [mu_law_encode(wave) for wave in waves]
-        support = support or Levels(_MU + 1)
+        waves, rate = read_sounds(tree, entries, length=length, mu_law=mu_law)
+    support = support or (Levels(MU + 1) if mu_law else None)
     if window is None:
         parts, names = group(entries, _stacked(waves, entries, path))
         return assemble(path.name, parts, seed=seed, support=support, sample_rate=rate, **names)
@@ -62,43 +58,12 @@ def load_sounds(
     return assemble_windows(path.name, chosen, window=window, support=support or Real(), sample_rate=rate, **names)
 
 
-def save_sounds(
-    x: Num[Tensor, "n *event"], event: Event, folder: str | Path, sample_rate: int, names: Sequence[str] | None = None
-) -> None:
-    """Write sounds (n, time) as mono WAV files of 16 bits into a new folder, all or none.
-
-    256 levels are taken as companded by the mu-law, real values as waves in [-1, 1] (beyond it they are cut). The files
-    are called by `names`, without an ending, or by their numbers; `sample_rate` is in Hz.
-    """
-    import soundfile
-
-    companded = event.support == Levels(_MU + 1)
-    if len(event.shape) != 1 or not (companded or event.support == Real()):
-        raise InputError(f"sounds are sequences (time,) of levels:{_MU + 1} (mu-law) or of real values, got {event}")
-    waves = (mu_law_decode(x) if companded else x.float().clamp(-1, 1)).detach().cpu().numpy()
-    files = []
-    for wave in waves:
-        stream = io.BytesIO()
-        soundfile.write(stream, wave, sample_rate, format="WAV", subtype="PCM_16")
-        files.append(stream.getvalue())
-    write_folder(files, ".wav", Path(folder), names)
-
-
-def mu_law_encode(wave: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
-    """Levels 0..255 of a wave in [-1, 1]: sign(x) ln(1 + 255 |x|) / ln 256, quantised evenly."""
-    wave = wave.clamp(-1, 1)
-    companded = wave.sign() * torch.log1p(_MU * wave.abs()) / math.log1p(_MU)
-    return ((companded + 1) / 2 * _MU + 0.5).floor().to(torch.uint8)
-
-
-def mu_law_decode(levels: Num[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The wave in [-1, 1] of levels 0..255; the inverse of `mu_law_encode` up to its rounding."""
-    companded = 2 * levels.to(torch.float32) / _MU - 1
-    return companded.sign() * torch.expm1(companded.abs() * math.log1p(_MU)) / _MU
-
-
-def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[list[Tensor], int]:
-    """All sounds, cut and padded where there is a `length`, and their one sampling rate."""
+def read_sounds(
+    tree: Tree, entries: Sequence[Entry], *, length: int | None, mu_law: bool
+) -> tuple[list[Num[Tensor, " time"]], int]:
+    """All sounds, cut and padded where there is a `length` and companded with `mu_law`, and their one sampling rate."""
+    if length is not None and length < 1:
+        raise InputError(f"length must be at least 1, got {length}")
     waves: list[Tensor] = []
     rates: list[int] = []
     for entry in entries:
@@ -110,9 +75,38 @@ def _decode(tree: Tree, entries: list[Entry], length: int | None) -> tuple[list[
             )
         padded = torch.zeros(length or len(wave))
         padded[: len(wave)] = torch.from_numpy(wave[:length])
-        waves.append(padded)
+        waves.append(mu_law_encode(padded) if mu_law else padded)
         rates.append(rate)
     return waves, rates[0]
+
+
+def save_sounds(
+    x: Num[Tensor, "n *event"], event: Event, path: str | Path, sample_rate: int, names: Sequence[str] | None = None
+) -> None:
+    """Write sounds (n, time) as mono WAV of 16 bits: into a new folder, a file each, all or none; or, where `path` ends
+    in .wav, into one file, one after another with a quarter of a second of silence between them.
+
+    256 levels are taken as companded by the mu-law, real values as waves in [-1, 1] (beyond it they are cut). The files
+    in a folder are called by `names`, without an ending, or by their numbers; `sample_rate` is in Hz.
+    """
+    companded = event.support == Levels(MU + 1)
+    if len(event.shape) != 1 or not (companded or event.support == Real()):
+        raise InputError(f"sounds are sequences (time,) of levels:{MU + 1} (mu-law) or of real values, got {event}")
+    waves = (mu_law_decode(x) if companded else x.float().clamp(-1, 1)).detach().cpu()
+    path = Path(path)
+    if path.suffix.lower() == ".wav":
+        apart = F.pad(waves, (0, sample_rate // 4)).flatten()
+        write_bytes(_wav(apart[: len(apart) - sample_rate // 4], sample_rate), path)
+    else:
+        write_folder([_wav(wave, sample_rate) for wave in waves], ".wav", path, names)
+
+
+def _wav(wave: Tensor, sample_rate: int) -> bytes:
+    import soundfile
+
+    stream = io.BytesIO()
+    soundfile.write(stream, wave.numpy(), sample_rate, format="WAV", subtype="PCM_16")
+    return stream.getvalue()
 
 
 def _stacked(waves: list[Tensor], entries: list[Entry], source: Path) -> Tensor:

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, Num, UInt8
@@ -15,7 +16,7 @@ from ancestral.data.moments import moments_of, rows_at_once
 from ancestral.data.schema import Schema
 from ancestral.data.split import Split
 from ancestral.data.support import check_values
-from ancestral.interface import Categories, Described, Event, InputError, Levels, seeded
+from ancestral.interface import Categories, Columns, Described, Event, InputError, Levels, seeded
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Data(Described):
     separator: str = " "
     #: Of sound, in Hz.
     sample_rate: int | None = None
+    #: What the values 0, 1, ... of the factors are called that are categories, beyond the labels: speakers, colours.
+    factor_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Of a table, what its columns mean; None for all else.
     schema: Schema | None = None
     #: How the axes of images were stored, where not as (n, channels, height, width): 'NHWC' or 'NHW'.
@@ -82,6 +85,26 @@ class Data(Described):
     def digests(self) -> dict[str, str]:
         """The `Split.digest` of each split by its name: by them a run knows the data that it was trained on."""
         return {name: split.digest for name, split in self.splits.items()}
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What the numbers of observations, labels and contexts stand for, as JSON: what a run remembers of it."""
+        meaning: dict[str, Any] = {}
+        if self.schema is not None:
+            meaning["schema"] = self.schema.to_json()
+        if self.sample_rate is not None:
+            meaning["sample_rate"] = self.sample_rate
+        if self.layout is not None:
+            meaning["layout"] = self.layout
+        if self.classes is not None:
+            meaning["classes"] = list(self.classes)
+        if self.context == "factors":
+            meaning["factors"] = {name: list(values) for name, values in self.factor_names.items()}
+        if self.vocabulary and isinstance(self.event.support, Categories):
+            meaning |= {"vocabulary": list(self.vocabulary), "separator": self.separator}
+        elif self.vocabulary and self.context == "captions":
+            meaning["caption_vocabulary"] = list(self.vocabulary)
+        return meaning
 
     def text(self, tokens: Int64[Tensor, " tokens"] | UInt8[Tensor, " tokens"]) -> str:
         """The text of token ids: of a caption, or of an observation of a text."""
@@ -165,11 +188,12 @@ class Data(Described):
 
     @property
     def contexts(self) -> tuple[str, ...]:
-        """What observations can be conditioned on: 'labels', 'captions', 'grey'."""
+        """What observations can be conditioned on: 'labels', 'captions', 'factors', 'grey'."""
         splits, event = self.splits.values(), self.event
         have = {
             "labels": self.classes is not None,
             "captions": all(split.captions is not None for split in splits),
+            "factors": bool(self.factor_names),
             "grey": isinstance(event.support, Levels) and len(event.shape) == 3 and event.shape[0] == 3,
         }
         return tuple(name for name, there in have.items() if there)
@@ -178,8 +202,9 @@ class Data(Described):
         """The same data, each observation with what it is conditioned on.
 
         Args:
-            context: 'labels' (a category), 'captions' (token ids), 'grey' or 'grey:L' (the grey view of a colour image,
-                by the luma of ITU-R BT.601, in L levels, by default as many as the image has).
+            context: 'labels' (a category), 'captions' (token ids), 'factors' (a category of each of `factor_names`),
+                'grey' or 'grey:L' (the grey view of a colour image, by the luma of ITU-R BT.601, in L levels, by
+                default as many as the image has).
         """
         kind, _, levels = context.partition(":")
         known = self.contexts
@@ -196,6 +221,13 @@ class Data(Described):
             captions = {name: split.captions for name, split in self.splits.items() if split.captions is not None}
             event = Event(tuple(captions["train"].shape[1:]), Categories(len(self.vocabulary)))
             return self._conditioned(captions, event)
+        if kind == "factors":
+            columns = Columns(tuple(Categories(len(values)) for values in self.factor_names.values()))
+            factors = {
+                name: torch.stack([split.factors[factor] for factor in self.factor_names], dim=1)
+                for name, split in self.splits.items()
+            }
+            return self._conditioned(factors, Event((len(self.factor_names),), columns))
         if any(split.drawn for split in self.splits.values()):
             raise InputError(f"{self.name} is drawn anew each time, so it has no grey view to condition on")
         assert isinstance(self.event.support, Levels)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 # Imported for the data sets that they register.
-from ancestral.data import cifar, digits, mixed_table, mnist, shapes, synthetic, uci, wine  # noqa: F401
+from ancestral.data import cifar, digits, mixed_table, mnist, shapes, spoken_digits, synthetic, uci, wine  # noqa: F401
 from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types, options_of
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
@@ -53,8 +53,9 @@ def load_data(
             length) as observations, with their row's label and context. In training they are drawn anew whenever they
             are asked for, from the global torch generator, as many in an epoch as fit side by side; in validation and
             test they lie side by side.
-        context: What each observation is conditioned on: 'labels'; 'captions' (token ids); or 'grey:L', the grey view
-            of a colour image in L levels ('grey': in as many as it has). `Data.contexts` says which there are.
+        context: What each observation is conditioned on: 'labels'; 'captions' (token ids); 'factors' (a category each:
+            the digit and the speaker of a sound); or 'grey:L', the grey view of a colour image in L levels ('grey': in
+            as many as it has). `Data.contexts` says which there are.
         classes: Number the labels by these names, those of other data: labels of the two then mean the same.
         whole: Take all rows of a file or folder without splits, in their own order, for each of the three splits: to
             score them rather than to learn from them.
@@ -83,11 +84,15 @@ def load_data(
     wanted = None if support is None else parse_support(support)
     name = "" if is_frame else os.fspath(cast("str | os.PathLike[str]", name_or_path))
     known = BUILTINS.get(name.replace("_", "-"))
+    source: dict[str, Any]
     if is_frame:
-        source: dict[str, Any] = {"path": name_or_path, "seed": None if whole else seed, "support": wanted}
+        source = {"path": name_or_path, "seed": None if whole else seed, "support": wanted}
         data = call(load_table, "the DataFrame", options, **source)
     elif known is not None:
-        data = call(known.load, known.name, options, store=store, seed=seed)
+        source = {"store": store, "seed": seed}
+        if "window" in inspect.signature(known.load).parameters:  # as below
+            source, window = source | {"window": window}, None
+        data = call(known.load, known.name, options, **source)
         if wanted is not None and wanted != data.event.support:
             event = Event(data.event.shape, wanted)
             data = data.with_splits({name: split.with_event(event) for name, split in data.splits.items()})

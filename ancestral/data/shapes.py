@@ -65,7 +65,8 @@ def shapes(store: Store, seed: int, n: int = 10_000) -> Data:
         for part, (start, stop) in bounds.items()
     )
     note = f"drawn by seed {seed}"
-    return Data("shapes", event, train, valid, test, SHAPES, vocabulary=VOCABULARY, note=note)
+    names = {"shape": SHAPES, "colour": tuple(COLOURS)}
+    return Data("shapes", event, train, valid, test, SHAPES, factor_names=names, vocabulary=VOCABULARY, note=note)
 
 
 def draw_factors(n: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -66,6 +66,11 @@ class Split(Dataset[Batch]):
         return self._served(self._stored[:])
 
     @property
+    def sequences(self) -> Num[Tensor, "rows *rest time"]:
+        """All that is stored: the observations, or what windows are drawn from, one after another as one row."""
+        return self._stored.values.movedim(0, -1)[None] if isinstance(self._stored, Windows) else self._stored
+
+    @property
     def drawn(self) -> bool:
         """Whether observations are drawn anew each time they are asked for."""
         return self.draw is not None or isinstance(self._stored, Windows)

@@ -19,6 +19,7 @@ abilities publish each core once as a checked method. The rules that hold everyw
 
 from ancestral.interface.abilities import (
     ABILITIES,
+    AnyLength,
     Autoregressive,
     BoundedDensity,
     Classifier,
@@ -72,6 +73,7 @@ __all__ = [
     "ABILITIES",
     "SGD",
     "Adam",
+    "AnyLength",
     "Autoregressive",
     "Batch",
     "Batching",

@@ -1,18 +1,19 @@
 """What models promise beyond training: each ability publishes its private cores once, as checked methods."""
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar, Literal, overload
+from typing import ClassVar, Literal, TypeVar, overload
 
 import torch
 from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ancestral.interface.events import InputError
+from ancestral.interface.events import Event, InputError
 from ancestral.interface.model import Model, Monitor
 from ancestral.interface.phases import Adam, Batch, Losses, OptimizerSpec, Phase
 
@@ -37,9 +38,9 @@ class Sampler(Model):
             return self._from_core(self._sample(n, context))
 
 
-def _check_number(n: int) -> None:
+def _check_number(n: int, name: str = "n") -> None:
     if not isinstance(n, Integral) or n < 1:
-        raise InputError(f"n must be a whole number of at least 1, got {n!r}")
+        raise InputError(f"{name} must be a whole number of at least 1, got {n!r}")
 
 
 class ExactDensity(Model):
@@ -181,6 +182,28 @@ class Autoregressive(Sampler, ExactDensity, Completer):
         context = self._checked_context(context, n)
         with self._public(generator):
             return self._from_core(self._draw(n, context, temperature=temperature, naively=naively))
+
+
+AnyLengthModel = TypeVar("AnyLengthModel", bound="AnyLength")
+
+
+class AnyLength(Model):
+    """Models sequences (time,), and its parameters do not hang on how long they are. Write `receptive_field`.
+
+    What it says of a step follows from the steps before it within reach, wherever in the sequence they are.
+    """
+
+    @property
+    @abstractmethod
+    def receptive_field(self) -> int:
+        """How many steps, before the one that is modelled, it can depend on."""
+
+    def of_length(self: AnyLengthModel, length: int) -> AnyLengthModel:
+        """The same model, with the same parameters and not a copy of them, of sequences of another length."""
+        _check_number(length, "length")
+        other = copy.copy(self)
+        other.event = Event((length,), self.event.support)
+        return other
 
 
 class BoundedDensity(Model):
@@ -550,6 +573,7 @@ ABILITIES: tuple[type[Model], ...] = (
     Sampler,
     ExactDensity,
     Autoregressive,
+    AnyLength,
     BoundedDensity,
     Decoder,
     MeanDecoder,

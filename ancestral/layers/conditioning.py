@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.interface import Binary, Categories, Event, Levels, Support
+from ancestral.interface import Binary, Categories, Columns, Event, Levels, Support
 
 
 def centred(x: Tensor, support: Support, *, binary: bool = False) -> Tensor:
@@ -31,8 +31,8 @@ class FlatContext(nn.Module):
     """Appends a context to a flat network input, (batch, n) -> (batch, n + size).
 
     A label, `Categories` or `Levels` of shape (), is appended one-hot; token ids, `Categories` of any other shape, as
-    a learned embedding of `embedding` numbers each; anything else flattened, levels laid on [-1, 1]. A conditional
-    network that is given no context sees zeros in its place.
+    a learned embedding of `embedding` numbers each; of `Columns` each as its support says, categories one-hot; anything
+    else flattened, levels laid on [-1, 1]. A conditional network that is given no context sees zeros in its place.
     """
 
     def __init__(self, event: Event | None, embedding: int = 16) -> None:
@@ -45,6 +45,8 @@ class FlatContext(nn.Module):
         self.size = 0
         if event is not None:
             self.size = self.classes or event.size * (1 if self.embedding is None else embedding)
+        if event is not None and isinstance(event.support, Columns):
+            self.size = sum(kind.categories if isinstance(kind, Categories) else 1 for kind in event.supports)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         if self.event is None:
@@ -59,6 +61,9 @@ class FlatContext(nn.Module):
             return F.one_hot(context.long(), self.classes).to(like)
         if self.embedding is not None:
             return self.embedding(context).flatten(1).to(like)
+        if isinstance(self.event.support, Columns):
+            columns = zip(context.split(1, dim=1), self.event.supports, strict=True)
+            return torch.cat([_column(column, kind).to(like) for column, kind in columns], dim=1)
         return centred(context, self.event.support).reshape(batch, self.size).to(like)
 
 
@@ -84,3 +89,8 @@ class LayerContext(nn.Module):
             features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
         parts: Sequence[Tensor] = self.maps(features).split(self.sizes, dim=1)
         return parts
+
+
+def _column(x: Tensor, kind: Support) -> Tensor:
+    """A column (batch, 1) of a table as numbers."""
+    return F.one_hot(x.long()[:, 0], kind.categories) if isinstance(kind, Categories) else centred(x, kind)

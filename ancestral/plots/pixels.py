@@ -35,8 +35,9 @@ def image_grid(
     *,
     row_names: Sequence[str] = (),
     column_names: Sequence[str] = (),
+    words: str = "",
 ) -> Figure:
-    """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels."""
+    """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels; `words` are a note."""
     n, _, height, width = x.shape
     columns = min(columns or math.ceil(math.sqrt(n * height / width)), n)
     rows = math.ceil(n / columns)
@@ -56,6 +57,7 @@ def image_grid(
     return pixel_figure(
         pixels,
         list(zip(centres, row_names, strict=False)),
+        words,
         column_names=list(zip(middles, column_names, strict=False)),
         upright=upright,
     )

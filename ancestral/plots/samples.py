@@ -1,4 +1,4 @@
-"""Observations as a picture, by what they are: images, waveforms, strips, or rows of a table."""
+"""Observations as a picture, by what they are: images, waveforms, sounds, strips, or rows of a table."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,6 +10,7 @@ from ancestral.interface import Binary, Categories, Columns, Event
 from ancestral.plots.columns import SHOWN, columns_of
 from ancestral.plots.pixels import class_rows, image_grid, strips_figure
 from ancestral.plots.sequences import waveforms_figure
+from ancestral.plots.sounds import spectrograms_figure
 from ancestral.plots.tables import series_figure, table_figure
 
 #: More values than this, of one support and without names, are a sequence and no row of a table.
@@ -24,6 +25,7 @@ def samples_figure(
     real: Tensor | None = None,
     names: Sequence[str] | None = None,
     categories: Sequence[Sequence[str] | None] | None = None,
+    sample_rate: int | None = None,
     row_names: Sequence[str] = (),
     column_names: Sequence[str] = (),
 ) -> Figure:
@@ -31,6 +33,7 @@ def samples_figure(
 
     Images and waveforms stand in a grid of `columns`, sequences of categories and of bits are strips, and rows of a
     table are pairs of columns and marginals (see `table_figure`, which `real`, `names` and `categories` are for).
+    Sounds, which have a `sample_rate`, are spectrograms.
     `row_names` and `column_names` are those of the grid; of strips the former name equal parts of them.
     """
     x = x.detach().cpu()
@@ -42,8 +45,10 @@ def samples_figure(
             beside = None if real is None else real.flatten(1)
             return table_figure(flat, whole, real=beside, names=names, categories=categories)
         case "waveforms":
-            flat = x.float().flatten(1)
-            return waveforms_figure(flat, event, columns, row_names=row_names, column_names=column_names)
+            flat, called = x.float().flatten(1), {"row_names": row_names, "column_names": column_names}
+            if sample_rate is not None:
+                return spectrograms_figure(flat, event, sample_rate, columns, **called)
+            return waveforms_figure(flat, event, columns, **called)
         case "strips":
             return strips_figure(x.float().flatten(1), event, row_names=row_names)
 
@@ -55,6 +60,7 @@ def class_grid_figure(
     *,
     names: Sequence[str] | None = None,
     categories: Sequence[Sequence[str] | None] | None = None,
+    sample_rate: int | None = None,
 ) -> Figure:
     """Observations that come class after class, equally many of each: a row a class with its name at the left, of a
     table a colour a class."""
@@ -67,7 +73,7 @@ def class_grid_figure(
             whole = Event((event.size,), event.support)
             return series_figure(dict(zip(classes, parts, strict=True)), columns_of(whole, names, categories))
         case "waveforms":
-            return waveforms_figure(x.flatten(1), event, each, row_names=classes)
+            return samples_figure(x, event, columns=each, sample_rate=sample_rate, row_names=classes)
         case "strips":
             return strips_figure(x.flatten(1), event, row_names=classes)
 

@@ -1,4 +1,4 @@
-"""Figures to hold a model against: scikit-learn's, on the same data from the same start.
+"""Figures to hold a model against: scikit-learn's, on the same data from the same start, and counts of sequences.
 
 Each takes the data and returns natural log-likelihoods of the test split, (n,), in data space; that of k-means returns
 a mean squared distance.
@@ -51,6 +51,24 @@ def sklearn_gaussian_mixture(
         warnings.simplefilter("ignore", ConvergenceWarning)
         reference.fit(train.flatten(1).double().numpy())
     return torch.from_numpy(reference.score_samples(test.flatten(1).double().numpy())).float()
+
+
+def markov_chain(
+    train: Num[Tensor, "rows time"], test: Num[Tensor, "batch length"], values: int, order: int
+) -> Float[Tensor, " batch"]:
+    """Each value given the `order` values before it, alike at all times: the frequencies of training, every one counted
+    once more (Laplace's rule). The first values of a sequence are given as many as there are."""
+
+    def cells(x: Tensor) -> Tensor:
+        found = x[:, : x.shape[1] - order].long()
+        for later in range(1, order + 1):
+            found = found * values + x[:, later : x.shape[1] - order + later]
+        return found
+
+    counts = torch.bincount(cells(train).flatten(), minlength=values ** (order + 1)).double().view(-1, values) + 1
+    log_prob = (counts / counts.sum(1, keepdim=True)).log().flatten()
+    found = log_prob[cells(test)].sum(1)
+    return found if order == 0 else found + markov_chain(train, test[:, :order], values, order - 1)
 
 
 def sklearn_kmeans(

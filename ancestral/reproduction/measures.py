@@ -5,6 +5,7 @@ Every metric is such that lower is better.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +41,13 @@ from ancestral.interface import (
 )
 from ancestral.plots import samples_figure
 from ancestral.registry import build
-from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_pca, sklearn_ppca
+from ancestral.reproduction.baselines import (
+    markov_chain,
+    sklearn_gaussian_mixture,
+    sklearn_kmeans,
+    sklearn_pca,
+    sklearn_ppca,
+)
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report, fit
@@ -140,6 +147,13 @@ def _sklearn_ppca(trained: Trained) -> Tensor:
     return sklearn_ppca(*_as_fitted(trained), settings["latent_dim"]) - trained.model.log_volume.cpu()
 
 
+def _markov_chain(trained: Trained, order: int) -> Tensor:
+    data, values = trained.data, trained.data.event.values
+    if len(data.event.shape) != 1 or values is None:
+        raise InputError(f"a histogram or a bigram is of discrete sequences, {data.name} is of {data.event}")
+    return markov_chain(data.train.sequences, data.test.x, values, order)
+
+
 def _elbo(trained: Trained, split: Split | None = None, samples: int = 100) -> Tensor:
     """The model's own evidence lower bound, which its importance samples improve on."""
     model = trained.model
@@ -187,9 +201,11 @@ def _likelihood(unit: str) -> Measure:
     def on_test_rows(of_rows: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
         return lambda trained: in_unit(of_rows(trained).double().mean().item(), trained.data.event)
 
-    simpler = {
+    simpler: dict[str, Callable[[Trained], Tensor]] = {
         "independent": _independent,
         "gaussian": _gaussian,
+        "histogram": partial(_markov_chain, order=0),
+        "bigram": partial(_markov_chain, order=1),
         "elbo": _elbo,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,

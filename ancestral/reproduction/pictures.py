@@ -3,7 +3,7 @@
 import torch
 from matplotlib.figure import Figure
 
-from ancestral.data import Schema, Split, columns_in_figures, in_units
+from ancestral.data import Data, Schema, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     activity,
     analogies,
@@ -39,26 +39,27 @@ def picture(trained: Trained, measurement: Measurement) -> Figure:
     """Real data and all that the model can show beside them, what was measured, and the learning curve."""
     test = trained.data.test
     real = test.take(spread_rows(_SHOWN, len(test)))
-    schema = trained.data.schema
-    seen, columns = in_units(real.x, schema), columns_in_figures(schema)
+    schema, rate = trained.data.schema, trained.data.sample_rate
+    seen, columns = in_units(real.x, schema), {**columns_in_figures(schema), "sample_rate": rate}
     panels = {
         "real data": samples_figure(seen, trained.data.event, **columns),
-        **_abilities_shown(trained.model, real, schema, torch.Generator().manual_seed(trained.seed)),
+        **_abilities_shown(trained.model, real, trained.data, torch.Generator().manual_seed(trained.seed)),
         **measurement.panels,
         "learning curve": _learning_curve(trained),
     }
     return panels_figure(panels)
 
 
-def _abilities_shown(model: Model, real: Split, schema: Schema | None, generator: torch.Generator) -> dict[str, Figure]:
+def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Generator) -> dict[str, Figure]:
     """Samples at the contexts of the real rows, and what codes decode to: walks between them; of two latents their
     plane, of images the most active ones of more moved one by one, and the style of real rows under every class; codes
     re-sampled from the last latent on."""
-    event, panels, columns = model.event, {}, columns_in_figures(schema)
+    event, panels, schema = model.event, {}, data.schema
+    columns = columns_in_figures(schema)
     if isinstance(model, Sampler):
         drawn = model.sample(_SHOWN, context=_at(model, real, _SHOWN), generator=generator)
         panels[f"samples of {model.registered_name}"] = samples_figure(
-            in_units(drawn, schema), event, real=in_units(real.x, schema), **columns
+            in_units(drawn, schema), event, real=in_units(real.x, schema), sample_rate=data.sample_rate, **columns
         )
     if not isinstance(model, Decoder) or not (model.has_prior or isinstance(model, Encoder)):
         return panels

@@ -156,8 +156,8 @@ def _trained(
     report = fit(model, data, **{**how, "seed": seed, "run_dir": folder, "resume": resume, "progress": progress})
     if report.interrupted:
         raise Interrupted(f"the run in {folder} was interrupted; resume=True goes on with it")
-    remembered = {"name": recipe.name, "data": {"name": recipe.data, **_data_options(recipe, seed)}}
-    remembered["data_digest"] = data.digests
+    remembered: dict[str, Any] = {"name": recipe.name, "data": {"name": recipe.data, **_data_options(recipe, seed)}}
+    remembered |= {"data_digest": data.digests, **data.meaning}
     save(model, folder, recipe=remembered, weights=report.weights)
     trained = Trained(recipe, seed, model, data, report)
     started = time.perf_counter()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ancestral.distributions import Bernoulli, Delta, Gaussian
 from ancestral.interface import (
     SGD,
+    AnyLength,
     Batch,
     Binary,
     BoundedDensity,
@@ -124,6 +125,32 @@ class Chain(AutoregressiveModel):
     def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
         mean = F.linear(x, self.weight.tril(-1))
         return torch.stack((mean, self.log_variance.expand_as(mean)), 1)
+
+    def phases(self) -> Sequence[Phase]:
+        return likelihood_phase(self)
+
+
+class Recent(AutoregressiveModel, AnyLength):
+    """Bits, each given the two before it."""
+
+    def __init__(self, *, declared: int = 2, fault: str = "") -> None:
+        super().__init__(Event((5,), Binary()))
+        self.observation, self.declared, self.fault = Bernoulli(), declared, fault
+        self.weight, self.bias = nn.Parameter(torch.randn(1, 1, 2)), nn.Parameter(torch.randn(1))
+
+    @property
+    def receptive_field(self) -> int:
+        return self.declared
+
+    @property
+    def orders(self) -> Tensor:
+        return torch.arange(self.event.size)[None]
+
+    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
+        out = F.conv1d(F.pad(x[:, None], (2, -1)), self.weight, self.bias)
+        if self.fault == "place":
+            return out + torch.arange(x.shape[1]).to(x) / 10
+        return out / x.shape[1] if self.fault == "length" else out
 
     def phases(self) -> Sequence[Phase]:
         return likelihood_phase(self)

@@ -14,6 +14,7 @@ from gallery import (
     Masked,
     Mixture,
     Normalised,
+    Recent,
     Stateful,
     Tokens,
     UncheckedNormalised,
@@ -34,6 +35,7 @@ RIGHT: dict[str, Callable[[], Model]] = {
     "masked, conditional": lambda: Masked(VECTOR, context_event=LABEL),
     "averaged orders": AveragedLogits,
     "autoregressive, continuous": Chain,
+    "autoregressive, of any length": Recent,
     "flow": Flow,
     "vae": VAE,
     "gan": GAN,
@@ -175,6 +177,21 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
         lambda: Masked(VECTOR, sampler="always at 1"),
         "cold draws are the likeliest values",
         "the temperature is not, or not rightly, used",
+    ),
+    *(
+        (
+            f"a sequence's conditionals by its {fault}",
+            lambda fault=fault: Recent(fault=fault),  # type: ignore[misc]
+            "conditionals do not hang on the length",
+            words,
+        )
+        for fault, words in (("length", "differ with the length"), ("place", "hang on the place in the sequence"))
+    ),
+    (
+        "a receptive field that is larger than it says",
+        lambda: Recent(declared=1),
+        "conditionals do not hang on the length",
+        "of step 2 depends on step 0, but the receptive field is said to be 1",
     ),
     (
         "a completion of nothing",

@@ -12,6 +12,7 @@ from PIL import Image
 from ancestral.cli.writing import check_space, write_arrays, write_table
 from ancestral.interface import InputError
 from ancestral.persistence import read_config
+from tests.data.data_files import write_spoken_digits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 
@@ -115,6 +116,36 @@ def test_sounds_as_files(cli) -> None:
     assert cli("sample", "r", "-n", 3, "-o", "drawn/").code == 0
     assert soundfile.info("drawn/2.wav").samplerate == 8000
     assert sorted(path.name for path in Path("drawn").iterdir()) == ["0.wav", "1.wav", "2.wav"]
+
+
+def test_sounds_of_a_wavenet(cli) -> None:
+    write_spoken_digits(Path("fsdd.zip"))
+    small = ("--model.channels", 4, "--model.layers", 2, "--model.head", 8, "--steps", 2, "--run-dir", "r")
+    data = ("fsdd", "--data-root", ".", "--data.window", 64)
+    assert cli("fit", "wavenet", *data, "--context", "labels", *small).code == 0
+    drawn = cli("sample", "r", "-n", 4, "--class", 3, "-o", "sounds.wav")
+    assert drawn.out == "4 samples of wavenet of class 3 in sounds.wav\n"
+    info = soundfile.info("sounds.wav")
+    assert (info.samplerate, info.frames) == (8000, 4 * 64 + 3 * 2000)
+    assert cli("sample", "r", "-n", 10, "--class", "all", "--length", 200, "-o", "many/").code == 0
+    assert {path.name: soundfile.info(path).frames for path in Path("many").iterdir()} == {
+        f"{i}-{i}.wav": 200 for i in range(10)
+    }
+    assert cli("sample", "r", "-n", 20, "--class", "all", "-o", "sounds.png").code == 0
+    assert "length must be a whole number of at least 1" in cli("sample", "r", "--class", 1, "--length", 0).err
+    factors = ("--context", "factors", "--overwrite")
+    assert cli("fit", "wavenet", *data, *small, *factors).code == 0
+    drawn = cli("sample", "r", "-n", 2, "--class", "3, bea", "--length", 9, "-o", "x.npz")
+    assert drawn.out == "2 samples of wavenet of 3, bea in x.npz\n"
+    assert np.load("x.npz")["x"].shape == (2, 9)
+    assert "given the contexts of test rows" in cli("sample", "r", "-n", 2, "--data-root", ".").out
+    assert "the speaker in --class must be one of adam, bea, got cea" in cli("sample", "r", "--class", "3,cea").err
+    assert "--class must name a value of digit and of speaker" in cli("sample", "r", "--class", 3).err
+
+
+def test_a_length_or_a_sound_of_what_has_none_is_refused(cli, run: str) -> None:
+    assert "has the length of its data; leave --length out" in cli("sample", run, "--length", 9).err
+    assert "models no sounds; choose" in cli("sample", run, "-o", "x.wav").err
 
 
 def test_captions_in_words(cli) -> None:

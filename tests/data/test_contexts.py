@@ -8,7 +8,8 @@ import torch
 from data_files import write_image_folder
 
 from ancestral.data import Data, Split, load_data
-from ancestral.interface import Categories, Event, InputError, Levels
+from ancestral.interface import Categories, Columns, Event, InputError, Levels, Real
+from ancestral.layers.conditioning import FlatContext
 
 COLOURS = Event((3, 2, 2), Levels(256))
 
@@ -29,6 +30,28 @@ def test_captions() -> None:
     assert data.context_event == Event((10,), Categories(len(data.vocabulary)))
     words = data.text(data.test[3].context[0]).split()
     assert data.classes[int(data.test.y[3])] == words[3]
+
+
+def test_factors() -> None:
+    data = load_data("shapes", n=50, context="factors")
+    assert data.context_event == Event((2,), Columns((Categories(5), Categories(8))))
+    assert list(data.factor_names) == ["shape", "colour"]
+    for part, rows in data.splits.items():
+        assert torch.equal(rows.context, torch.stack([rows.factors["shape"], rows.factors["colour"]], 1)), part
+    shape, colour = (names[int(i)] for names, i in zip(data.factor_names.values(), data.test.context[3], strict=True))
+    caption = data.text(data.test.captions[3]).split()
+    assert (shape in caption, colour in caption) == (True, True)
+    assert data.meaning["factors"] == {name: list(values) for name, values in data.factor_names.items()}
+
+
+def test_columns_enter_a_network_one_by_one() -> None:
+    """Categories one-hot, levels on [-1, 1], all else as it is."""
+    context = FlatContext(Event((4,), Columns((Categories(3), Levels(5), Real(), Categories(2)))))
+    given = torch.tensor([[2.0, 4.0, -7.5, 0.0], [0.0, 1.0, 0.25, 1.0]])
+    expected = torch.tensor([[0, 0, 1, 1, -7.5, 1, 0], [1, 0, 0, -0.5, 0.25, 0, 1]])
+    assert context.size == 7
+    assert torch.equal(context.vector(2, given, like=given), expected)
+    assert torch.equal(context(given[:, :1], None), torch.cat([given[:, :1], torch.zeros(2, 7)], 1))
 
 
 def test_a_grey_view() -> None:

@@ -11,8 +11,8 @@ from data_files import idx, pixels, png, write_idx_set, write_image_folder
 from PIL import Image
 
 from ancestral.data import Data, load_data, save_sounds
-from ancestral.data.audio import mu_law_decode, mu_law_encode
 from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
+from ancestral.mu_law import mu_law_decode, mu_law_encode
 
 
 def all_rows(data: Data) -> torch.Tensor:
@@ -180,6 +180,14 @@ def test_sounds_that_are_written_are_read_again(mu_law: bool, tmp_path: Path) ->
     else:
         assert torch.cdist(order, x).min(1).values.max() < 256**0.5 / 2**15
     assert (tmp_path / "sounds" / "sound 7.wav").exists()
+
+
+def test_sounds_in_one_file_have_a_pause_between_them(tmp_path: Path) -> None:
+    x = 0.5 * torch.ones(3, 100)
+    save_sounds(x, Event((100,), Real()), tmp_path / "all.wav", 1000)
+    wave, rate = soundfile.read(tmp_path / "all.wav")
+    assert (len(wave), rate) == (3 * 100 + 2 * 250, 1000)
+    assert np.flatnonzero(wave).tolist() == [350 * i + j for i in range(3) for j in range(100)]
 
 
 def test_what_is_no_sound_is_not_written(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Ours against scikit-learn's from the same start."""
 
+import math
+
 import pytest
 import torch
 
 from ancestral.interface import Event, Real
 from ancestral.registry import build
-from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_ppca
+from ancestral.reproduction.baselines import markov_chain, sklearn_gaussian_mixture, sklearn_ppca
 from ancestral.training import fit
 
 
@@ -26,6 +28,23 @@ def test_the_mixture_is_scikit_learns(rows, covariance: str) -> None:
     report = fit(model, train, max_iterations=7, tolerance=0.0, progress=False)
     reference = sklearn_gaussian_mixture(train, test, dict(start.named_buffers()), covariance, 1e-6, report.steps)
     assert model.log_prob(test).mean().item() == pytest.approx(reference.mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_a_markov_chain_is_its_counts(order: int) -> None:
+    """Against a dictionary of what follows what."""
+    train, test = torch.randint(3, (4, 30)), torch.randint(3, (5, 6))
+    train[:, 1::2] = train[:, ::2]  # so that it matters what came before
+
+    def log_prob(row: list[int], t: int) -> float:
+        back = min(order, t)
+        past = row[t - back : t]
+        pairs = [tuple(s[i : i + back + 1]) for s in train.tolist() for i in range(30 - back)]
+        follows = [pair[-1] for pair in pairs if list(pair[:-1]) == past]
+        return math.log((follows.count(row[t]) + 1) / (len(follows) + 3))
+
+    expected = [sum(log_prob(row, t) for t in range(6)) for row in test.tolist()]
+    assert markov_chain(train, test, 3, order).tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_ppca_is_scikit_learns(rows) -> None:
