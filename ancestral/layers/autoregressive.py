@@ -21,6 +21,8 @@ from ancestral.interface import Autoregressive, Categories, Event
 #: Multiply-adds of one product from which a second thread gains more than waking it costs; on a busy machine, waiting
 #: for it costs a thousand times more than the product.
 _WORTH_THREADS = 2**20
+#: Parameters of conditionals that are computed at once where no gradients are: bounds the memory of a score.
+_AT_ONCE = 2**24
 #: Outputs for one observation beyond which a model is refused: a batch of them would fill a machine.
 MOST_OUTPUTS = 1_000_000
 
@@ -94,6 +96,13 @@ class AutoregressiveModel(Autoregressive):
         return _WholeNetwork(self, n, context, order)
 
     def _conditional_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor:
+        # Without gradients the memory does not grow with the rows.
+        most = len(x) if torch.is_grad_enabled() else _AT_ONCE // (self.event.size * self.observation.size)
+        at_once = max(1, most)
+        rows = [slice(start, start + at_once) for start in range(0, max(1, len(x)), at_once)]
+        return torch.cat([self._log_probs_of_rows(x[r], None if context is None else context[r]) for r in rows], dim=1)
+
+    def _log_probs_of_rows(self, x: Tensor, context: Tensor | None) -> Tensor:
         orders = range(len(self.orders))
         return torch.stack([self.observation.log_prob(self._conditionals(x, context, order), x) for order in orders])
 

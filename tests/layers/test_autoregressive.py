@@ -89,6 +89,28 @@ def seed(value: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
+def test_a_score_without_gradients_takes_few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x, context = (
+        Belief(Event((5,), Binary()), context_event=Event((1,), Real())),
+        torch.ones(7, 5),
+        torch.randn(7, 1),
+    )
+    seen: list[int] = []
+    conditionals = model._conditionals
+    monkeypatch.setattr(model, "_conditionals", lambda x, *more: seen.append(len(x)) or conditionals(x, *more))
+    whole = model.conditional_log_probs(x, context=context)
+    assert seen == [7, 7]  # in each of two orders
+    seen.clear()
+    monkeypatch.setattr(autoregressive, "_AT_ONCE", 3 * 5)
+    assert torch.equal(model.conditional_log_probs(x, context=context), whole)
+    assert set(seen) == {7}
+    with torch.no_grad():
+        seen.clear()
+        torch.testing.assert_close(model.conditional_log_probs(x, context=context), whole)
+        assert seen == [3, 3, 3, 3, 1, 1]
+        assert model.log_prob(x[:0], context=context[:0]).shape == (0,)
+
+
 @pytest.mark.parametrize("context_event", [None, Event((1,), Real())])
 @pytest.mark.parametrize("event", [Event((2, 2), Binary()), Event((3,), Categories(3))])
 def test_completions_keep_what_is_known_and_follow_what_came_before(event: Event, context_event: Event | None) -> None:

@@ -154,7 +154,7 @@ class WaveNet(AutoregressiveModel, AnyLength):
     def quick_settings(cls, event: Event) -> QuickSettings:
         # As deep as the sequence is long.
         layers = max(1, min(8, event.size.bit_length() - 2))
-        return QuickSettings({"layers": layers}, {"lr": 2e-3, "batch_size": 8, "clip_gradient": 1000.0})
+        return QuickSettings({"layers": layers}, {"lr": 3e-3, "batch_size": 8})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
