@@ -10,9 +10,11 @@ h and a cell c at each pixel (equation 3),
 
 with sigma the logistic function for o, f and i, and tanh for g. `ancestral.layers.pixel_lstm` has both layers.
 
-What a pixel sees, with b layers, of the row dy above its own.
-Row LSTM of kernel size 2r + 1: from 3 + r (b + dy) columns to its left, for dy = 0 to 1, otherwise to
-max(3 + r (dy - 1), r dy - 1) to its right: a triangle. Diagonal BiLSTM: every earlier pixel, from the first layer on.
+What a pixel sees of the row dy above its own, with b > 0 layers. Row LSTM of kernel size 2r + 1: from 3 + r (b + dy)
+columns to its left, in its own row to the pixel before it, in others to 3 + r (dy - 1) to its right (for r up to 4): a
+triangle. Diagonal BiLSTM: all earlier values from the first layer on, save one. Mask A hides a value from the features
+at its own place, so no state of a row's right scan knows the row's last value: the row below sees that through the 7x7
+convolution alone, from 3 columns away.
 
 Faithful: all of the above, mask B in the input-to-state convolutions and none between states, colours in the order of
 the channels by groups of feature maps. Left to us: the 1x1 convolution that leads back to the residual has no bias
@@ -145,12 +147,12 @@ class RowLSTM(_PixelRNN):
         # With fewer maps, one start in a hundred has only dead ReLUs in the head.
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=9)
-        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=1, head=8)
+        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=2, head=8)
 
 
 @register("diagonal_bilstm")
 class DiagonalBiLSTM(_PixelRNN):
-    """Diagonal BiLSTM: diagonals from both upper corners; every conditional sees all earlier pixels.
+    """Diagonal BiLSTM: diagonals from both upper corners; every conditional has all rows above in view.
 
     Args:
         channels: h, feature maps of a state, at least as many as the image has colours; between layers there are 2h.
@@ -190,4 +192,4 @@ class DiagonalBiLSTM(_PixelRNN):
         # With fewer maps, one start in a hundred has only dead ReLUs in the head.
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=9)
-        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=1, head=8)
+        yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=2, head=8)
