@@ -77,9 +77,12 @@ class RasterModel(AutoregressiveModel):
         # Binary data are laid on [-1, 1] too: zeros beyond the border then differ from both values.
         # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
         image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
-        # The gradient of a convolution does not need its output: the second rectifier may overwrite it.
-        out = self.output(self.hidden(self._features(image, context).relu()).relu_())
+        out = self._head(self._features(image, context))
         return out.unflatten(1, (self.event.shape[0], self.observation.size)).transpose(1, 2)
+
+    def _head(self, features: Tensor) -> Tensor:
+        # The gradient of a convolution does not need its output: the second rectifier may overwrite it.
+        return self.output(self.hidden(features.relu()).relu_())
 
     def _stepwise(self, n: int, context: Tensor | None, order: int) -> Raster:
         head = [CachedPointwise(convolution, n, rectified=True) for convolution in (self.hidden, self.output)]
