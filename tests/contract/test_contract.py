@@ -80,6 +80,7 @@ _TOO_LARGE_LATENTS = _TOO_LARGE | {"given its latents an observation has total p
 UNDECIDED: dict[str, dict[str, str]] = {
     "gated_pixelcnn-1": _TOO_LARGE,
     "gated_pixelcnn-2": _TOO_LARGE,
+    "pixelcnn_pp-1": _TOO_LARGE,
     "realnvp-2": _TOO_LARGE,
     "realnvp-2-dequantized": _TOO_LARGE,
     "realnvp-3": _TOO_LARGE,
