@@ -15,6 +15,7 @@ from torch.distributions import MultivariateNormal
 from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
+    channel_histogram,
     evaluate,
     evaluate_classifier,
     evaluate_reconstruction,
@@ -40,7 +41,7 @@ from ancestral.interface import (
 )
 from ancestral.plots import samples_figure
 from ancestral.registry import build
-from ancestral.reproduction.baselines import sklearn_gaussian_mixture, sklearn_kmeans, sklearn_pca, sklearn_ppca
+from ancestral.reproduction.baselines import png, sklearn_gaussian_mixture, sklearn_kmeans, sklearn_pca, sklearn_ppca
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report, fit
@@ -125,6 +126,15 @@ def _independent(trained: Trained) -> Tensor:
     return independent(data.train.x, data.test.x, data.event)[1]
 
 
+def _histogram(trained: Trained) -> Tensor:
+    data = trained.data
+    return channel_histogram(data.train.x, data.test.x, data.event)
+
+
+def _png(trained: Trained) -> Tensor:
+    return png(trained.data.test.x, trained.data.event)
+
+
 def _gaussian(trained: Trained) -> Tensor:
     """One Gaussian with all covariances, by maximum likelihood."""
     data = trained.data
@@ -189,6 +199,8 @@ def _likelihood(unit: str) -> Measure:
 
     simpler = {
         "independent": _independent,
+        "histogram": _histogram,
+        "png": _png,
         "gaussian": _gaussian,
         "elbo": _elbo,
         "sklearn_ppca": _sklearn_ppca,
