@@ -11,6 +11,7 @@ class Bernoulli(Observation):
     """p(x = 1) = sigmoid(logit). Parameters: (logit,)."""
 
     size = 1
+    values = 2
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         logits = parameters[:, 0]

@@ -13,7 +13,7 @@ class Categorical(Observation):
     """p(x = k) = softmax(logits)_k. Parameters: the `levels` logits."""
 
     def __init__(self, levels: int) -> None:
-        self.levels = self.size = levels
+        self.levels = self.size = self.values = levels
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         chosen = parameters.gather(1, x.long().unsqueeze(1)).squeeze(1)

@@ -22,7 +22,7 @@ class DiscretizedLogistic(Observation):
     size = 2
 
     def __init__(self, levels: int) -> None:
-        self.levels = levels
+        self.levels = self.values = levels
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         mean, log_scale = self._split(parameters)
@@ -51,19 +51,11 @@ class DiscretizedLogistic(Observation):
     def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
         if temperature != 1:
             # p^(1/T) is no discretized logistic: it is drawn from the table of all its levels, which is exact.
-            table = self._table(parameters)
-            return Categorical(self.levels).from_uniform(table, u, temperature)
+            return Categorical(self.levels).from_uniform(self.table(parameters), u, temperature)
         mean, log_scale = self._split(parameters)
         eps = torch.finfo(u.dtype).eps
         continuous = mean + torch.exp(log_scale) * torch.logit(u.clamp(eps, 1 - eps))
         return self._to_levels(continuous).round().clamp(0, self.levels - 1)
-
-    def _table(self, parameters: Tensor) -> Tensor:
-        """ln p of every level, (batch, levels, *event)."""
-        batch, _, *event = parameters.shape
-        levels = torch.arange(self.levels, dtype=parameters.dtype, device=parameters.device)
-        x = levels.view(-1, *[1] * len(event)).expand(batch, self.levels, *event)
-        return self.log_prob(parameters.unsqueeze(2).expand(-1, -1, *x.shape[1:]), x)
 
     def _to_levels(self, value: Tensor) -> Tensor:
         return (value + 1) * (0.5 * (self.levels - 1))

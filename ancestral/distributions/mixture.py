@@ -7,6 +7,7 @@ of Bishop 1994.
 import torch
 from torch import Tensor
 
+from ancestral.distributions.categorical import Categorical
 from ancestral.distributions.observation import Observation
 from ancestral.interface import InputError
 
@@ -17,6 +18,7 @@ class Mixture(Observation):
     def __init__(self, component: Observation, components: int) -> None:
         self.component, self.components = component, components
         self.size = components * (1 + component.size)
+        self.values = component.values
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         logits, each = self._split(parameters)
@@ -32,7 +34,12 @@ class Mixture(Observation):
 
     def from_uniform(self, parameters: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
         if temperature != 1:
-            raise InputError(f"p^(1/T) of a mixture has no closed form: leave its temperature at 1, got {temperature}")
+            if self.values is None:
+                raise InputError(
+                    "p^(1/T) of a mixture of densities has no closed form: leave its temperature at 1,"
+                    f" got {temperature}"
+                )
+            return Categorical(self.values).from_uniform(self.table(parameters), u, temperature)
         logits, each = self._split(parameters)
         # A component's share of [0, 1), laid on [0, 1), in float64: a small share leaves few digits.
         shares = logits.double().softmax(1)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ancestral.interface import InputError
+
 
 class Observation(ABC):
     """A distribution of each dimension of x on its own, given `size` unconstrained numbers for each.
@@ -17,6 +19,8 @@ class Observation(ABC):
     size: int
     #: How many of them, the last ones, are no outputs but learned once for all dimensions: a variance.
     shared: int = 0
+    #: How many values a discrete one has, 0 .. values - 1; None where it is continuous or of columns of several kinds.
+    values: int | None = None
 
     @abstractmethod
     def log_prob(
@@ -49,6 +53,16 @@ class Observation(ABC):
 
         At another `temperature` T than 1 the distribution is p^(1/T), normalised; `InputError` where that is not known.
         """
+
+    def table(self, parameters: Float[Tensor, "batch size *event"]) -> Float[Tensor, "batch values *event"]:
+        """ln p of every value of a discrete one."""
+        if self.values is None:
+            raise InputError(f"a table has finitely many values, and those of {type(self).__name__} are not")
+        batch, _, *event = parameters.shape
+        values = torch.arange(self.values, dtype=parameters.dtype, device=parameters.device)
+        x = values.view(-1, *[1] * len(event)).expand(batch, self.values, *event)
+        # The values are one more axis of the event, on which the parameters are the same.
+        return self.log_prob(parameters.unsqueeze(2).expand(-1, -1, *x.shape[1:]), x)
 
     def sizes(self, dimensions: int) -> list[int]:
         """How many of the `size` numbers each of the flattened dimensions uses: its first ones."""

@@ -7,7 +7,7 @@ from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, 
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
-from ancestral.evaluation.independent import independent, independent_gaussian, independent_histogram
+from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
@@ -42,6 +42,7 @@ __all__ = [
     "amortization_gap",
     "analogies",
     "bits_per_dim",
+    "channel_histogram",
     "class_input",
     "contexts_of",
     "count_parameters",

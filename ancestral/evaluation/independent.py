@@ -22,6 +22,18 @@ def independent_histogram(
     return _histogram(event.values, train.reshape(len(train), -1), test.reshape(len(test), -1)).sum(1).float()
 
 
+def channel_histogram(
+    train: Num[Tensor, "rows channels height width"], test: Num[Tensor, "batch channels height width"], event: Event
+) -> Float[Tensor, " batch"]:
+    """Every value of an image on its own: a histogram for each channel, the same at all places, by Laplace's rule."""
+    if event.values is None or len(event.shape) != 3:
+        raise InputError(f"a histogram for each channel needs discrete images, got {event}")
+    channels = event.shape[0]
+    table = _log_frequencies(event.values, train.movedim(1, -1).reshape(-1, channels))
+    cells = (torch.arange(channels) * event.values).view(-1, 1, 1)
+    return torch.cat([table[rows.long() + cells].flatten(1).sum(1) for rows in test.split(256)]).float()
+
+
 def independent_gaussian(
     train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *event"]
 ) -> Float[Tensor, " batch"]:
@@ -46,13 +58,18 @@ def independent(
 def _histogram(values: int, train: Tensor, test: Tensor) -> Tensor:
     """ln of the smoothed frequencies of the values that are there, (batch, dimensions), float64; 0 where one is not."""
     cells = torch.arange(train.shape[1]) * values
+    return _log_frequencies(values, train)[test.nan_to_num().long() + cells].masked_fill(test.isnan(), 0.0)
+
+
+def _log_frequencies(values: int, train: Tensor) -> Tensor:
+    """ln of the smoothed frequencies of the values of each dimension, one after another, (dimensions * values,)."""
+    cells = torch.arange(train.shape[1]) * values
     counts = torch.zeros(train.shape[1] * values, dtype=torch.float64)
     for rows in train.split(_ROWS):
         there = (~rows.isnan()).double()
         counts += torch.bincount((rows.nan_to_num().long() + cells).flatten(), there.flatten(), minlength=len(counts))
     counts = counts.view(-1, values) + 1
-    log_prob = (counts / counts.sum(1, keepdim=True)).log().flatten()
-    return log_prob[test.nan_to_num().long() + cells].masked_fill(test.isnan(), 0.0)
+    return (counts / counts.sum(1, keepdim=True)).log().flatten()
 
 
 def _gaussian(train: Tensor, test: Tensor) -> Tensor:

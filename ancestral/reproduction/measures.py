@@ -16,6 +16,7 @@ from torch.distributions import MultivariateNormal
 from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
+    channel_histogram,
     evaluate,
     evaluate_classifier,
     evaluate_reconstruction,
@@ -43,6 +44,7 @@ from ancestral.plots import samples_figure
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
     markov_chain,
+    png,
     sklearn_gaussian_mixture,
     sklearn_kmeans,
     sklearn_pca,
@@ -132,6 +134,18 @@ def _independent(trained: Trained) -> Tensor:
     return independent(data.train.x, data.test.x, data.event)[1]
 
 
+def _histogram(trained: Trained) -> Tensor:
+    """Of an image one for each channel, of a sequence one for all its values."""
+    data = trained.data
+    if len(data.event.shape) == 1:
+        return _markov_chain(trained, order=0)
+    return channel_histogram(data.train.x, data.test.x, data.event)
+
+
+def _png(trained: Trained) -> Tensor:
+    return png(trained.data.test.x, trained.data.event)
+
+
 def _gaussian(trained: Trained) -> Tensor:
     """One Gaussian with all covariances, by maximum likelihood."""
     data = trained.data
@@ -203,9 +217,10 @@ def _likelihood(unit: str) -> Measure:
 
     simpler: dict[str, Callable[[Trained], Tensor]] = {
         "independent": _independent,
-        "gaussian": _gaussian,
-        "histogram": partial(_markov_chain, order=0),
+        "histogram": _histogram,
         "bigram": partial(_markov_chain, order=1),
+        "png": _png,
+        "gaussian": _gaussian,
         "elbo": _elbo,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,

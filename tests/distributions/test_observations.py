@@ -28,6 +28,7 @@ DISCRETE: dict[str, tuple[Observation, int]] = {
     "discretized logistic, 17 levels": (DiscretizedLogistic(17), 17),
     "discretized logistic, 256 levels": (DiscretizedLogistic(256), 256),
     "mixture of discretized logistics": (Mixture(DiscretizedLogistic(17), 3), 17),
+    "mixture of bernoullis": (Mixture(Bernoulli(), 2), 2),
 }
 
 
@@ -55,16 +56,22 @@ def test_probabilities_sum_to_one(name: str, scale: float, dtype: torch.dtype, t
 def test_from_uniform_inverts_the_distribution_function_at_its_temperature(name: str, temperature: float) -> None:
     observation, levels = DISCRETE[name]
     parameters = torch.randn(1, observation.size, 1, dtype=torch.float64)
-    if isinstance(observation, Mixture) and temperature != 1:
-        with pytest.raises(InputError, match="no closed form"):
-            observation.from_uniform(parameters, torch.rand(1, 1), temperature)
-        return
     cumulative = (table(observation, parameters, levels) / temperature).softmax(1).cumsum(1).flatten()
     # Bernoulli draws 1 for small u, the others rise with u: either way a level's share of u is its probability.
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
     x = observation.from_uniform(parameters.expand(len(u), -1, -1), u[:, None], temperature).flatten()
     shares = torch.bincount(x.long(), minlength=levels) / len(u)
     torch.testing.assert_close(shares.double().cumsum(0), cumulative, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_the_table_has_every_value_of_every_dimension(name: str) -> None:
+    observation, levels = DISCRETE[name]
+    parameters = torch.randn(2, observation.size, 3, dtype=torch.float64)
+    assert observation.values == levels
+    torch.testing.assert_close(observation.table(parameters), table(observation, parameters, levels))
+    with pytest.raises(InputError, match="finitely many"):
+        Gaussian().table(torch.zeros(1, 2, 3))
 
 
 @pytest.mark.parametrize("name", DISCRETE)
@@ -180,6 +187,8 @@ def test_a_mixture_of_gaussians_is_torchs_and_is_sampled_share_by_share() -> Non
     draws = observation.from_uniform(parameters.expand(n, -1, -1), u).sort(0).values
     # The draws of evenly spaced numbers are evenly spaced in probability.
     torch.testing.assert_close(reference.cdf(draws), u, rtol=0, atol=3 / n)
+    with pytest.raises(InputError, match="no closed form"):
+        observation.from_uniform(parameters, u[:1], 0.5)
 
 
 def test_the_columns_of_a_table_are_observed_each_by_its_own() -> None:

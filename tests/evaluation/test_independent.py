@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from ancestral.evaluation import independent, independent_histogram
+from ancestral.evaluation import channel_histogram, independent, independent_histogram
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real, Support
 
 
@@ -23,6 +23,19 @@ def test_the_histogram_is_a_probability(support: Support) -> None:
     assert log_prob[5].item() == pytest.approx(share.item(), rel=1e-5)
     with pytest.raises(InputError, match="discrete"):
         independent_histogram(train, everything, Event((2, 2), Real()))
+
+
+def test_the_histogram_of_a_channel_is_that_of_all_its_places() -> None:
+    event = Event((2, 3, 4), Levels(5))
+    train = torch.randint(3, (300, 2, 3, 4)) + torch.tensor([0, 2]).view(2, 1, 1)
+    test = torch.randint(5, (7, 2, 3, 4))
+    expected = torch.zeros(7, dtype=torch.float64)
+    for channel in range(2):
+        counts = torch.bincount(train[:, channel].flatten(), minlength=5).double() + 1
+        expected += (counts / counts.sum()).log()[test[:, channel]].flatten(1).sum(1)
+    torch.testing.assert_close(channel_histogram(train, test, event).double(), expected, rtol=1e-6, atol=0)
+    with pytest.raises(InputError, match="discrete images"):
+        channel_histogram(train, test, Event((2, 3, 4), Real()))
 
 
 def test_the_gaussian_is_torchs() -> None:

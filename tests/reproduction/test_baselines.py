@@ -1,13 +1,16 @@
-"""Ours against scikit-learn's from the same start."""
+"""Ours against scikit-learn's from the same start, and images against their files."""
 
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from ancestral.interface import Event, Real
+from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
 from ancestral.registry import build
-from ancestral.reproduction.baselines import markov_chain, sklearn_gaussian_mixture, sklearn_ppca
+from ancestral.reproduction.baselines import markov_chain, png, png_file, sklearn_gaussian_mixture, sklearn_ppca
 from ancestral.training import fit
 
 
@@ -54,3 +57,28 @@ def test_ppca_is_scikit_learns(rows) -> None:
     reference = sklearn_ppca(train, test, 2)
     # scikit-learn divides the covariance by n - 1.
     assert model.log_prob(test).mean().item() == pytest.approx(reference.mean().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("colours", "support", "most"),
+    [(3, Levels(256), 24.0), (1, Levels(256), 8.0), (1, Levels(17), 5.5), (1, Binary(), 1.0)],
+)
+def test_an_image_is_whole_in_its_png_file(colours: int, support: Support, most: float) -> None:
+    event = Event((colours, 20, 30), support)
+    noise = torch.randint(support.values or 0, (2, *event.shape))
+    images = torch.cat((noise, torch.zeros_like(noise[:1])))
+    files = [png_file(image, event) for image in images]
+    for image, file in zip(images, files):
+        read = torch.from_numpy(np.array(Image.open(io.BytesIO(file))).astype(np.int64))
+        assert torch.equal(read[None] if colours == 1 else read.permute(2, 0, 1), image)
+    bits = -png(images, event) / math.log(2)
+    torch.testing.assert_close(bits, torch.tensor([8.0 * len(file) for file in files]))
+    # Noise has no shorter code than its bits; the frame and what deflate adds to them are little more.
+    assert 600 * colours * math.log2(support.values or 0) < bits[0] < 600 * most + 8 * 200
+    assert bits[2] < 8 * 100
+
+
+def test_what_a_png_file_cannot_hold() -> None:
+    for event in (Event((2, 3, 3), Levels(4)), Event((1, 3, 3), Levels(300)), Event((3, 3, 3), Binary())):
+        with pytest.raises(InputError, match="PNG"):
+            png(torch.zeros(1, *event.shape), event)
