@@ -56,7 +56,7 @@ class MaskedConv2d(nn.Conv2d):
         self,
         mask: Bool[Tensor, "out_channels in_channels height width"],
         *,
-        padding: int = 0,
+        padding: int | tuple[int, int] = 0,
         bias: bool = True,
     ) -> None:
         outputs, inputs, height, width = mask.shape
@@ -72,6 +72,31 @@ class MaskedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.masked_weight, self.bias, padding=self.padding)
+
+
+class RasterConv2d(MaskedConv2d):
+    """PixelCNN's convolution of odd size: each output sees the rows above, the pixels to the left, and earlier colours.
+
+    `outputs` and `inputs` are the colours of its feature maps, `strict` is mask A, else it is mask B. The rows below the
+    centre, which the mask hides, are no part of the weight: they would be a third of the operations of a 3x3 kernel.
+    """
+
+    def __init__(
+        self,
+        outputs: Int64[Tensor, " out"],
+        inputs: Int64[Tensor, " in"],
+        kernel_size: int,
+        *,
+        strict: bool = False,
+        bias: bool = True,
+    ) -> None:
+        reach = kernel_size // 2
+        mask = raster_mask(outputs, inputs, kernel_size, strict=strict)[:, :, : reach + 1]
+        super().__init__(mask, padding=(0, reach), bias=bias)
+        self.outputs, self.inputs, self.strict, self.reach = outputs, inputs, strict, reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 0, self.reach, 0)) if self.reach else x)
 
 
 def channel_groups(channels: int, groups: int) -> Int64[Tensor, " channels"]:
