@@ -1,5 +1,7 @@
 """How observations and what they are conditioned on enter a network."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,3 +60,27 @@ class FlatContext(nn.Module):
         if self.embedding is not None:
             return self.embedding(context).flatten(1).to(like)
         return centred(context, self.event.support).reshape(batch, self.size).to(like)
+
+
+class LayerContext(nn.Module):
+    """What a context adds to feature maps of an image network, through linear maps: (batch, size, height, width) each.
+
+    A context that is an image of the event's height and width goes through a convolution to `features` maps, and adds
+    to each pixel; any other as a vector, with `FlatContext`, and the same everywhere: height and width are then 1.
+    """
+
+    def __init__(self, context_event: Event, event: Event, features: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        shape = context_event.shape
+        self.event, self.sizes = context_event, list(sizes)
+        self.flat = None if shape[1:] == event.shape[1:] and len(shape) == 3 else FlatContext(context_event)
+        self.features = nn.Conv2d(shape[0], features, 3, padding=1) if self.flat is None else nn.Identity()
+        self.maps = nn.Conv2d(features if self.flat is None else self.flat.size, sum(sizes), 1, bias=False)
+
+    def forward(self, context: Tensor) -> Sequence[Tensor]:
+        if self.flat is None:
+            features = self.features(centred(context.to(self.maps.weight), self.event.support)).relu()
+        else:
+            features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
+        parts: Sequence[Tensor] = self.maps(features).split(self.sizes, dim=1)
+        return parts

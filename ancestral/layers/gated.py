@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.layers.masked import MaskedConv2d, channel_groups, group_mask
+from ancestral.layers.masked import MaskedConv2d, RasterConv2d, channel_groups, group_mask
 
 
 class _Gate(torch.autograd.Function):
@@ -76,7 +76,7 @@ class GatedLayer(nn.Module):
         self.vertical = nn.Conv2d(inputs, 2 * channels, (self.reach + 1, kernel_size), padding=(0, self.reach))
         self.vertical_to_horizontal = nn.Conv2d(2 * channels, 2 * channels, 1)
         self.horizontal = MaskedConv2d(torch.cat((left, centre), dim=3), bias=False)
-        self.output = MaskedConv2d(group_mask(features, features, strict=False)[:, :, None, None])
+        self.output = RasterConv2d(features, features, 1)
         self._initialise()
 
     @torch.no_grad()

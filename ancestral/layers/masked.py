@@ -75,10 +75,10 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class RasterConv2d(MaskedConv2d):
-    """PixelCNN's convolution of odd size: each output sees the rows above, the pixels to the left, and earlier colours.
+    """PixelCNN's convolution of odd size: an output sees the rows above, the pixels to the left, and earlier colours.
 
-    `outputs` and `inputs` are the colours of its feature maps, `strict` is mask A, else it is mask B. The rows below the
-    centre, which the mask hides, are no part of the weight: they would be a third of the operations of a 3x3 kernel.
+    `outputs` and `inputs` are the colours of its feature maps; `strict` is mask A, otherwise it is mask B. The rows
+    below the centre, which the mask hides, are no part of the weight: they would be a third of a 3x3 kernel's work.
     """
 
     def __init__(

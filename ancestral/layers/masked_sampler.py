@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.layers.autoregressive import Stepwise, threads
@@ -197,7 +197,7 @@ class CachedPointwise(RasterLayer):
 
     def __init__(self, convolution: RasterConv2d, n: int, *, rectified: bool = False) -> None:
         if convolution.reach:
-            raise ValueError(f"a pointwise convolution has a kernel of 1x1, got one that reaches {convolution.reach} on")
+            raise ValueError(f"a pointwise convolution has a kernel of 1x1, got one of reach {convolution.reach}")
         order = convolution.outputs.argsort(stable=True).to(convolution.weight.device)
         self.rectified = rectified
         self.spans = colour_spans(convolution.inputs)
@@ -213,9 +213,7 @@ class CachedPointwise(RasterLayer):
         start, end = self.spans[colour]
         return self.inputs[:, 1 + start : 1 + end]
 
-    def calls(
-        self, column: int, colour: int, out: Tensor | None, *, residual: Tensor | None = None
-    ) -> Iterator[Call]:
+    def calls(self, column: int, colour: int, out: Tensor | None, *, residual: Tensor | None = None) -> Iterator[Call]:
         """`residual` is added to the output, (n, maps)."""
         if self.rectified:
             yield partial(self.slot(column, colour).clamp_min_, 0)
@@ -250,6 +248,6 @@ def added_to_row(added: Tensor, row: int) -> Tensor:
     return added[:, :, at].transpose(1, 2)
 
 
-def bias_of(convolution: RasterConv2d) -> Float[Tensor, " outputs"]:
+def bias_of(convolution: nn.Conv2d) -> Float[Tensor, " outputs"]:
     """The bias, or zeros where there is none."""
     return convolution.weight.new_zeros(len(convolution.weight)) if convolution.bias is None else convolution.bias

@@ -30,10 +30,11 @@ from ancestral.interface import (
     maximum_likelihood,
 )
 from ancestral.layers.autoregressive import AutoregressiveModel, raster_order, too_many_outputs
-from ancestral.layers.conditioning import FlatContext, centred
+from ancestral.layers.conditioning import LayerContext, centred
 from ancestral.layers.gated import GatedLayer
-from ancestral.layers.gated_sampler import GatedRaster
-from ancestral.layers.masked import MaskedConv2d, channel_groups, group_mask
+from ancestral.layers.gated_sampler import cached_gated_layers
+from ancestral.layers.masked import RasterConv2d, channel_groups
+from ancestral.layers.masked_sampler import CachedPointwise, Raster
 from ancestral.registry import register
 
 
@@ -74,9 +75,10 @@ class GatedPixelCNN(AutoregressiveModel):
         self.layers = nn.ModuleList(layers)
         features, hidden = channel_groups(channels, colours), channel_groups(head, colours)
         outputs = channel_groups(colours * self.observation.size, colours)
-        self.hidden = MaskedConv2d(group_mask(hidden, features, strict=False)[:, :, None, None])
-        self.output = MaskedConv2d(group_mask(outputs, hidden, strict=False)[:, :, None, None])
-        self.context = None if context_event is None else _Context(context_event, event, channels, blocks + 1)
+        self.hidden = RasterConv2d(hidden, features, 1)
+        self.output = RasterConv2d(outputs, hidden, 1)
+        sizes = [2 * channels] * (2 * len(layers))
+        self.context = None if context_event is None else LayerContext(context_event, event, channels, sizes)
 
     def phases(self) -> Sequence[Phase]:
         return maximum_likelihood(self)
@@ -101,18 +103,13 @@ class GatedPixelCNN(AutoregressiveModel):
         """What the context adds in each layer's stacks."""
         if self.context is None or context is None:
             return [None] * len(self.layers)
-        return self.context(context)
+        parts = self.context(context)
+        return list(zip(parts[::2], parts[1::2]))
 
-    def _stepwise(self, n: int, context: Tensor | None, order: int) -> GatedRaster:
-        return GatedRaster(
-            self.layers,
-            self.hidden,
-            self.output,
-            self.event.shape,
-            n,
-            scale=2 / (self._levels - 1),
-            added=self._added(context),
-        )
+    def _stepwise(self, n: int, context: Tensor | None, order: int) -> Raster:
+        layers = cached_gated_layers(self.layers, n, self.event.shape[2], self._added(context))
+        head = [CachedPointwise(convolution, n, rectified=True) for convolution in (self.hidden, self.output)]
+        return Raster([*layers, *head], self.event.shape, scale=2 / (self._levels - 1))
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
@@ -133,24 +130,3 @@ class GatedPixelCNN(AutoregressiveModel):
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=8)
         yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=1, head=8)
-
-
-class _Context(nn.Module):
-    """What a context adds before the gates of each layer's stacks, (batch, 2 channels, height or 1, width or 1)."""
-
-    def __init__(self, context_event: Event, event: Event, channels: int, layers: int) -> None:
-        super().__init__()
-        shape = context_event.shape
-        self.event, self.layers = context_event, layers
-        self.flat = None if shape[1:] == event.shape[1:] and len(shape) == 3 else FlatContext(context_event)
-        self.features = nn.Conv2d(shape[0], channels, 3, padding=1) if self.flat is None else nn.Identity()
-        size = channels if self.flat is None else self.flat.size
-        self.maps = nn.Conv2d(size, layers * 4 * channels, 1, bias=False)
-
-    def forward(self, context: Tensor) -> list[tuple[Tensor, Tensor]]:
-        if self.flat is None:
-            features = self.features(centred(context.to(self.maps.weight), self.event.support)).relu()
-        else:
-            features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
-        parts = self.maps(features).chunk(2 * self.layers, dim=1)
-        return list(zip(parts[::2], parts[1::2]))
