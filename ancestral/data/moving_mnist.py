@@ -46,7 +46,7 @@ def moving_mnist(
     and of a digit in pixels (by default as large in it as 28 in 64); `speed` is the way in a frame's time, as a share
     of the way between two walls. Of 2 `levels` pixels are binary, drawn with the probability of their grey value;
     `factors` of validation and test then have the grey values as `intensity`, 0 to 255. With one digit, it is the
-    label. `source` is mnist, or digits, the small ones of scikit-learn enlarged: by default these if MNIST is not there.
+    label. `source` is mnist, or digits, the small ones of scikit-learn enlarged: these by default if MNIST is absent.
     """
     size = digit_side or max(1, round(_DIGIT * side / _SIDE))
     if n < 10:
@@ -64,22 +64,23 @@ def moving_mnist(
     still = BUILTINS[source].load(store=store, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     event = Event((frames, 1, side, side), Binary() if levels == 2 else Levels(levels))
-    splits = {}
+    splits: dict[str, Split] = {}
     for part, count in {"train": n - n // 10 * 2, "valid": n // 10, "test": n // 10}.items():
         pool = still.splits[part]
         chosen = torch.randint(len(pool), (count, digits), generator=generator)
         images = _resized(pool.x[chosen.flatten()], size, still.event.values or 0).unflatten(0, chosen.shape)
         y = None if pool.y is None or digits > 1 else pool.y[chosen[:, 0]]
-        draw, factors = None, {}
+        name = f"moving-mnist ({part})"
         if part == "train":
             draw = partial(_clips, frames=frames, side=side, speed=speed, levels=levels)
+            splits[part] = Split(images, event, y, draw=draw, name=name)
         else:
             grey = moving(images, frames, side, speed, generator)
-            images = quantised(grey, levels, generator)
             factors = {"intensity": grey} if levels == 2 else {}
-        splits[part] = Split(images, event, y, draw=draw, factors=factors, name=f"moving-mnist ({part})")
+            splits[part] = Split(quantised(grey, levels, generator), event, y, factors=factors, name=name)
     note = f"{frames} frames of {side} x {side}, {digits} of {source} in each, drawn by seed {seed}"
-    return Data("moving-mnist", event, *splits.values(), still.classes if digits == 1 else None, note=note)
+    classes = still.classes if digits == 1 else None
+    return Data("moving-mnist", event, splits["train"], splits["valid"], splits["test"], classes, note=note)
 
 
 def moving(
@@ -122,7 +123,7 @@ def _clips(images: Tensor, *, frames: int, side: int, speed: float, levels: int)
 
 def _rendered(images: Tensor, places: Int64[Tensor, "n digits frames 2"], side: int) -> Tensor:
     """The digits at these rows and columns of their upper left corners, the brighter one where two overlap."""
-    n, digits, size, _ = images.shape
+    n, _, size, _ = images.shape
     frames = places.shape[2]
     inside = torch.arange(size)[:, None] * side + torch.arange(size)
     corner = places[..., 0] * side + places[..., 1]

@@ -1,4 +1,4 @@
-"""The convolutional LSTM (Shi et al. 2015, arXiv:1506.04214), without peepholes: an LSTM whose state is feature maps."""
+"""The convolutional LSTM (Shi et al. 2015, arXiv:1506.04214), without peepholes: its state is feature maps."""
 
 from typing import TypeAlias
 
