@@ -47,7 +47,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         "-n",
         "--number",
         type=_whole_number,
-        help="how many (default: 64, of videos 8; with --class all, 8 of each class)",
+        help="how many (default: 64, or 8 videos; with --class all, 8 of each class)",
     )
     parser.add_argument(
         "--class", dest="label", metavar="CLASS", help="the class by its name or number, for a model of labels, or all"
@@ -60,8 +60,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         "-o",
         "--output",
         default="samples.png",
-        help="a .png picture, a .gif of videos, .npz, .csv or .parquet data, .txt, or a new folder/ of images or sounds, a"
-        " file each",
+        help="a .png picture, a .gif of videos, .npz, .csv or .parquet data, .txt, or a new folder/ of images or"
+        " sounds, a file each",
     )
     args = parse(parser, arguments)
     in_folder = args.output.endswith("/")

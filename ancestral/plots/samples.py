@@ -32,17 +32,18 @@ def samples_figure(
 ) -> Figure:
     """Draw observations (n, *event.shape), whatever they are.
 
-    Images and waveforms stand in a grid of `columns`, a video is a row of its frames, sequences of categories and of
-    bits are strips, and rows of a table are pairs of columns and marginals (see `table_figure`, which `real`, `names`
-    and `categories` are for). `row_names` and `column_names` are those of the grid; of strips the former name equal
-    parts of them.
+    Images and waveforms stand in a grid of `columns`, videos too, by default of one, each as its frames side by side;
+    sequences of categories and of bits are strips, and rows of a table are pairs of columns and marginals (see
+    `table_figure`, which `real`, `names` and `categories` are for). `row_names` and `column_names` are those of the
+    grid; of strips the former name equal parts of them.
     """
     x = x.detach().cpu()
     match kind_of(event, names):
         case "images":
             return image_grid(x.float(), event, columns, row_names=row_names, column_names=column_names)
         case "videos":
-            return _frames_figure(x, event, row_names=row_names, column_names=column_names)
+            names_of_frames = [part for name in column_names for part in (name, *[""] * (event.shape[0] - 1))]
+            return _frames_figure(x, event, columns, row_names=row_names, column_names=names_of_frames)
         case "table":
             flat, whole = x.flatten(1), Event((event.size,), event.support)
             beside = None if real is None else real.flatten(1)
@@ -104,8 +105,14 @@ def kind_of(event: Event, names: Sequence[str] | None = None) -> Kind:
 
 
 def _frames_figure(
-    x: Tensor, event: Event, *, row_names: Sequence[str] = (), column_names: Sequence[str] = ()
+    x: Tensor,
+    event: Event,
+    columns: int | None = None,
+    *,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
 ) -> Figure:
-    """Videos, a row each, frame beside frame."""
-    frame = Event(event.shape[1:], event.support)
-    return image_grid(x.flatten(0, 1).float(), frame, event.shape[0], row_names=row_names, column_names=column_names)
+    """Videos, so many in a row, frame beside frame; `column_names` are those of the frames."""
+    frames, frame = event.shape[0], Event(event.shape[1:], event.support)
+    per_row = frames * (columns or 1)
+    return image_grid(x.flatten(0, 1).float(), frame, per_row, row_names=row_names, column_names=column_names)
