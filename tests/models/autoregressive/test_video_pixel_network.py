@@ -1,4 +1,4 @@
-"""Video Pixel Network: what each conditional sees of which frame, the paper's equations, and the cached sampler."""
+"""Video Pixel Network: what each conditional sees of which frame, exact probabilities, and the cached sampler."""
 
 import itertools
 from collections.abc import Iterable
@@ -6,11 +6,8 @@ from collections.abc import Iterable
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
-from ancestral.layers.convolutional_lstm import ConvolutionalLSTM
-from ancestral.layers.multiplicative import MultiplicativeBlock
 from ancestral.models.autoregressive.video_pixel_network import VideoPixelNetwork
 
 GREY, COLOUR = Event((3, 1, 3, 4), Binary()), Event((3, 3, 2, 2), Levels(3))
@@ -103,42 +100,6 @@ def test_the_receptive_field_is_the_documented_one(dilations: list[int], blocks:
     assert {up for up, _ in own} == set(range(most + 1))
     assert {min(right for dy, right in own if dy == up) for up in range(most + 1)} == {-most}
     assert [max(right for dy, right in own if dy == up) for up in range(most + 1)] == [-1, *range(1, most + 1)]
-
-
-# -- The paper's equations ---------------------------------------------------------------------------------------------
-
-
-def test_a_multiplicative_block_is_equations_4_and_5() -> None:
-    c = 3
-    block = MultiplicativeBlock(c, 3).double()
-    x = torch.randn(2, 2 * c, 4, 5, dtype=torch.float64)
-    h = F.conv2d(x, block.reduce.weight, block.reduce.bias)
-    for unit in block.units:
-        w, b = unit.weight.split(c), unit.bias.split(c)
-        g1, g2, g3 = (torch.sigmoid(F.conv2d(h, w[i], b[i], padding=1)) for i in range(3))
-        u = torch.tanh(F.conv2d(h, w[3], b[3], padding=1))
-        h = g1 * torch.tanh(g2 * h + g3 * u)
-    torch.testing.assert_close(block(x), x + F.conv2d(h, block.expand.weight, block.expand.bias))
-
-
-def test_a_convolutional_lstm_of_one_pixel_is_an_lstm() -> None:
-    """Of a 1x1 kernel at a single pixel, against torch's own."""
-    times, batch, inputs, channels = 5, 3, 4, 2
-    ours = ConvolutionalLSTM(inputs, channels, 1).double()
-    theirs = torch.nn.LSTM(inputs, channels).double()
-    order = torch.arange(4 * channels).view(4, channels)[[0, 1, 3, 2]].flatten()  # torch has i, f, g, o
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(ours.input.weight[order, :, 0, 0])
-        theirs.weight_hh_l0.copy_(ours.recurrent.weight[order, :, 0, 0])
-        theirs.bias_ih_l0.copy_(ours.input.bias[order])
-        theirs.bias_hh_l0.zero_()
-    x = torch.randn(times, batch, inputs, dtype=torch.float64)
-    found = ours(x.view(times * batch, inputs, 1, 1), times).view(times, batch, channels)
-    torch.testing.assert_close(found, theirs(x)[0])
-    state = None
-    for t in range(times):
-        state = ours.step(x[t].view(batch, inputs, 1, 1), state)
-        torch.testing.assert_close(state[1].view(batch, channels), found[t])
 
 
 @pytest.mark.parametrize(
