@@ -22,7 +22,15 @@ from ancestral.data.arrays import as_stored
 from ancestral.evaluation import ClassInput, class_input, decoded
 from ancestral.interface import AnyLength, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
 from ancestral.output import check_folder, check_output
-from ancestral.plots import class_grid_figure, samples_figure, save_figure, save_images
+from ancestral.plots import (
+    class_grid_figure,
+    kind_of,
+    number_shown,
+    samples_figure,
+    save_animation,
+    save_figure,
+    save_images,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +44,10 @@ _MOST_AT_ONCE = 10_000
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
     parser.add_argument(
-        "-n", "--number", type=_whole_number, help="how many (default: 64; with --class all, 8 of each class)"
+        "-n",
+        "--number",
+        type=_whole_number,
+        help="how many (default: 64, or 8 videos; with --class all, 8 of each class)",
     )
     parser.add_argument(
         "--class",
@@ -53,11 +64,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         "-o",
         "--output",
         default="samples.png",
-        help="a .png picture, .npz, .csv or .parquet data, .txt, one .wav, or a new folder/ of images or sounds",
+        help="a .png picture, a .gif of videos, .npz, .csv or .parquet data, .txt, one .wav, or a new folder/ of"
+        " images or sounds",
     )
     args = parse(parser, arguments)
     in_folder = args.output.endswith("/")
-    suffixes = (".png", ".npz", ".csv", ".parquet", ".txt", ".wav")
+    suffixes = (".png", ".gif", ".npz", ".csv", ".parquet", ".txt", ".wav")
     output = check_folder(args.output) if in_folder else check_output(args.output, suffixes)
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
@@ -75,7 +87,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(f"{model.registered_name} in {args.run} models no sounds; choose .png, .npz or .csv")
     if output.suffix == ".txt" and not trained.vocabulary:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
-    n = args.number or 64
+    if output.suffix == ".gif" and kind_of(model.event) != "videos":
+        raise InputError(f"{model.registered_name} in {args.run} models no videos; choose .png or .npz")
+    n = args.number or number_shown(model.event)
     how = class_input(model) if args.label is not None or model.context_event is not None else None
     contexts: Tensor | None
     if how is not None and how.latent is not None and args.caption is None:
@@ -93,6 +107,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     elif output.suffix == ".wav":
         assert trained.sample_rate is not None
         save_sounds(draws.all("a sound"), model.event, output, trained.sample_rate)
+    elif output.suffix == ".gif":
+        save_animation(draws.all("an animation"), model.event, output)
     else:
         _write(draws, output)
     print(f"{n} samples of {model.registered_name}{given} in {output}")

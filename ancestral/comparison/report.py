@@ -28,7 +28,7 @@ from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, 
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram, texts.
 _POINTS, _TEXTS = 1000, 12
-_COUNTS = {"images": 36, "table": _POINTS, "waveforms": 18, "strips": 36}
+_COUNTS = {"images": 36, "videos": 6, "table": _POINTS, "waveforms": 18, "strips": 36}
 #: In a line of a text.
 _LETTERS = 56
 

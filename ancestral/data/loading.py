@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 # Imported for the data sets that they register.
-from ancestral.data import cifar, digits, mixed_table, mnist, shapes, spoken_digits, synthetic, uci, wine  # noqa: F401
+from ancestral.data import (  # noqa: F401
+    cifar,
+    digits,
+    mixed_table,
+    mnist,
+    moving_mnist,
+    shapes,
+    spoken_digits,
+    synthetic,
+    uci,
+    wine,
+)
 from ancestral.data.catalogue import BUILTINS, DataInfo, call, check_types, options_of
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store

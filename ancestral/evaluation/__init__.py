@@ -12,6 +12,7 @@ from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arit
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
+from ancestral.evaluation.prediction import Prediction, entropy_bound, evaluate_prediction
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
@@ -34,6 +35,7 @@ __all__ = [
     "LatentSpread",
     "Measure",
     "Path",
+    "Prediction",
     "Reconstruction",
     "SampleQuality",
     "Score",
@@ -47,8 +49,10 @@ __all__ = [
     "contexts_of",
     "count_parameters",
     "decoded",
+    "entropy_bound",
     "evaluate",
     "evaluate_classifier",
+    "evaluate_prediction",
     "evaluate_reconstruction",
     "evaluate_samples",
     "filled_in",

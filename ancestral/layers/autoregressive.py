@@ -189,8 +189,9 @@ def _values(model: Autoregressive, n: int) -> Tensor:
 
 
 def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
-    """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`."""
-    return torch.arange(event.size).view(event.shape).permute(1, 2, 0).reshape(1, -1)
+    """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`; of a video
+    (frames, colours, height, width), frame after frame."""
+    return torch.arange(event.size).view(event.shape).movedim(-3, -1).reshape(1, -1)
 
 
 def too_many_outputs(outputs: int) -> str | None:

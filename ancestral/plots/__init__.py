@@ -4,8 +4,8 @@ from ancestral.plots.curves import em_trace, learning_curves
 from ancestral.plots.figures import figure_png, page_pngs, save_figure
 from ancestral.plots.latents import manifold_figure, place_name, reconstruction_figure, walks_figure
 from ancestral.plots.panels import panels_figure
-from ancestral.plots.samples import class_grid_figure, kind_of, samples_figure
-from ancestral.plots.saving import save_images
+from ancestral.plots.samples import class_grid_figure, kind_of, number_shown, predictions_figure, samples_figure
+from ancestral.plots.saving import save_animation, save_images
 from ancestral.plots.sequences import text_figure
 from ancestral.plots.tables import table_figure
 
@@ -16,11 +16,14 @@ __all__ = [
     "kind_of",
     "learning_curves",
     "manifold_figure",
+    "number_shown",
     "page_pngs",
     "panels_figure",
     "place_name",
+    "predictions_figure",
     "reconstruction_figure",
     "samples_figure",
+    "save_animation",
     "save_figure",
     "save_images",
     "table_figure",

@@ -52,7 +52,7 @@ def reconstruction_figure(
     """
     x, back = x.detach().cpu().double(), back.detach().cpu().double()
     kind = kind_of(event, names)
-    if kind == "strips":
+    if kind in ("strips", "videos"):
         return samples_figure(torch.stack([x, back], 1).flatten(0, 1), event)
     if kind != "table":
         columns = min(_COLUMNS, len(x))

@@ -39,28 +39,47 @@ def image_grid(
 ) -> Figure:
     """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels; `words` are a note."""
     n, _, height, width = x.shape
-    columns = min(columns or math.ceil(math.sqrt(n * height / width)), n)
-    rows = math.ceil(n / columns)
-    scale = max(1, round(_CELL / max(height, width)))
-    gap = 1 if scale > 1 else 2
-    # The gaps are transparent: white on white paper, dark on a dark page.
-    grid = torch.zeros(4, rows * (height + gap) + gap, columns * (width + gap) + gap)
-    for i, image in enumerate(unit_range(x, event)):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
-        grid[:3, top : top + height, left : left + width] = image
-        grid[3, top : top + height, left : left + width] = 1
-    pixels = grid.permute(1, 2, 0).repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
-    centres = [scale * (gap + i * (height + gap) + height / 2) for i in range(rows)]
+    columns = _columns(x, columns)
+    scale, gap = _spacing(x)
+    centres = [scale * (gap + i * (height + gap) + height / 2) for i in range(math.ceil(n / columns))]
     middles = [scale * (gap + j * (width + gap) + width / 2) for j in range(columns)]
     # Names that would run into each other stand upright.
     upright = _LETTER * max(map(len, column_names), default=0) > scale * (width + gap)
     return pixel_figure(
-        pixels,
+        grid_pixels(unit_range(x, event), columns),
         list(zip(centres, row_names, strict=False)),
         words,
         column_names=list(zip(middles, column_names, strict=False)),
         upright=upright,
     )
+
+
+def grid_pixels(x: Tensor, columns: int | None = None) -> np.ndarray:
+    """Images of values in [0, 1], (n, channels, height, width), in reading order with gaps between them, RGBA.
+
+    The gaps are transparent: white on white paper, dark on a dark page.
+    """
+    n, _, height, width = x.shape
+    columns = _columns(x, columns)
+    scale, gap = _spacing(x)
+    grid = torch.zeros(4, math.ceil(n / columns) * (height + gap) + gap, columns * (width + gap) + gap)
+    for i, image in enumerate(x):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        grid[:3, top : top + height, left : left + width] = image
+        grid[3, top : top + height, left : left + width] = 1
+    return grid.permute(1, 2, 0).repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
+
+
+def _columns(x: Tensor, columns: int | None) -> int:
+    """As many as are asked for, or make about a square; not more than there are images."""
+    n, _, height, width = x.shape
+    return min(columns or math.ceil(math.sqrt(n * height / width)), n)
+
+
+def _spacing(x: Tensor) -> tuple[int, int]:
+    """How many screen pixels a side an image's pixel has, and how many image pixels lie between two images."""
+    scale = max(1, round(_CELL / max(x.shape[2:])))
+    return scale, 1 if scale > 1 else 2
 
 
 def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> Figure:

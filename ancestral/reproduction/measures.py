@@ -17,8 +17,10 @@ from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     bits_per_dim,
     channel_histogram,
+    entropy_bound,
     evaluate,
     evaluate_classifier,
+    evaluate_prediction,
     evaluate_reconstruction,
     evaluate_samples,
     in_digits,
@@ -32,6 +34,7 @@ from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
 from ancestral.interface import (
     BoundedDensity,
     ClosedFormFit,
+    Completer,
     Decoder,
     Encoder,
     Event,
@@ -40,7 +43,7 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
 )
-from ancestral.plots import samples_figure
+from ancestral.plots import predictions_figure, samples_figure
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
     markov_chain,
@@ -272,6 +275,41 @@ def _start(trained: Trained) -> ClosedFormFit:
     return start
 
 
+# -- Prediction --------------------------------------------------------------------------------------------------------
+
+
+def _prediction(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """Of test videos, the negative log-likelihood of a frame after the first `given`, of which the picture shows
+    draws."""
+    model, test = trained.model, trained.data.test
+    found = evaluate_prediction(model, test, **{"progress": progress, **settings})
+    assert isinstance(model, Completer)
+    rows = test.__getitems__(spread_rows(4, len(test)))
+    x, context = rows.x.to(model.device), None if rows.context is None else rows.context.to(model.device)
+    known = torch.zeros(model.event.shape, dtype=torch.bool, device=x.device)
+    known[: found.given] = True
+    drawn = model.complete(x, known, context=context, generator=torch.Generator().manual_seed(trained.seed))
+    shown = predictions_figure(rows.x, drawn.cpu().to(rows.x), model.event, found.given)
+    panels = {f"test videos, and what it draws after their first {found.given} frames": shown}
+    return Measurement(found.nats_per_frame, found.stderr, "exact", panels=panels)
+
+
+def _independent_pixels(trained: Trained) -> float:
+    data, given = trained.data, trained.recipe.evaluation["given"]
+    train, test = data.train.x[:, given:], data.test.x[:, given:]
+    event = Event(test.shape[1:], data.event.support)
+    return -independent(train, test, event)[1].double().mean().item() / test.shape[1]
+
+
+def _entropy_bound(trained: Trained) -> float:
+    intensity = trained.data.test.factors.get("intensity")
+    if intensity is None:
+        raise InputError(
+            f"{trained.data.name} does not know the grey values that its pixels are drawn from: no entropy bound"
+        )
+    return entropy_bound(intensity, trained.recipe.evaluation["given"]).mean().item()
+
+
 # -- Reconstruction ----------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +382,9 @@ MEASURES: Mapping[str, Measure] = {
     "negative log-likelihood per dimension": _likelihood("bits/dim"),
     "divergence from the true density": Measure("nats", _divergence),
     "gap to exact PPCA": Measure("nats", _gap_to_ppca),
+    "negative log-likelihood of later frames": Measure(
+        "nats/frame", _prediction, {"independent": _independent_pixels, "entropy_bound": _entropy_bound}
+    ),
     "squared reconstruction error": Measure(
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),

@@ -23,14 +23,15 @@ from ancestral.plots import (
     kind_of,
     learning_curves,
     manifold_figure,
+    number_shown,
     panels_figure,
     samples_figure,
     walks_figure,
 )
 from ancestral.reproduction.measures import Measurement, Trained
 
-#: Observations in a panel of samples, and walks and steps in one of walks.
-_SHOWN, _WALKS = 64, 8
+#: Walks and steps in a panel of walks.
+_WALKS = 8
 #: Points a side of a manifold, real rows by which the use of a latent space is known, and how far a latent is moved.
 _SIDE, _ROWS, _REACH = 20, 1000, 3
 
@@ -38,7 +39,7 @@ _SIDE, _ROWS, _REACH = 20, 1000, 3
 def picture(trained: Trained, measurement: Measurement) -> Figure:
     """Real data and all that the model can show beside them, what was measured, and the learning curve."""
     test = trained.data.test
-    real = test.take(spread_rows(_SHOWN, len(test)))
+    real = test.take(spread_rows(number_shown(trained.data.event), len(test)))
     schema, rate = trained.data.schema, trained.data.sample_rate
     seen, columns = in_units(real.x, schema), {**columns_in_figures(schema), "sample_rate": rate}
     panels = {
@@ -57,7 +58,8 @@ def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Gen
     event, panels, schema = model.event, {}, data.schema
     columns = columns_in_figures(schema)
     if isinstance(model, Sampler):
-        drawn = model.sample(_SHOWN, context=_at(model, real, _SHOWN), generator=generator)
+        n = number_shown(event)
+        drawn = model.sample(n, context=_at(model, real, n), generator=generator)
         panels[f"samples of {model.registered_name}"] = samples_figure(
             in_units(drawn, schema), event, real=in_units(real.x, schema), sample_rate=data.sample_rate, **columns
         )

@@ -8,8 +8,6 @@ from ancestral.data import columns_in_figures, in_units
 from ancestral.interface import InputError, Model, Sampler, seeded
 from ancestral.training.sources import Source
 
-_SAMPLES = 64
-
 
 class Preview:
     """Writes `samples-epoch-00010.png`: the same noise, and the contexts of the same rows, each time;
@@ -19,17 +17,19 @@ class Preview:
         if not isinstance(model, Sampler):
             raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
         self.model, self.folder, self.every = model, folder, every
-        rows = torch.arange(min(_SAMPLES, len(source)))
+        from ancestral.plots import number_shown  # here: a run without pictures does not wait for matplotlib
+
+        n = number_shown(model.event)
+        rows = torch.arange(min(n, len(source)))
         with seeded(torch.Generator().manual_seed(0)):  # some sources draw their rows
             real = source.batch(rows)
         self.real, self.schema = in_units(real.x, source.schema), source.schema
-        self.n = _SAMPLES if model.context_event is None else len(rows)
+        self.n = n if model.context_event is None else len(rows)
         self.context = None if model.context_event is None else model.prepare(real).context
 
     def after_epoch(self, epoch: int) -> None:
         if epoch % self.every:
             return
-        # Imported here: a run without pictures does not wait for matplotlib.
         from ancestral.plots import samples_figure, save_figure
 
         generator = torch.Generator().manual_seed(0)
