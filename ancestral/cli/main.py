@@ -33,7 +33,11 @@ COMMANDS = {
     "traverse": Command("move latent dimensions one at a time", "ancestral traverse runs/digits-vae"),
     "manifold": Command("a plane of the latent space, decoded", "ancestral manifold runs/digits-vae --axes 0,3"),
     "analogies": Command("rows again as every class, each in its own style", "ancestral analogies runs/digits-cvae"),
-    "complete": Command("fill in what is missing of rows", "ancestral complete runs/rows-made rows.csv -o full.csv"),
+    "complete": Command(
+        "fill in what is missing of rows, or hidden of images",
+        "ancestral complete runs/rows-made rows.csv -o full.csv\n"
+        "  ancestral complete runs/digits-gated-pixelcnn digits --keep top-half -n 8 -o completed.png",
+    ),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),

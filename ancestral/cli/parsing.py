@@ -149,7 +149,8 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str], start: argparse.Namespace) -> argparse.Namespace:
     if empty := [word for word in arguments if word.startswith("-") and word.endswith("=--")]:
         parser.error(f"{empty[0].removesuffix('=--')} needs a value")  # argparse would make a list of nothing of it
-    found, unknown = parser.parse_known_args([_as_typed(word) for word in arguments], start)
+    # Intermixed: DATA may come after a flag, too.
+    found, unknown = parser.parse_known_intermixed_args([_as_typed(word) for word in arguments], start)
     if unknown:
         flag = unknown[0].split("=")[0]
         known = re.findall(r"(?<!\S)--[\w.-]+", parser.format_help())

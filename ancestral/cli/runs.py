@@ -39,11 +39,12 @@ class Run:
         options: Mapping[str, Any] | None = None,
         *,
         whole: bool = False,
+        conditioned: bool = True,
     ) -> Data:
         """The named data, or else those of the training, on the model's event and with its kind of context.
 
         `options` are of `load_data`; those that the run remembers apply where they are not given. With `whole`, a
-        file without splits is all of its rows.
+        file without splits is all of its rows. Data that are not `conditioned` come without their contexts.
         """
         remembered = dict(self.recipe.get("data") or {})
         if name is None and not remembered:
@@ -63,9 +64,11 @@ class Run:
             raise InputError(f"--keep names columns of a table, which {Path(how['name']).name} is not")
         if whole:
             how.pop("labels", None)  # all rows with all their labels
+        if not conditioned:
+            how["context"] = None
         data = load({**how, "classes": self.classes, "whole": whole, **(options or {})})
-        data = self._checked(self._as_modelled(data))
-        if own and not whole and not options:
+        data = self._checked(self._as_modelled(data), conditioned, how)
+        if own and not whole and not options and conditioned:
             self._warn_if_changed(data)
         return data
 
@@ -75,13 +78,15 @@ class Run:
         split: str | None,
         data_root: str | None = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        conditioned: bool = True,
     ) -> Data:
         """The data that a command line names: in whole, if it is a file without splits; refused if it has no `split`.
 
         A split that is asked for of the training data is the one of the training.
         """
         others = name is not None and not (split is not None and self._trained_on(name, data_root))
-        data = self.data(name, data_root, options, whole=others)
+        data = self.data(name, data_root, options, whole=others, conditioned=conditioned)
         if split is not None and is_whole(data):
             raise InputError(f"{data.name} has no splits of its own; leave --split out to take all of its rows")
         chosen_split(data, split or "test")
@@ -95,6 +100,7 @@ class Run:
         options: Mapping[str, Any] | None = None,
         *,
         mark: bool = False,
+        conditioned: bool = True,
     ) -> Split:
         """All rows of a file, folder or archive in its own order, or the split of data that have splits.
 
@@ -102,7 +108,8 @@ class Run:
         """
         if mark and self.schema is not None and name is not None and Path(name).suffix.lower() in TABLES:
             options = {**(options or {}), "mark": True}
-        return chosen_split(self.named(name, split, data_root, options), split or "test")
+        data = self.named(name, split, data_root, options, conditioned=conditioned)
+        return chosen_split(data, split or "test")
 
     def spare(self, output: Path, data: str | None = None) -> None:
         """Refuse to write over the data that are read, or that the run was trained on."""
@@ -157,29 +164,63 @@ class Run:
             return how
         # What a file's values suggest may be less than the model's support: 16 levels of which 12 occur.
         support = self.model.event.support
+        if isinstance(support, Real) and _are_pictures(name, data_root) and not self._learned_from_pictures:
+            warnings.warn(
+                f"pixels of {Path(name).name} are taken as the real numbers 0 to 255, and what {self.path} was trained"
+                " on may have another white: an array says which numbers are meant",
+                stacklevel=2,
+            )
         return how | {"support": "real" if isinstance(support, Columns) else support.flag}
+
+    @property
+    def _learned_from_pictures(self) -> bool:
+        source = self.recipe.get("data") or {}
+        try:
+            return _are_pictures(source["name"], source.get("data_root"))
+        except (InputError, KeyError):  # no longer there: nothing is known of it
+            return True
 
     def _as_modelled(self, data: Data) -> Data:
         """Rows of other files in the model's shape and support, where they are of no table with names."""
         event = self.model.event
         splits = data.splits
-        if data.event.shape == (event.size,) != event.shape:  # images as rows of a table
+        flat, grey = data.event.shape == (event.size,), (1, *data.event.shape) == event.shape
+        if (
+            flat or grey
+        ) and data.event.shape != event.shape:  # images as rows of a table, or without an axis of colour
             splits = {name: split.reshaped(event.shape) for name, split in splits.items()}
         if isinstance(event.support, Columns) and data.event == Event(event.shape, Real()):
             splits = {name: split.with_event(event) for name, split in splits.items()}
         return data.with_splits(splits)
 
-    def _checked(self, data: Data) -> Data:
+    def _checked(self, data: Data, conditioned: bool, source: Mapping[str, Any]) -> Data:
         if data.event != self.model.event:
             raise InputError(
-                f"{self.path} models {describe(self.model.event)}, but {data.name} holds {describe(data.event)}"
+                f"{self.path} models {describe(self.model.event)}, but {data.name} holds"
+                f" {describe(data.event)}{self._how_to_fit(data.event, source)}"
             )
-        if not _same_context(data.context_event, self.model.context_event):
+        if conditioned and not _same_context(data.context_event, self.model.context_event):
             raise InputError(
                 f"{self.path} is conditioned on {_in_words(self.model.context_event)},"
                 f" but {data.name} on {_in_words(data.context_event)}"
             )
         return data
+
+    def _how_to_fit(self, found: Event, source: Mapping[str, Any]) -> str:
+        """What to say of pictures and sounds of another shape that their loader can make of the model's."""
+        wanted, root = self.model.event.shape, source.get("data_root")
+        hints = []
+        if len(wanted) == len(found.shape) == 3 and _are_pictures(source["name"], root):
+            if wanted[0] == 1 and found.shape[0] > 1:
+                hints.append("grey=True takes them as grey")
+            elif wanted[0] != found.shape[0]:
+                hints.append(f"save them with {wanted[0]} channels")
+            if wanted[1:] != found.shape[1:]:
+                hints.append(f"size=[{wanted[1]},{wanted[2]}] resizes them")
+        known = data_options(source["name"], root)
+        if len(wanted) == len(found.shape) == 1 and wanted != found.shape and "length" in known:
+            hints.append(f"length={wanted[0]} cuts and pads them, window={wanted[0]} takes windows of that length")
+        return f"; {' and '.join(hints)}" if hints else ""
 
     def _warn_if_changed(self, data: Data) -> None:
         """Say so where the data that the run was trained on are no longer the same."""
@@ -299,13 +340,17 @@ def _factors(run: Run, label: str) -> Tensor:
 def _number(names: Sequence[str], word: str, what: str, more: str = "") -> int:
     """The number of a value by its name or number."""
     if word not in names and not (word.isdecimal() and int(word) < len(names)):
-        raise InputError(f"{what} must be one of {_listed(names)}, got {word}{did_you_mean(word, names)}{more}")
+        hint = "" if _numbered(names) else did_you_mean(word, names)
+        raise InputError(f"{what} must be one of {_listed(names)}, got {word}{hint}{more}")
     return names.index(word) if word in names else int(word)
 
 
+def _numbered(names: Sequence[str]) -> bool:
+    return list(names) == [str(number) for number in range(len(names))]
+
+
 def _listed(names: Sequence[str]) -> str:
-    numbered = list(names) == [str(number) for number in range(len(names))]
-    return f"0 to {len(names) - 1}" if numbered else ", ".join(names)
+    return f"0 to {len(names) - 1}" if _numbered(names) else ", ".join(names)
 
 
 def _caption(run: Run, event: Event, caption: str) -> Tensor:
@@ -320,6 +365,11 @@ def _caption(run: Run, event: Event, caption: str) -> Tensor:
         raise InputError(f"--caption has {len(words)} words, but captions have at most {event.size}")
     ids = [known.index(word) for word in words] + [0] * (event.size - len(words))
     return torch.tensor([ids], device=run.model.device)
+
+
+def _are_pictures(name: str, data_root: str | None) -> bool:
+    """Whether a source is image files, and no array of pixels."""
+    return "grey" in data_options(name, data_root)
 
 
 def _same_context(given: Event | None, expected: Event | None) -> bool:

@@ -33,14 +33,16 @@ def add_run_flags(
     parser: ArgumentParser,
     *,
     device: bool = True,
+    several: bool = False,
     split: str = "train, valid or test, of data that have splits (default: test)",
 ) -> None:
-    """RUN, DATA, `--split`, `--data-root` and `--device`, and the options of each kind of source in the help."""
+    """RUN, DATA (or `several` of them), `--split`, `--data-root` and `--device`, and the options of each kind of source
+    in the help."""
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
     parser.add_argument(
         "data",
         metavar="DATA",
-        nargs="?",
+        nargs="*" if several else "?",
         help="a name or a path; all rows of a file, folder or zip without splits (default: what the run trained on);"
         " its options as --data.NAME VALUE",
     )

@@ -1,4 +1,4 @@
-"""The files in a folder or in a zip archive, read the same way."""
+"""The files in a folder or in a zip archive, or one file alone, read the same way."""
 
 import re
 import zipfile
@@ -46,16 +46,18 @@ class Entry:
 
 
 class Tree:
-    """The files of one folder or archive."""
+    """The files of one folder or archive, or the `only` one that is asked for of a folder."""
 
-    def __init__(self, source: Path, archive: zipfile.ZipFile | None) -> None:
+    def __init__(self, source: Path, archive: zipfile.ZipFile | None, only: str | None = None) -> None:
         self.source = source
-        self._archive = archive
+        self._archive, self._only = archive, only
         infos = [] if archive is None else [info for info in archive.infolist() if not info.is_dir()]
         self._members = {PurePosixPath(info.filename): info for info in infos}
 
     def names(self) -> list[PurePosixPath]:
         """Every file in order of its path, without hidden ones and what systems leave behind."""
+        if self._only is not None:
+            return [PurePosixPath(self._only)]
         if self._archive is None:
             paths = (path.relative_to(self.source) for path in self.source.rglob("*") if path.is_file())
             found = [PurePosixPath(*path.parts) for path in paths]
@@ -113,9 +115,12 @@ class Tree:
 
 @contextmanager
 def open_tree(source: Path) -> Iterator[Tree]:
-    """The files of a folder, or of a zip archive as long as it is open."""
+    """The files of a folder, or of a zip archive as long as it is open; what is neither is a file alone."""
     if source.is_dir():
         yield Tree(source, None)
+        return
+    if source.suffix.lower() != ".zip":
+        yield Tree(source.parent, None, source.name)
         return
     try:
         archive = zipfile.ZipFile(source)

@@ -26,16 +26,21 @@ _BY_SUFFIX: Mapping[str, Callable[..., Data]] = {
     **dict.fromkeys(TABLES, load_table),
     ".txt": load_text,
     ".gz": load_idx,
+    **dict.fromkeys(IMAGES, load_images),
+    **dict.fromkeys(SOUNDS, load_sounds),
 }
 #: The kinds of sources with options of their own, and the loaders whose docstrings describe these.
 KINDS: Mapping[str, Callable[..., Data]] = {
     "tables (.csv, .tsv, .parquet)": load_table,
     "arrays (.npy, .npz)": load_arrays,
-    "folders and zips of images": load_images,
-    "folders and zips of WAV files": load_sounds,
+    "images, folders and zips of them": load_images,
+    "WAV files, folders and zips of them": load_sounds,
     "texts (.txt, .txt.gz, folders and zips of them)": load_text,
 }
-_KNOWN = ".npy, .npz, .csv, .tsv, .parquet, .txt, IDX, or a folder or zip of images, of WAV files or of texts"
+_KNOWN = (
+    ".npy, .npz, .csv, .tsv, .parquet, .txt, IDX, an image or a WAV file, or a folder or zip of images, of WAV files or"
+    " of texts"
+)
 
 
 def loader_for(path: Path) -> Callable[..., Data]:

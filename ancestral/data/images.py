@@ -1,4 +1,4 @@
-"""Folders and zip archives of images; what their folders stand for is said in `entries`."""
+"""Images, folders and zip archives of them; what their folders stand for is said in `entries`."""
 
 import io
 import struct
@@ -32,15 +32,16 @@ def load_images(
     grey: bool = False,
     classes: Sequence[str] = (),
 ) -> Data:
-    """The images in a folder or a zip archive, (channels, height, width) of 256 levels.
+    """The images in a folder or a zip archive, or one image, (channels, height, width) of 256 levels.
 
     They are turned as their EXIF orientation says. Alpha is a fourth channel where all images have colours and alpha;
     otherwise what is transparent is laid on white, with a warning.
 
     Args:
-        path: The folder or archive; its folders are splits, classes or domains, see `load_data`.
+        path: The folder, archive or image; its folders are splits, classes or domains, see `load_data`.
         seed: Draws the splits that there are no top folders for.
-        support: By default `Levels(256)`, and `Binary()` for images of one bit.
+        support: By default `Levels(256)`, and `Binary()` for images of one bit. Fewer levels are taken as `save_images`
+            writes them, from black to white; what lies between two is the nearer, with a warning.
         size: The side, or (height, width), to which every image is resized.
         grey: Take every image as grey.
         classes: The names of known classes, whose folders label files even where there is one alone.
@@ -51,9 +52,9 @@ def load_images(
     with open_tree(path) as tree:
         entries = tree.entries(IMAGES, classes)
         pixels, mode = _decode(tree, entries, sides, grey)
-    default = Binary() if mode == "1" else Levels(256)
-    parts, names = group(entries, pixels)
-    return assemble(path.name, parts, seed=seed, support=support or default, **names)
+    support = support or (Binary() if mode == "1" else Levels(256))
+    parts, names = group(entries, _in_levels(pixels, 1 if mode == "1" else 255, support, path.name))
+    return assemble(path.name, parts, seed=seed, support=support, **names)
 
 
 def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[str, Any]]:
@@ -69,6 +70,26 @@ def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[st
             parts[split] = Rows(x[torch.tensor(rows)], labels if names else None, {"file": files})
     kind = "domains" if entries[0].is_domain else "classes"
     return parts, {kind: tuple(names)} if names else {}
+
+
+def _in_levels(pixels: UInt8[Tensor, "*shape"], white: int, support: Support, name: str) -> UInt8[Tensor, "*shape"]:
+    """Pixels from 0 to `white` as the levels of a support, from the least for black to the greatest for white."""
+    if not isinstance(support, Binary | Levels) or (support.values or 0) > 256:
+        return pixels
+    brightest = (support.values or 0) - 1
+    if brightest == white:
+        return pixels
+    levels = torch.arange(white + 1) * brightest / white
+    taken = torch.floor(levels + 0.5)
+    back = torch.floor(taken * white / brightest + 0.5)
+    exact = (back == torch.arange(white + 1))[pixels.long()]
+    if not bool(exact.all()):
+        warnings.warn(
+            f"{name}: {100 * (~exact).double().mean():.0f}% of the pixels lie between the {support.values} levels asked"
+            " for, and are taken as the nearest of them",
+            stacklevel=3,
+        )
+    return taken.to(torch.uint8)[pixels.long()]
 
 
 def _decode(

@@ -3,8 +3,9 @@
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import ClassVar, Literal, TypeVar, overload
 
@@ -41,6 +42,11 @@ class Sampler(Model):
 def _check_number(n: int, name: str = "n") -> None:
     if not isinstance(n, Integral) or n < 1:
         raise InputError(f"{name} must be a whole number of at least 1, got {n!r}")
+
+
+def _check_temperature(temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise InputError(f"temperature must be a finite number above 0, got {temperature}")
 
 
 class ExactDensity(Model):
@@ -93,6 +99,17 @@ class Completer(Model):
 
         `x` may hold anything where it is not `known`, NaN among it. `known` may be one mask for all rows, (*event).
         """
+        return self._completed(x, known, context, generator, self._complete)
+
+    def _completed(
+        self,
+        x: Tensor,
+        known: Tensor,
+        context: Tensor | None,
+        generator: torch.Generator | None,
+        fill: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    ) -> Tensor:
+        """What `fill(x, known, context)` makes of checked arguments, in data space, with what is known as it was."""
         if tuple(known.shape) == self.event.shape:
             known = known.expand(len(x), *known.shape)
         if known.dtype != torch.bool or known.shape != x.shape:
@@ -105,7 +122,7 @@ class Completer(Model):
         core = self._checked(torch.where(known, x, torch.as_tensor(filler, device=x.device).to(x.dtype)))
         context = self._checked_context(context, len(x))
         with self._public(generator):
-            filled = self._from_core(self._complete(core, known, context))
+            filled = self._from_core(fill(core, known, context))
         return torch.where(known, x, filled)
 
 
@@ -148,8 +165,24 @@ class Autoregressive(Sampler, ExactDensity, Completer):
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         return self._draw(n, context)
 
-    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
-        return self._draw(len(x), context, given=x, known=known)
+    def _complete(self, x: Tensor, known: Tensor, context: Tensor | None, temperature: float = 1.0) -> Tensor:
+        return self._draw(len(x), context, given=x, known=known, temperature=temperature)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Num[Tensor, "batch *event"],
+        known: Bool[Tensor, "..."],
+        *,
+        context: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Num[Tensor, "batch *event"]:
+        """`x` where `known`, and draws for the rest in an order, as `Completer.complete`; sharper at a lower
+        `temperature`, as `sample`."""
+        _check_temperature(temperature)
+        fill = self._complete if temperature == 1 else partial(self._complete, temperature=temperature)
+        return self._completed(x, known, context, generator, fill)
 
     def conditional_log_probs(
         self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None
@@ -177,8 +210,7 @@ class Autoregressive(Sampler, ExactDensity, Completer):
         the slow oracle that gives the same sample from the same generator.
         """
         _check_number(n)
-        if not 0 < temperature < math.inf:
-            raise InputError(f"temperature must be a finite number above 0, got {temperature}")
+        _check_temperature(temperature)
         context = self._checked_context(context, n)
         with self._public(generator):
             return self._from_core(self._draw(n, context, temperature=temperature, naively=naively))

@@ -1,5 +1,6 @@
 """Figures: a function each, returning a matplotlib `Figure` that belongs to no window."""
 
+from ancestral.plots.completions import completions_figure
 from ancestral.plots.curves import em_trace, learning_curves
 from ancestral.plots.figures import figure_png, page_pngs, save_figure
 from ancestral.plots.latents import manifold_figure, place_name, reconstruction_figure, walks_figure
@@ -11,6 +12,7 @@ from ancestral.plots.tables import table_figure
 
 __all__ = [
     "class_grid_figure",
+    "completions_figure",
     "em_trace",
     "figure_png",
     "kind_of",

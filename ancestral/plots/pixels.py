@@ -1,6 +1,7 @@
 """Figures of exact pixels: grids of images, and sequences as strips of coloured cells."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,18 +15,22 @@ from ancestral.interface import Binary, Event, InputError
 _DPI = 100
 #: Pixels on the screen for the short side of a small image, and for a letter of a name.
 _CELL, _LETTER = 56, 7
+#: Of a title: the fewest letters that its lines have room for, and the pixels of a line.
+_TITLE, _TITLE_LINE = 60, 15
 #: Of strips, in pixels: their width, the height of one, and the most cells in a line, lines in a picture.
 _WIDTH, _LINE, _PER_LINE, _LINES = 960, 12, 240, 100
 #: Turns of the colour wheel from one category to the next: far from each other for any number of them.
 _TURN = (math.sqrt(5) - 1) / 2
 
 
-def unit_range(x: Tensor, event: Event) -> Tensor:
-    """Values as brightness in [0, 1]: by the levels of the support, of real ones from the least to the greatest."""
+def unit_range(x: Tensor, event: Event, like: Tensor | None = None) -> Tensor:
+    """Values as brightness in [0, 1]: by the levels of the support, of real ones from the least to the greatest, of
+    others (`like`) where those are given."""
     if event.values is not None:
         return (x / (event.values - 1)).clamp(0, 1)
-    low, high = x.min(), x.max()
-    return (x - low) / (high - low).clamp(min=1e-12)
+    like = x if like is None else like
+    low, high = like.min(), like.max()
+    return ((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
 
 
 def image_grid(
@@ -38,19 +43,33 @@ def image_grid(
     words: str = "",
 ) -> Figure:
     """Images (n, channels, height, width) in reading order, each pixel a square of whole pixels; `words` are a note."""
-    n, _, height, width = x.shape
-    columns = _columns(x, columns)
-    scale, gap = _spacing(x)
+    return brightness_grid(unit_range(x, event), columns, row_names=row_names, column_names=column_names, words=words)
+
+
+def brightness_grid(
+    images: Tensor,
+    columns: int | None = None,
+    *,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    words: str = "",
+    title: str = "",
+) -> Figure:
+    """Images (n, 1 or 3, height, width) of values in [0, 1], as `image_grid`, below a title."""
+    n, _, height, width = images.shape
+    columns = _columns(images, columns)
+    scale, gap = _spacing(images)
     centres = [scale * (gap + i * (height + gap) + height / 2) for i in range(math.ceil(n / columns))]
     middles = [scale * (gap + j * (width + gap) + width / 2) for j in range(columns)]
     # Names that would run into each other stand upright.
     upright = _LETTER * max(map(len, column_names), default=0) > scale * (width + gap)
     return pixel_figure(
-        grid_pixels(unit_range(x, event), columns),
+        grid_pixels(images, columns),
         list(zip(centres, row_names, strict=False)),
         words,
         column_names=list(zip(middles, column_names, strict=False)),
         upright=upright,
+        title=title,
     )
 
 
@@ -82,9 +101,9 @@ def _spacing(x: Tensor) -> tuple[int, int]:
     return scale, 1 if scale > 1 else 2
 
 
-def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> Figure:
+def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = (), title: str = "") -> Figure:
     """Sequences (n, length) of categories, a colour each, or of bits, dark where 1: one below the other, long ones
-    broken into lines. `row_names` are those of equal parts of the rows."""
+    broken into lines, below a title. `row_names` are those of equal parts of the rows. What is NaN is left empty."""
     n, length = x.shape
     per_line = min(length, _PER_LINE)
     lines = math.ceil(length / per_line)
@@ -102,7 +121,7 @@ def strips_figure(x: Tensor, event: Event, *, row_names: Sequence[str] = ()) -> 
     titles = [((i * step + 0.5) * block, name) for i, name in enumerate(row_names) if i * step < shown]
     notes = [f"{shown} of {n} sequences shown"] if shown < n else []
     notes += [f"the first {kept * per_line} of {length} steps shown"] if kept < lines else []
-    return pixel_figure(pixels, titles, "; ".join(notes))
+    return pixel_figure(pixels, titles, "; ".join(notes), title=title)
 
 
 def pixel_figure(
@@ -112,14 +131,18 @@ def pixel_figure(
     *,
     column_names: Sequence[tuple[float, str]] = (),
     upright: bool = False,
+    title: str = "",
 ) -> Figure:
     """An RGBA array (height, width, 4) at its own size, with names on the left at heights from the top, names above at
-    widths from the left, `upright` or lying, and a note."""
+    widths from the left, `upright` or lying, a note, and a title in as many lines as it needs."""
     height, width = pixels.shape[:2]
     left = 12 + _LETTER * max(len(name) for _, name in row_names) if row_names else 0
     right = max(0, 6 * len(words) - width - left)
     below = 22 if words else 0
     above = (12 + _LETTER * max(len(name) for _, name in column_names) if upright else 20) if column_names else 0
+    lines = textwrap.wrap(title, max(_TITLE, (left + width + right) // 6), break_on_hyphens=False)
+    right = max(right, 6 * max(map(len, lines), default=0) - left - width)
+    above += _TITLE_LINE * len(lines)
     whole = (left + width + right, above + height + below)
     figure = Figure(figsize=(whole[0] / _DPI, whole[1] / _DPI), dpi=_DPI)
     axes = figure.add_axes((left / whole[0], below / whole[1], width / whole[0], height / whole[1]))
@@ -131,6 +154,8 @@ def pixel_figure(
     for across, name in column_names:
         place = (left + across) / whole[0], 1 - (above - 4) / whole[1]
         figure.text(*place, name, ha="center", va="bottom", fontsize=8, rotation=90 if upright else 0)
+    if lines:
+        figure.text(4 / whole[0], 1 - 4 / whole[1], "\n".join(lines), ha="left", va="top", fontsize=8)
     if words:
         figure.text(4 / whole[0], 7 / whole[1], words, fontsize=8, fontstyle="italic")
     return figure
@@ -144,11 +169,12 @@ def class_rows(x: Tensor, classes: Sequence[str]) -> int:
 
 
 def _colours(x: Tensor, event: Event) -> np.ndarray:
-    values = x.numpy()
+    unknown = x.isnan().numpy()
+    values = np.where(unknown, 0, x.numpy())
     if isinstance(event.support, Binary):  # a decoder's mean is a probability
         rgb = np.repeat(0.88 - 0.68 * values.clip(0, 1)[..., None], 3, axis=-1)
     else:
         places = values.round()
         hue, light = places * _TURN % 1, 0.62 + 0.3 * (places // 6 % 2)
         rgb = hsv_to_rgb(np.stack([hue, np.full_like(hue, 0.6), light], -1))
-    return np.concatenate([rgb, np.ones((*values.shape, 1))], axis=-1)
+    return np.concatenate([rgb, 1.0 - unknown[..., None]], axis=-1)

@@ -27,8 +27,10 @@ def waveforms_figure(
     *,
     row_names: Sequence[str] = (),
     column_names: Sequence[str] = (),
+    title: str = "",
 ) -> Figure:
-    """Sequences (n, length) of levels or of reals as lines in a grid, in reading order and all on one scale."""
+    """Sequences (n, length) of levels or of reals as lines in a grid, in reading order and all on one scale, below a
+    title. What is NaN is left empty."""
     n, length = x.shape
     shown = x[:_WAVES]
     columns = min(columns or math.ceil(math.sqrt(len(shown) / 2)), len(shown))
@@ -53,6 +55,9 @@ def waveforms_figure(
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    if title:
+        wrapped = textwrap.fill(title, int(13 * figure.get_figwidth()), break_on_hyphens=False)
+        figure.suptitle(wrapped, fontsize=8, x=0.01, ha="left")
     kept = f"{len(shown)} of {n} sequences shown, " if len(shown) < n else ""
     note(figure, f"{kept}{length} steps each, between {low:.4g} and {high:.4g}")
     return figure

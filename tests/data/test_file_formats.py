@@ -13,6 +13,7 @@ from PIL import Image
 from ancestral.data import Data, load_data, save_sounds
 from ancestral.interface import Binary, Event, InputError, Levels, Real, Support
 from ancestral.mu_law import mu_law_decode, mu_law_encode
+from ancestral.plots import save_images
 
 
 def all_rows(data: Data) -> torch.Tensor:
@@ -133,6 +134,42 @@ def test_one_bit_images_are_binary_and_palettes_are_colours(tmp_path: Path) -> N
             Image.fromarray(pixels(8, 9)).convert(mode).save(tmp_path / name / f"{number}.png")
     assert load_data(tmp_path / "bits").event == Event((1, 8, 9), Binary())
     assert load_data(tmp_path / "palette").event == Event((3, 8, 9), Levels(256))
+
+
+@pytest.mark.parametrize("support", [Binary(), Levels(17), Levels(256)])
+def test_images_of_any_number_of_levels_come_back_from_their_files(tmp_path: Path, support: Support) -> None:
+    """Fewer levels than 256 are spread from black to white in a file, and taken back so."""
+    event = Event((1, 4, 5), support)
+    x = (torch.arange(15 * 20) * 7 % support.values).view(15, 1, 4, 5)
+    save_images(x, event, tmp_path / "set")
+    data = load_data(tmp_path / "set", support=support.flag, whole=True)
+    assert data.event == event
+    assert torch.equal(data.test.x.long(), x)
+
+
+def test_pixels_between_levels_are_taken_as_the_nearest_and_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(np.array([[0, 40, 43, 85, 255, 255]], dtype=np.uint8)))
+    with pytest.warns(UserWarning, match="33% of the pixels lie between the 4 levels asked for"):
+        assert load_data(tmp_path / "a.png", support="levels:4", whole=True).test.x.tolist() == [[[[0, 0, 1, 1, 3, 3]]]]
+    Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).convert("1").save(tmp_path / "b.png")
+    assert load_data(tmp_path / "b.png", support="levels:4", whole=True).test.x.tolist() == [[[[0, 3]]]]
+    assert load_data(tmp_path / "a.png", support="real", whole=True).test.x.max() == 255
+
+
+def test_one_image_or_sound_is_a_source_of_its_own(tmp_path: Path) -> None:
+    for name in ("cat.png", "dog.png"):
+        (tmp_path / name).write_bytes(png(pixels(8, 9, 3)))
+    data = load_data(tmp_path / "cat.png", whole=True)
+    assert (data.name, len(data.test), data.test.origin["file"].tolist()) == ("cat.png", 1, ["cat.png"])
+    assert torch.equal(data.test.x[0], torch.from_numpy(pixels(8, 9, 3)).permute(2, 0, 1))
+    assert load_data(tmp_path / "cat.png", size=4, grey=True, whole=True).event.shape == (1, 4, 4)
+    with pytest.raises(InputError, match="at least 3"):
+        load_data(tmp_path / "cat.png")
+    soundfile.write(tmp_path / "hum.wav", np.zeros(100), 8000)
+    assert load_data(tmp_path / "hum.wav", whole=True).event == Event((100,), Levels(256))
+    (tmp_path / "no.png").write_bytes(b"text")
+    with pytest.raises(InputError, match=r"no.png in .* \(4 bytes\) is no image"):
+        load_data(tmp_path / "no.png")
 
 
 def test_idx_files_and_folders(tmp_path: Path) -> None:
