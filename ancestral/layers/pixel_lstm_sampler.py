@@ -117,14 +117,14 @@ class _RightScan:
 
     def __init__(self, layer: DiagonalBiLSTMLayer, n: int, width: int, added: Tensor | None) -> None:
         gates = slice(4 * layer.channels, None)
-        above, beside = (tap.T.contiguous() for tap in layer.state_to_state.weight[gates, :, :, 0].unbind(2))
-        self.from_above = above
+        taps = layer.state_to_state.weight[gates, :, :, 0].unbind(2)
+        self.from_above, beside = (tap.T.contiguous() for tap in taps)
         self.from_input = layer.input_to_state.masked_weight[gates, :, 0, 0].T.contiguous()
         self.bias, self.added = bias_of(layer.input_to_state)[gates], added
-        self.gates = above.new_zeros(n, width, 4 * layer.channels)
+        self.gates = beside.new_zeros(n, width, 4 * layer.channels)
         #: The states of the row that was scanned last, (n, width, channels).
-        self.hidden = above.new_zeros(n, width, layer.channels)
-        self.cell = above.new_zeros(n, layer.channels)
+        self.hidden = beside.new_zeros(n, width, layer.channels)
+        self.cell = beside.new_zeros(n, layer.channels)
         self.calls = list(self._calls(beside))
 
     def _calls(self, beside: Tensor) -> Iterator[Call]:

@@ -13,8 +13,8 @@ with sigma the logistic function for o, f and i, and tanh for g. `ancestral.laye
 What a pixel sees of the row dy above its own, with b > 0 layers. Row LSTM of kernel size 2r + 1: from 3 + r (b + dy)
 columns to its left, in its own row to the pixel before it, in others to 3 + r (dy - 1) to its right (for r up to 4): a
 triangle. Diagonal BiLSTM: all earlier values from the first layer on, save one. Mask A hides a value from the features
-at its own place, so no state of a row's right scan knows the row's last value: the row below sees that through the 7x7
-convolution alone, from 3 columns away.
+at its own place, so no state of a row's right scan knows the row's last value: of the row below, the last four columns
+alone see it, through the 7x7 convolution.
 
 Faithful: all of the above, mask B in the input-to-state convolutions and none between states, colours in the order of
 the channels by groups of feature maps. Left to us: the 1x1 convolution that leads back to the residual has no bias
@@ -144,7 +144,6 @@ class RowLSTM(_PixelRNN):
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
-        # With fewer maps, one start in a hundred has only dead ReLUs in the head.
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=9)
         yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=2, head=8)
@@ -189,7 +188,6 @@ class DiagonalBiLSTM(_PixelRNN):
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
-        # With fewer maps, one start in a hundred has only dead ReLUs in the head.
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
         yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=9)
         yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=2, head=8)
