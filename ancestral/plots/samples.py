@@ -51,10 +51,12 @@ def samples_figure(
             beside = None if real is None else real.flatten(1)
             return table_figure(flat, whole, real=beside, names=names, categories=categories)
         case "waveforms":
-            flat, called = x.float().flatten(1), {"row_names": row_names, "column_names": column_names}
-            if sample_rate is not None:
-                return spectrograms_figure(flat, event, sample_rate, columns, **called)
-            return waveforms_figure(flat, event, columns, **called)
+            flat = x.float().flatten(1)
+            if sample_rate is None:
+                return waveforms_figure(flat, event, columns, row_names=row_names, column_names=column_names)
+            return spectrograms_figure(
+                flat, event, sample_rate, columns, row_names=row_names, column_names=column_names
+            )
         case "strips":
             return strips_figure(x.float().flatten(1), event, row_names=row_names)
 
