@@ -37,7 +37,7 @@ def counted(n: int, noun: str) -> str:
 def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
     """`path`, if its ending is one of `suffixes` and a file can be written there."""
     path = Path(path)
-    if path.suffix.lower() not in suffixes:
+    if path.suffix not in suffixes:
         *most, last = suffixes
         expected = f"{', '.join(most)} or {last}" if most else last
         raise InputError(f"the output must end in {expected}, got {str(path)!r}")

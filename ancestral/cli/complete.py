@@ -138,8 +138,8 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     parser.add_argument(
         "-o",
         "--output",
-        help=".png, a picture of images, sequences or clips; .csv or .parquet of a table, .txt of text, .npz of all data"
-        " (default: completed.png with --keep or --mask, otherwise completed.csv of a table, completed.npz of arrays)",
+        help=".png, a picture of images, sequences or clips (default with --keep or --mask: completed.png); .csv or"
+        " .parquet of a table (default: completed.csv), .txt of text, .npz of any data (default: completed.npz)",
     )
     args = parse(parser, words)
     if args.keep is not None and args.mask is not None:
@@ -205,14 +205,15 @@ def _rows(run: Run, args: Namespace, options: Mapping[str, Any], number: int | N
     Of a model of labels these are the labels; None where --class says what they are.
     """
     by_class = takes_class(run.model.context_event)
+    count = args.number or (None if number is None else max(number, len(args.data)))
     parts = []
     for name in args.data or [None]:
-        known = data_options(name or run.recipe["data"]["name"], args.data_root or run.recipe["data"].get("data_root"))
+        source = {"name": name, "data_root": args.data_root} if name else run.recipe.get("data") or {}
         # An array or a table may have holes; images have none.
-        given = {**options, "missing": True} if "missing" in known else options
+        may_miss = "name" in source and "missing" in data_options(source["name"], source.get("data_root"))
+        given = {**options, "missing": True} if may_miss else options
         split = run.rows(name, args.split, args.data_root, given, conditioned=not by_class)
-        parts.append(split.__getitems__(range(len(split))))
-    count = args.number or (None if number is None else max(number, len(parts)))
+        parts.append(split.__getitems__(range(min(len(split), count or len(split)))))
     x = torch.cat([part.x for part in parts])[:count]
     x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
     if args.label is not None:

@@ -20,7 +20,7 @@ from ancestral.cli.writing import check_space, write_arrays, write_lines, write_
 from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.evaluation import ClassInput, class_input, decoded
-from ancestral.interface import AnyLength, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
+from ancestral.interface import AnyLength, Autoregressive, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
 from ancestral.output import check_folder, check_output
 from ancestral.plots import (
     class_grid_figure,
@@ -57,6 +57,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     )
     parser.add_argument("--length", type=_whole_number, help="how many steps, of sound or text: any number (WaveNet)")
     parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="of an autoregressive model: below 1 its draws are likelier, and less varied",
+    )
     parser.add_argument("--data-root", help="where the data lie, for a model conditioned on something else than labels")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same samples")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -85,6 +91,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         assert isinstance(model, Sampler)
     if output.suffix == ".wav" and trained.sample_rate is None:
         raise InputError(f"{model.registered_name} in {args.run} models no sounds; choose .png, .npz or .csv")
+    if args.temperature != 1 and not isinstance(model, Autoregressive):
+        raise InputError(
+            f"--temperature is of autoregressive models, and {model.registered_name} is none; leave it out"
+        )
     if output.suffix == ".txt" and not trained.vocabulary:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
     if output.suffix == ".gif" and kind_of(model.event) != "videos":
@@ -99,7 +109,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
     if args.number is None and args.label == "all" and contexts is not None:
         n = 8 * len(contexts)
-    draws = _Draws(trained, model, n, contexts, args.seed, how, as_picture=output.suffix == ".png" and not in_folder)
+    as_picture = output.suffix == ".png" and not in_folder
+    draws = _Draws(trained, model, n, contexts, args.seed, how, args.temperature, as_picture)
     if in_folder:
         _write_folder(draws, output)
     elif output.suffix == ".png":
@@ -111,7 +122,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         save_animation(draws.all("an animation"), model.event, output)
     else:
         _write(draws, output)
-    print(f"{n} samples of {model.registered_name}{given} in {output}")
+    sharpened = "" if args.temperature == 1 else f" at the temperature {args.temperature:g}"
+    print(f"{n} samples of {model.registered_name}{given}{sharpened} in {output}")
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,7 @@ class _Draws:
     seed: int
     #: How the model is told the class that they are of; None where they are of none.
     how: ClassInput | None
+    temperature: float
     as_picture: bool
 
     def parts(self) -> Iterator[Tensor]:
@@ -137,7 +150,7 @@ class _Draws:
         for start, stop in self._watched():
             context = in_turn(self.contexts, start, stop)
             if self.how is None or self.how.latent is None or context is None:
-                x = self.model.sample(stop - start, context=context, generator=generator).cpu()
+                x = self._sampled(stop - start, context, generator).cpu()
             else:
                 assert isinstance(self.model, Decoder)
                 z = self.how.draw(self.model, context, generator)
@@ -146,6 +159,11 @@ class _Draws:
                     continue
                 x = self.model.decode(z, generator=generator).cpu()
             yield x if real else x.long()
+
+    def _sampled(self, n: int, context: Tensor | None, generator: torch.Generator) -> Tensor:
+        if isinstance(self.model, Autoregressive):
+            return self.model.sample(n, context=context, generator=generator, temperature=self.temperature)
+        return self.model.sample(n, context=context, generator=generator)
 
     def all(self, what: str) -> Tensor:
         """All observations at once, for what cannot be made in parts."""

@@ -74,7 +74,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         )
     columns: dict[str, Column] = {"row": torch.arange(len(nats)), **origin, **scores}
     write_rows(columns, output)
-    kind = "lower bounds of the log-likelihood" if isinstance(trained.model, BoundedDensity) else "log-likelihoods"
+    plural = "" if len(nats) == 1 else "s"
+    is_bound = isinstance(trained.model, BoundedDensity)
+    kind = f"lower bound{plural} of the log-likelihood" if is_bound else f"log-likelihood{plural}"
     lowest = int(nats.argmin())
     where = f"row {lowest}{''.join(f', {name} {values[lowest]}' for name, values in origin.items())}"
     possible = nats[~impossible] if not impossible.all() else nats

@@ -210,7 +210,10 @@ class Data(Described):
         known = self.contexts
         if kind not in known or (levels and (kind != "grey" or not levels.isdecimal())):
             there = f"{', '.join(known).replace('grey', 'grey:L')}" if known else "nothing"
-            hint = "; label= names the column of a table that holds them" if kind == "labels" and self.schema else ""
+            hint = ""
+            if kind == "labels":
+                elsewhere = "images and sounds have the labels of their folders, arrays those of y beside x"
+                hint = f"; {'label= names the column of a table that holds them' if self.schema else elsewhere}"
             raise InputError(f"{self.name} cannot be conditioned on {context!r}; it can be on {there}{hint}")
         return replace(self._given(kind, levels), context=context)
 

@@ -104,8 +104,8 @@ def _kind_of(event: Event) -> _Kind:
     if kind is None or isinstance(event.support, Columns):
         what = "a table" if isinstance(event.support, Columns) else f"observations of shape {event.shape}"
         raise InputError(
-            f"what to keep can be said of {', '.join(kind.name for kind in _KINDS.values())}; in {what} leave empty (NaN)"
-            " what is to be filled in"
+            f"what to keep can be said of {', '.join(kind.name for kind in _KINDS.values())}; in {what} leave empty"
+            " (NaN) what is to be filled in"
         )
     return kind
 

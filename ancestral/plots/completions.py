@@ -38,7 +38,8 @@ def completions_figure(
     hidden |= x.isnan()
     shape = event.shape
     if kind_of(event) == "images" or (len(shape) == 4 and shape[1] in (1, 3)):
-        bright = unit_range(x, event, like=x[:, 0][~x[:, 0].isnan()])
+        known = x[:, 0][~x[:, 0].isnan()]
+        bright = unit_range(x, event, like=known if len(known) else completions)
         images, unknown = (part.reshape(-1, *shape[-3:]).expand(-1, 3, -1, -1) for part in (bright, hidden))
         painted = torch.where(unknown, torch.tensor(_UNKNOWN).view(3, 1, 1), images)
         if len(shape) == 3:

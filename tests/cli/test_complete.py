@@ -194,6 +194,7 @@ WRONG = {
     "one missing file": (("data.npz", "none.png", "--keep", "top"), 1, "no file or folder 'none.png'"),
     "empty folder": (("empty", "--keep", "top"), 1, "empty is empty; expected"),
     "suffix": (("data.npz", "--keep", "top", "-o", "x.jpg"), 1, "must end in .png, .npz"),
+    "suffix in capitals": (("data.npz", "--keep", "top", "-o", "x.PNG"), 1, "must end in .png, .npz"),
     "table's suffix": (("data.npz", "--keep", "top", "-o", "x.csv"), 1, "is no table with the columns of made; choose"),
     "text's suffix": (("data.npz", "--keep", "top", "-o", "x.txt"), 1, "models no text; choose .png or .npz"),
     "number": (("data.npz", "--keep", "top", "-n", 0), 2, "-n must be at least 1, got 0"),
@@ -231,3 +232,19 @@ def test_what_real_numbers_a_picture_means_is_doubted(cli, images: torch.Tensor)
 def test_a_dequantized_model_says_how_it_could(cli) -> None:
     assert cli("fit", "ppca", "digits", "--model.latent_dim", 2, "--run-dir", "r").code == 0
     assert "fills in real numbers alone; fit it with `--support real`" in cli("complete", "r", "--keep", "top").err
+
+
+def test_sampling_and_scoring_of_such_runs(cli, images: torch.Tensor) -> None:
+    """At the least temperatures all draws are the likeliest; an image file is scored like any other row."""
+    cold = cli("sample", "made", "-n", 5, "--temperature", 1e-6, "-o", "x.npz")
+    assert cold.out == "5 samples of made at the temperature 1e-06 in x.npz\n", cold.err
+    assert len(np.unique(np.load("x.npz")["x"], axis=0)) == 1
+    assert (
+        "--temperature is of autoregressive models, and vae is none" in cli("sample", "vae", "--temperature", 0.5).err
+    )
+    save_images(images, EVENT, "set")
+    assert cli("score", "made", "set/03.png").out.startswith("1 log-likelihood in scores.csv")
+    assert "images and sounds have the labels of their folders" in cli("score", "told", "set/03.png").err
+    # Arrays may lack the axis of colour.
+    np.save("plain.npy", images[:, 0].numpy())
+    assert cli("score", "made", "plain.npy").out.startswith("12 log-likelihoods")
