@@ -43,6 +43,8 @@ def fsdd(store: Store, seed: int, *, length: int | None = None, mu_law: bool = T
     found = sorted((*_digit_speaker_index(entry.path, path), row) for row, entry in enumerate(entries))
     speakers = sorted({speaker for _, speaker, *_ in found})
     same = 2 if window is not None or length is None else 3  # digit and speaker, or recording too
+    if window is None:
+        window = _WINDOW if length is None else length
     parts = {}
     for number, part in enumerate(("test", "valid", "train")):
         own = [recording for recording in found if min(recording[2] // _HELD_OUT, 2) == number]
@@ -56,7 +58,7 @@ def fsdd(store: Store, seed: int, *, length: int | None = None, mu_law: bool = T
     return assemble_windows(
         "fsdd",
         parts,
-        window=window or length or _WINDOW,
+        window=window,
         support=Levels(256) if mu_law else Real(),
         classes=_DIGITS,
         factor_names={"digit": _DIGITS, "speaker": tuple(speakers)},

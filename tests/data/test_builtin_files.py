@@ -125,6 +125,9 @@ def test_spoken_digits_are_split_by_their_numbers_and_joined_by_digit_and_speake
 
 
 def test_what_is_no_spoken_digit_is_refused(tmp_path: Path) -> None:
+    write_spoken_digits(tmp_path / "fsdd.zip")
+    with pytest.raises(InputError, match="window must be at least 1, got 0"):
+        load_data("fsdd", data_root=tmp_path, window=0, length=9)
     write_spoken_digits(tmp_path / "fsdd.zip", recordings=9)
     with pytest.raises(InputError, match="has no recording for train; of each digit and speaker the first 5 are"):
         load_data("fsdd", data_root=tmp_path, window=50)
