@@ -82,6 +82,8 @@ UNDECIDED: dict[str, dict[str, str]] = {
     "diagonal_bilstm-2": _TOO_LARGE,
     "gated_pixelcnn-1": _TOO_LARGE,
     "gated_pixelcnn-2": _TOO_LARGE,
+    "pixelcnn-1": _TOO_LARGE,
+    "pixelcnn-2": _TOO_LARGE,
     "pixelcnn_pp-1": _TOO_LARGE,
     "realnvp-2": _TOO_LARGE,
     "realnvp-2-dequantized": _TOO_LARGE,
