@@ -56,7 +56,6 @@ class ShiftedRaster(Stepwise):
         self.first = _Input(first, n, self.width)
         self.network = _Scale(network, self.first.line, context)
         self.output, self.output_bias = output.weight[:, :, 0, 0].T.contiguous(), output.bias
-        self.row = 0
 
     def parameters(self, step: int) -> Tensor:
         pixel, colour = divmod(step, self.colours)
@@ -285,6 +284,8 @@ class _Scale:
 
 
 class _Streams:
+    """A gated layer of both streams."""
+
     def __init__(self, layer: nn.Module, line: _Line, earlier: _Line | None, n: int, context: Tensor | None) -> None:
         assert isinstance(layer, GatedStreams)
         self.vertical = _Vertical(layer.vertical, n, line.width, context)

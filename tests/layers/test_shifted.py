@@ -125,7 +125,6 @@ def test_dropout_is_of_the_hidden_features_in_training_alone() -> None:
 def test_the_first_layer_sees_ones_inside_the_image() -> None:
     """Of an image of zeros, each stream still knows how far it is from the border."""
     layer = ShiftedInput(1, 2)
-    vertical, horizontal = (features.value for features in layer(torch.zeros(1, 1, 4, 5)))
     vertical_ones = [[sum(0 <= j + dj < 5 for dj in (-1, 0, 1)) * min(i, 2) for j in range(5)] for i in range(4)]
     with torch.no_grad():
         for convolution in (layer.vertical, layer.above, layer.left):

@@ -136,7 +136,8 @@ class PixelCNNPlusPlus(AutoregressiveModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        return QuickSettings({"channels": 16, "blocks": 1, "scales": 2, "components": 5}, {"lr": 3e-3})
+        scales = 2 if max(event.shape[1:]) <= 16 else 3
+        return QuickSettings({"channels": 16, "blocks": 1, "scales": scales, "components": 5}, {"lr": 3e-3})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
