@@ -44,7 +44,7 @@ class Data(Described):
     #: Of sound, in Hz.
     sample_rate: int | None = None
     #: What the values 0, 1, ... of the factors are called that are categories, beyond the labels: speakers, colours.
-    factor_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    factor_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     #: Of a table, what its columns mean; None for all else.
     schema: Schema | None = None
     #: How the axes of images were stored, where not as (n, channels, height, width): 'NHWC' or 'NHW'.

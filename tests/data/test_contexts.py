@@ -82,7 +82,7 @@ def test_a_grey_view_of_files(tmp_path: Path) -> None:
         (lambda: load_data("digits", context="label"), "cannot be conditioned on 'label'; it can be on labels"),
         (lambda: load_data("digits", context="labels:3"), "cannot be conditioned on 'labels:3'"),
         (lambda: load_data("digits", context="labels", labels=100), "few labels are for models that learn"),
-        (lambda: load_data("shapes", n=50, context="grey:x"), "it can be on labels, captions, grey:L"),
+        (lambda: load_data("shapes", n=50, context="grey:x"), "it can be on labels, captions, factors, grey:L"),
         (lambda: load_data("shapes", n=50, context="grey:1"), "has 2 to 256 levels, got 1"),
         (lambda: load_data("shapes", n=50, context="grey:257"), "has 2 to 256 levels, got 257"),
         (lambda: load_data("shapes", n=50, context="grey", window=8), "drawn anew each time, so it has no grey view"),
