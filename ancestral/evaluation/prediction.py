@@ -22,7 +22,7 @@ class Prediction:
     n: int
 
     def __str__(self) -> str:
-        what = f"nats/frame of a video after its first {self.given} frames"
+        what = f"nats/frame of a video after frame {self.given}"
         return f"{self.nats_per_frame:.3f} ± {self.stderr:.3f} {what}, n = {self.n:,}"
 
 

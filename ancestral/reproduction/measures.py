@@ -259,7 +259,7 @@ def _prediction(trained: Trained, settings: Mapping[str, Any], progress: bool) -
     known[: found.given] = True
     drawn = model.complete(x, known, context=context, generator=torch.Generator().manual_seed(trained.seed))
     shown = predictions_figure(rows.x, drawn.cpu().to(rows.x), model.event, found.given)
-    panels = {f"test videos, and what it draws after their first {found.given} frames": shown}
+    panels = {f"test videos, and what it draws after frame {found.given}": shown}
     return Measurement(found.nats_per_frame, found.stderr, "exact", panels=panels)
 
 

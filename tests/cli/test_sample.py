@@ -149,3 +149,14 @@ def test_scores_name_the_files_of_a_folder(cli) -> None:
     assert codes["y"].tolist() == [0] * 30 + [1] * 30
     assert "n = 60" in cli("evaluate", "r", "set").out
     assert "--keep names columns of a table, which set is not" in cli("score", "r", "set", "--keep", "id").err
+
+
+def test_videos_are_an_animation_or_a_picture_of_their_frames(cli, run: str) -> None:
+    data = ("--data.source", "digits", "--data.n", 10, "--data.side", 4, "--data.frames", 2, "--data.digit_side", 3)
+    assert cli("fit", "video-pixel-network", "moving-mnist", *data, "--steps", 1, "--run-dir", "v").code == 0
+    assert cli("sample", "v", "-o", "s.gif").out.startswith("8 samples")
+    with Image.open("s.gif") as gif:
+        assert gif.n_frames <= 2  # a frame like the one before it is shown for longer
+        assert gif.format == "GIF"
+    assert cli("sample", "v", "-n", 3, "-o", "s.png").code == 0
+    assert "models no videos; choose .png or .npz" in cli("sample", run, "-o", "r.gif").err

@@ -56,6 +56,38 @@ def test_the_entry_is_the_mean_over_seeds_of_what_the_saved_models_score(tmp_pat
     assert "ended after 0.001 minutes" in read_ledger(tmp_path / "results")[0].notes
 
 
+VIDEO = """
+name: tiny
+model: video_pixel_network
+model_settings: {channels: 2, dilations: [1], blocks: 1}
+data: moving-mnist
+data_options: {source: digits, n: 40, frames: 3, side: 6, digit_side: 4}
+training: {steps: 2}
+evaluation: {given: 1}
+budget: cpu
+metric: negative log-likelihood of later frames
+unit: nats/frame
+baselines: [independent, entropy_bound]
+"""
+
+
+def test_later_frames_of_videos_beside_the_bound_of_their_grey_values(tmp_path: Path) -> None:
+    write(tmp_path, VIDEO)
+    (outcome,) = run(tmp_path)
+    (entry,) = read_ledger(tmp_path / "results")
+    test = outcome.trained.data.test
+    logs = load(tmp_path / "runs" / "reproduce-tiny").conditional_log_probs(test.x)[0, :, 1:]
+    assert entry.value == pytest.approx(-logs.flatten(1).sum(1).mean().item() / 2, rel=1e-5)
+    p = test.factors["intensity"][:, 1:].double() / 255
+    nats = -(p.xlogy(p) + (1 - p).xlogy(1 - p)).flatten(1).sum(1).mean().item() / 2
+    assert entry.baselines["entropy_bound"] == pytest.approx(nats)
+    assert nats < entry.baselines["independent"] < 36
+    assert list(outcome.measurement.panels) == ["test videos, and what it draws after frame 1"]
+    write(tmp_path, VIDEO.replace("digit_side: 4", "digit_side: 4, levels: 4"))
+    with pytest.raises(InputError, match="no entropy bound"):
+        run(tmp_path, overwrite=True)
+
+
 @pytest.mark.parametrize("seeds", [(), 3, (0, -1), ("a",), (0.5,)])
 def test_seeds_are_whole_numbers_and_some(untyped: None, tmp_path: Path, seeds: object) -> None:
     write(tmp_path, RECIPE)

@@ -170,7 +170,7 @@ class VideoPixelNetwork(AutoregressiveModel):
         yield tiny(Event((3, 1, 2, 2), Binary()))
         yield tiny(Event((3, 2, 1, 2), Binary()))
         yield tiny(Event((3, 1, 1, 2), Levels(3)), context_event=Event((), Levels(3)))
-        yield tiny(Event((3, 1, 2, 2), Binary()), decoder="independent")
+        yield tiny(Event((3, 2, 1, 2), Binary()), decoder="independent")
 
 
 class _FrameByFrame(Stepwise):
