@@ -1,12 +1,17 @@
 """The ledger, by a recipe of a few seconds."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import soundfile
 
+from ancestral.data import load_data
 from ancestral.interface import InputError
 from ancestral.reproduction import markdown_table, read_ledger
+from ancestral.reproduction.baselines import markov_chain
+from tests.data.data_files import write_spoken_digits
 
 RECIPE = """
 name: tiny
@@ -116,3 +121,29 @@ def test_figures_are_listed_made_and_tabulated_as_recipes_are(cli, tmp_path: Pat
     assert "| `em-elbo` | gaussian_mixture, ppca | wine, train |" in cli("reproduce", "--table").out
     assert "did you mean 'em-elbo'" in cli("reproduce", "em-elb").err
     assert "em-elbo is a figure, made in one go" in cli("reproduce", "em-elbo", "--minutes", 1).err
+
+
+def test_a_recipe_of_sounds(cli, tmp_path: Path) -> None:
+    """A histogram and a bigram beside it, spectrograms in its picture, and a run that can be heard."""
+    write_spoken_digits(tmp_path / "fsdd.zip")
+    (tmp_path / "sound.yaml").write_text("""
+name: sound
+model: wavenet
+model_settings: {channels: 4, layers: 2, head: 8}
+data: fsdd
+data_options: {window: 64, context: factors}
+training: {steps: 2}
+budget: cpu
+metric: negative log-likelihood per dimension
+unit: bits/dim
+baselines: [histogram, bigram]
+""")
+    done = cli("reproduce", "sound.yaml", "--data-root", ".")
+    assert done.code == 0, done.err
+    entry = json.loads(Path("results/sound.json").read_text())
+    data = load_data("fsdd", data_root=".", window=64)
+    for order, name in enumerate(("histogram", "bigram")):
+        nats = markov_chain(data.train.sequences, data.test.x, 256, order).mean().item()
+        assert entry["baselines"][name] == pytest.approx(-nats / (64 * math.log(2)))
+    drawn = cli("sample", "runs/reproduce-sound", "-n", 2, "--class", "7,adam", "--length", 100, "-o", "x.wav")
+    assert (drawn.code, soundfile.info("x.wav").frames) == (0, 100 + 2000 + 100)
