@@ -17,6 +17,7 @@ from ancestral.models.variational.vae import VAE
 from ancestral.persistence import save
 from ancestral.plots import save_images
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 EVENT = Event((1, 4, 4), Levels(5))
 LABELS = Event((), Categories(3))
 NAMES = ["ape", "bee", "cat"]
@@ -179,6 +180,17 @@ def test_arrays_with_holes_have_pictures_too(cli, images: torch.Tensor, figures:
     assert [text.get_text() for text in figures[-1].texts][:5] == ["original", "observed", "1", "2", "3"]
     # A part may be hidden of them besides.
     assert "(12 of 16 values)" in cli("complete", "made", "holes.npy", "--keep", "bottom:3").out
+
+
+def test_texts_go_on_as_they_begin(cli) -> None:
+    Path("t.txt").write_text("a b a b\n" * 20)
+    small = ("--data.tokens", "words", "--model.hidden", "[8]", "--steps", 2, "--run-dir", "r")
+    assert cli("fit", "made", "t.txt", *small).code == 0
+    done = cli("complete", "r", "t.txt", "--keep", "first:3", "--completions", 5, "-n", 2, "-o", "more.txt")
+    assert "5 completions of each of 2 sequences with first:3 kept (3 of 4 values)" in done.out, done.err
+    lines = Path("more.txt").read_text().splitlines()
+    assert len(lines) == 10
+    assert all(line.startswith("a b a") for line in lines)
 
 
 WRONG = {

@@ -102,6 +102,7 @@ def test_other_pictures_are_refused_and_grey_is_told(tmp_path: Path) -> None:
     for name, pixels, message in (
         ("white", [[255] * 3] * 2, "all white, which is kept; paint black"),
         ("black", [[0] * 3] * 2, "all black, which is filled in; paint white"),
+        ("turned", [[255, 0]] * 3, "is 3x2 pixels"),
         ("wide", [[255, 0, 0, 0]] * 2, r"is 2x4 pixels \(height x width\), but the images are 2x3; make"),
     ):
         with pytest.raises(InputError, match=message):
