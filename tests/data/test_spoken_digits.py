@@ -35,6 +35,7 @@ def test_spoken_digits_are_split_by_their_numbers_and_joined_by_digit_and_speake
     assert joined.x.shape == (20, 510)
     starts = torch.tensor([0, 100, 201, 303, 406])
     assert torch.equal((joined.x[:, starts] * 10).round().long(), joined.y[:, None].expand(-1, 5))
+    assert torch.equal((joined.x[:, 1 + starts] * 10).round().long(), joined.factors["speaker"][:, None].expand(-1, 5))
     assert torch.equal((joined.x[:, 2 + starts] * 100).round().long(), torch.arange(5).expand(20, -1))
     assert load_data("fsdd", data_root=tmp_path, window=50).event == Event((50,), Levels(256))
 
