@@ -21,6 +21,31 @@ def uncentred(y: Tensor, support: Support, *, binary: bool = False) -> Tensor:
     return y if levels is None else (y + 1) * (0.5 * (levels - 1))
 
 
+def laid_out(x: Tensor, support: Support, *, one_hot: int = 0) -> Tensor:
+    """Dimensions of one support as numbers, (batch, dimensions) -> (batch, dimensions * `width_of` the support).
+
+    Categories are one-hot, and so are levels of at most `one_hot` values; other levels on [-1, 1], all else as it is.
+    """
+    values = _one_hot_values(support, one_hot)
+    return F.one_hot(x.long(), values).flatten(1) if values else centred(x, support)
+
+
+def width_of(support: Support, *, one_hot: int = 0) -> int:
+    """How many numbers `laid_out` makes of a dimension."""
+    return _one_hot_values(support, one_hot) or 1
+
+
+def _one_hot_values(support: Support, most_levels: int) -> int:
+    """How many values a support is one-hot over; 0 if it enters as a number."""
+    match support:
+        case Categories(values):
+            return values
+        case Levels(values) if values <= most_levels:
+            return values
+        case _:
+            return 0
+
+
 def _levels(support: Support, binary: bool) -> int | None:
     if isinstance(support, Binary):
         return 2 if binary else None
@@ -46,7 +71,7 @@ class FlatContext(nn.Module):
         if event is not None:
             self.size = self.classes or event.size * (1 if self.embedding is None else embedding)
         if event is not None and isinstance(event.support, Columns):
-            self.size = sum(kind.categories if isinstance(kind, Categories) else 1 for kind in event.supports)
+            self.size = sum(map(width_of, event.supports))
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         if self.event is None:
@@ -63,7 +88,7 @@ class FlatContext(nn.Module):
             return self.embedding(context).flatten(1).to(like)
         if isinstance(self.event.support, Columns):
             columns = zip(context.split(1, dim=1), self.event.supports, strict=True)
-            return torch.cat([_column(column, kind).to(like) for column, kind in columns], dim=1)
+            return torch.cat([laid_out(column, kind).to(like) for column, kind in columns], dim=1)
         return centred(context, self.event.support).reshape(batch, self.size).to(like)
 
 
@@ -89,8 +114,3 @@ class LayerContext(nn.Module):
             features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
         parts: Sequence[Tensor] = self.maps(features).split(self.sizes, dim=1)
         return parts
-
-
-def _column(x: Tensor, kind: Support) -> Tensor:
-    """A column (batch, 1) of a table as numbers."""
-    return F.one_hot(x.long()[:, 0], kind.categories) if isinstance(kind, Categories) else centred(x, kind)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ancestral.interface import Categories, Columns, Event, Levels, Support
-from ancestral.layers.conditioning import centred
+from ancestral.interface import Columns, Event, Support
+from ancestral.layers.conditioning import laid_out, width_of
 
 
 class FlatInputs(nn.Module):
@@ -24,7 +23,7 @@ class FlatInputs(nn.Module):
         super().__init__()
         self.support, self.supports, self.one_hot = event.support, event.supports, one_hot
         #: The numbers that each dimension of the flattened event enters as.
-        self.widths = [_one_hot_values(support, one_hot) or 1 for support in event.supports]
+        self.widths = [width_of(support, one_hot=one_hot) for support in event.supports]
         starts = torch.tensor([0, *self.widths]).cumsum(0).tolist()
         kinds = event.support.kinds.values() if isinstance(event.support, Columns) else [range(event.size)]
         columns = [column for kind in kinds for column in kind]
@@ -44,8 +43,7 @@ class FlatInputs(nn.Module):
         return self._laid_out(x[:, None], self.supports[dimension]).to(like)
 
     def _laid_out(self, x: Tensor, support: Support) -> Tensor:
-        values = _one_hot_values(support, self.one_hot)
-        return F.one_hot(x.long(), values).flatten(1) if values else centred(x, support)
+        return laid_out(x, support, one_hot=self.one_hot)
 
 
 class FlatOutputs(nn.Module):
@@ -71,14 +69,3 @@ class FlatOutputs(nn.Module):
 
     def forward(self, outputs: Float[Tensor, "batch outputs"]) -> Float[Tensor, "batch size dimensions"]:
         return (outputs if self.dense else outputs[:, self.places]).unflatten(1, self.shape)
-
-
-def _one_hot_values(support: Support, most_levels: int) -> int:
-    """How many values a support is one-hot over; 0 if it enters as a number."""
-    match support:
-        case Categories(values):
-            return values
-        case Levels(values) if values <= most_levels:
-            return values
-        case _:
-            return 0

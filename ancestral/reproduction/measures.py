@@ -3,7 +3,7 @@
 Every metric is such that lower is better.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -92,10 +92,13 @@ class Measure:
     #: The trained model, the recipe's `evaluation` settings and whether to show progress.
     take: Callable[[Trained, Mapping[str, Any], bool], Measurement]
     baselines: Mapping[str, Callable[[Trained], float]] = field(default_factory=dict)
+    #: What the recipe's `evaluation` must say.
+    needs: Sequence[str] = ()
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise if the recipe asks for a metric, a unit or a baseline that there is none of: before any training."""
+    """Raise if the recipe asks for a metric, a unit or a baseline that there is none of, or leaves out a setting that
+    the metric needs: before any training."""
     if recipe.metric not in MEASURES:
         near = did_you_mean(recipe.metric, MEASURES)
         raise InputError(f"there is no metric {recipe.metric!r}{near}; there are {', '.join(MEASURES)}")
@@ -104,6 +107,9 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(
             f"unit of the recipe {recipe.name} must be {measure.unit!r} for {recipe.metric}, got {recipe.unit!r}"
         )
+    for setting in measure.needs:
+        if setting not in recipe.evaluation:
+            raise InputError(f"{recipe.metric} needs a setting {setting!r} in evaluation, which {recipe.name} has not")
     for baseline in recipe.baselines:
         if baseline not in measure.baselines:
             near = did_you_mean(baseline, measure.baselines)
@@ -383,7 +389,7 @@ MEASURES: Mapping[str, Measure] = {
     "divergence from the true density": Measure("nats", _divergence),
     "gap to exact PPCA": Measure("nats", _gap_to_ppca),
     "negative log-likelihood of later frames": Measure(
-        "nats/frame", _prediction, {"independent": _independent_pixels, "entropy_bound": _entropy_bound}
+        "nats/frame", _prediction, {"independent": _independent_pixels, "entropy_bound": _entropy_bound}, ("given",)
     ),
     "squared reconstruction error": Measure(
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}

@@ -88,6 +88,13 @@ def test_later_frames_of_videos_beside_the_bound_of_their_grey_values(tmp_path: 
         run(tmp_path, overwrite=True)
 
 
+def test_what_a_metric_needs_is_missed_before_training(tmp_path: Path) -> None:
+    write(tmp_path, VIDEO.replace("given: 1", "batch_size: 8"))
+    with pytest.raises(InputError, match="needs a setting 'given' in evaluation"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
 @pytest.mark.parametrize("seeds", [(), 3, (0, -1), ("a",), (0.5,)])
 def test_seeds_are_whole_numbers_and_some(untyped: None, tmp_path: Path, seeds: object) -> None:
     write(tmp_path, RECIPE)

@@ -10,6 +10,7 @@ much they weigh at the initial weights. The networks of convolutions are as deep
 be in reach: what is not seen is then the blind spot alone.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -86,13 +87,16 @@ def central_gradient(model: Autoregressive, x: Tensor) -> Tensor:
 
 
 def _picture(gradients: Mapping[str, Tensor], blind: Mapping[str, float], size: int) -> Figure:
-    whole = Figure(figsize=(4.6 * len(gradients) + 1, 4.2), dpi=120, layout="constrained")
+    rows = math.ceil(len(gradients) / 2)
+    whole = Figure(figsize=(10.2, 3.6 * rows + 0.6), dpi=120, layout="constrained")
     # Faint or not, what is seen is blue.
     shades = ScalarMappable(LogNorm(_FAINTEST, 1, clip=True), ListedColormap(colormaps["Blues"](range(50, 256))))
-    panels = whole.subplots(1, len(gradients), squeeze=False)[0]
-    for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
+    panels = whole.subplots(rows, 2, squeeze=False).flatten()
+    for axes in panels[len(gradients) :]:
+        axes.set_axis_off()
+    for axes, (name, gradient) in zip(panels, gradients.items(), strict=False):
         _field(axes, gradient, size, shades)
-        axes.set_title(f"{_MODELS[name][0]}\nblind to {blind[name]:.3g} % of the earlier pixels")
+        axes.set_title(f"{_MODELS[name][0]}\nblind to {blind[name]:.2g} % of the earlier pixels")
     bar = whole.colorbar(shades, ax=panels, shrink=0.85, pad=0.01, extend="min")
     bar.set_label("gradient, relative to the strongest")
     words = [

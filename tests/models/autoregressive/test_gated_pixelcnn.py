@@ -1,19 +1,21 @@
 """Gated PixelCNN: what each conditional sees, exact probabilities, and the cached sampler against the naive one."""
 
-import itertools
-
 import pytest
 import torch
-from torch import Tensor
+from conditional_cases import (
+    assert_cached_parameters_are_the_teacher_forced_ones,
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    assert_samples_can_be_trained_on,
+    by_turn,
+    some,
+    stirred,
+)
 
-from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real, Support
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
-
-
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
 
 
 def build(
@@ -23,45 +25,19 @@ def build(
     model = GatedPixelCNN(
         event, context_event=context_event, channels=channels, blocks=3, kernel_size=kernel_size, head=channels + 1
     )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    support: Support = event.support
-    if isinstance(support, Real):
-        return torch.randn(n, *event.shape)
-    return torch.randint(support.levels if isinstance(support, Levels) else 2, (n, *event.shape))
-
-
-def dependence(model: GatedPixelCNN) -> Tensor:
-    """Whether a conditional's parameters change with a value, (outputs, inputs), both in the order of generation."""
-    order, weights = model.orders[0], torch.arange(1.0, 1 + model.observation.size).double()
-
-    def outputs(x: Tensor) -> Tensor:
-        return torch.einsum("bs...,s->b...", model._conditionals(x, None, 0), weights).flatten()
-
-    # At one point alone, rectifiers that are off may hide what is seen; with few features at all points.
-    points = some(model.event, 4).double().split(1)
-    seen = sum(torch.autograd.functional.jacobian(outputs, x).flatten(1).ne(0).int() for x in points)
-    assert isinstance(seen, Tensor)
-    return seen.bool()[order][:, order]
+    return stirred(model)
 
 
 @pytest.mark.parametrize("event", [GREY, COLOUR])
 def test_every_conditional_sees_all_earlier_values_and_no_other(event: Event) -> None:
     # Deep enough for every earlier pixel of so small an image to be in reach: there is no blind spot.
-    seen = dependence(build(event, channels=36))
+    seen = by_turn(build(event, channels=36))
     assert torch.equal(seen, torch.ones_like(seen).tril(-1))
 
 
 @pytest.mark.parametrize("event", [Event((1, 3, 3), Binary()), Event((3, 1, 2), Levels(3))])
 def test_probabilities_sum_to_one(event: Event) -> None:
-    levels = event.support.levels if isinstance(event.support, Levels) else 2
-    x = torch.tensor(list(itertools.product(range(levels), repeat=event.size))).view(-1, *event.shape)
-    assert build(event).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(event))
 
 
 @pytest.mark.parametrize(
@@ -76,15 +52,7 @@ def test_probabilities_sum_to_one(event: Event) -> None:
     ],
 )
 def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | None, kernel_size: int) -> None:
-    model = build(event, context_event, kernel_size=kernel_size)
-    context = None if context_event is None else some(context_event, 6)
-    cached = model.sample(6, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(6, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(6, context=context, generator=seed(2)))
-    if context is not None:
-        assert not torch.allclose(
-            model.log_prob(cached, context=context), model.log_prob(cached, context=context.flip(0))
-        )
+    assert_cached_samples_are_the_naive_ones(build(event, context_event, kernel_size=kernel_size))
 
 
 def test_the_context_has_a_map_of_its_own_for_each_stack_of_each_layer() -> None:
@@ -99,24 +67,11 @@ def test_the_context_has_a_map_of_its_own_for_each_stack_of_each_layer() -> None
 
 @pytest.mark.parametrize("event", [Event((1, 10, 10), Binary()), Event((3, 6, 6), Levels(256))])
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(event: Event) -> None:
-    model = build(event).float()
-    x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None, 0).flatten(2)
-    network = model._stepwise(4, None, 0)
-    with torch.no_grad():
-        for step, dimension in enumerate(model.orders[0].tolist()):
-            parameters = network.parameters(step)
-            torch.testing.assert_close(parameters, expected[:, :, dimension], atol=1e-4, rtol=1e-4)
-            network.write(step, x.flatten(1)[:, dimension])
+    assert_cached_parameters_are_the_teacher_forced_ones(build(event))
 
 
 def test_samples_can_be_trained_on_and_threads_are_restored() -> None:
-    model = build(GREY).train()
-    threads = torch.get_num_threads()
-    x = model.sample(3)
-    assert torch.get_num_threads() == threads
-    model.phases()[0].loss(Batch(x)).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert_samples_can_be_trained_on(build(GREY))
 
 
 def test_events_and_settings_that_cannot_be() -> None:

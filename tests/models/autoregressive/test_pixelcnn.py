@@ -4,19 +4,24 @@ import itertools
 
 import pytest
 import torch
+from conditional_cases import (
+    assert_cached_parameters_are_the_teacher_forced_ones,
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    assert_samples_can_be_trained_on,
+    dependence,
+    some,
+    stirred,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 from ancestral.layers.masked import channel_groups, raster_mask
 from ancestral.models.autoregressive.pixelcnn import PixelCNN
 
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
-
-
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
 
 
 def build(
@@ -31,31 +36,10 @@ def build(
         kernel_size=kernel_size,
         head=2 * channels + 1,
     )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    if isinstance(event.support, Real):
-        return torch.randn(n, *event.shape)
-    return torch.randint(event.values or 0, (n, *event.shape))
+    return stirred(model)
 
 
 # -- What a conditional sees -------------------------------------------------------------------------------------------
-
-
-def dependence(model: PixelCNN) -> Tensor:
-    """Whether a conditional's parameters change with a value: (colours, height, width) twice, outputs then inputs."""
-    weights = torch.arange(1.0, 1 + model.observation.size).double()
-
-    def outputs(x: Tensor) -> Tensor:
-        return torch.einsum("bs...,s->b...", model._conditionals(x, None, 0), weights)[0]
-
-    # At one point alone, rectifiers that are off may hide what is seen.
-    points = some(model.event, 6).double().split(1)
-    return torch.stack([torch.autograd.functional.jacobian(outputs, x)[:, :, :, 0].ne(0) for x in points]).any(0)
 
 
 def documented(event: Event, blocks: int, reach: int) -> Tensor:
@@ -148,8 +132,7 @@ def test_the_network_is_table_1_with_the_blocks_of_figure_5(event: Event, contex
 
 @pytest.mark.parametrize("event", [Event((1, 3, 3), Binary()), Event((3, 1, 2), Levels(3))])
 def test_probabilities_sum_to_one(event: Event) -> None:
-    x = torch.tensor(list(itertools.product(range(event.values or 0), repeat=event.size))).view(-1, *event.shape)
-    assert build(event).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(event))
 
 
 # -- The cached sampler ------------------------------------------------------------------------------------------------
@@ -167,28 +150,12 @@ def test_probabilities_sum_to_one(event: Event) -> None:
     ],
 )
 def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | None, kernel_size: int) -> None:
-    model = build(event, context_event, kernel_size=kernel_size)
-    context = None if context_event is None else some(context_event, 6)
-    cached = model.sample(6, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(6, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(6, context=context, generator=seed(2)))
-    if context is not None:
-        assert not torch.allclose(
-            model.log_prob(cached, context=context), model.log_prob(cached, context=context.flip(0))
-        )
+    assert_cached_samples_are_the_naive_ones(build(event, context_event, kernel_size=kernel_size))
 
 
 @pytest.mark.parametrize("event", [Event((1, 10, 10), Binary()), Event((3, 6, 6), Levels(256))])
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(event: Event) -> None:
-    model = build(event).float()
-    x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None, 0).flatten(2)
-    network = model._stepwise(4, None, 0)
-    with torch.no_grad():
-        for step, dimension in enumerate(model.orders[0].tolist()):
-            parameters = network.parameters(step)
-            torch.testing.assert_close(parameters, expected[:, :, dimension], atol=1e-4, rtol=1e-4)
-            network.write(step, x.flatten(1)[:, dimension])
+    assert_cached_parameters_are_the_teacher_forced_ones(build(event))
 
 
 @pytest.mark.parametrize("event", [Event((1, 8, 8), Binary()), Event((3, 4, 4), Levels(8))])
@@ -203,9 +170,7 @@ def test_a_sample_costs_the_operations_of_one_forward_pass(event: Event) -> None
 
 
 def test_samples_can_be_trained_on() -> None:
-    model = build(GREY).train()
-    model.phases()[0].loss(Batch(model.sample(3))).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert_samples_can_be_trained_on(build(GREY))
 
 
 def test_events_and_settings_that_cannot_be() -> None:

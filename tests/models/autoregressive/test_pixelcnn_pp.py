@@ -7,19 +7,24 @@ from typing import TypeAlias
 
 import pytest
 import torch
+from conditional_cases import (
+    assert_cached_parameters_are_the_teacher_forced_ones,
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    assert_samples_can_be_trained_on,
+    by_turn,
+    some,
+    stirred,
+)
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Real, Support
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 from ancestral.layers.shifted import NormalisedWeight, ShiftedScale, concat_elu
 from ancestral.models.autoregressive.pixelcnn_pp import PixelCNNPlusPlus
 
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
-
-
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
 
 
 def build(
@@ -35,28 +40,7 @@ def build(
     model = PixelCNNPlusPlus(
         event, context_event=context_event, channels=channels, blocks=blocks, scales=scales, components=components
     )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    support: Support = event.support
-    if isinstance(support, Real):
-        return torch.randn(n, *event.shape)
-    return torch.randint(support.values or 0, (n, *event.shape))
-
-
-def dependence(model: PixelCNNPlusPlus) -> Tensor:
-    """Whether a conditional's parameters change with a value, (outputs, inputs), both in the order of generation."""
-    order, weights = model.orders[0], torch.arange(1.0, 1 + model.observation.size).double()
-
-    def outputs(x: Tensor) -> Tensor:
-        return torch.einsum("bs...,s->b...", model._conditionals(x, None, 0), weights).flatten()
-
-    seen = torch.autograd.functional.jacobian(outputs, some(model.event, 1).double()).flatten(1).ne(0)
-    return seen[order][:, order]
+    return stirred(model)
 
 
 # -- What is seen ------------------------------------------------------------------------------------------------------
@@ -126,7 +110,7 @@ def receptive_field(height: int, width: int, blocks: int, scales: int) -> Seen:
 )
 def test_every_conditional_sees_all_earlier_values_and_no_other(shape: tuple[int, int, int], scales: int) -> None:
     # Deep enough for every earlier pixel of so small an image to be in reach: there is no blind spot.
-    seen = dependence(build(Event(shape, Levels(5)), blocks=2, scales=scales))
+    seen = by_turn(build(Event(shape, Levels(5)), blocks=2, scales=scales), points=1)
     assert torch.equal(seen, torch.ones_like(seen).tril(-1))
 
 
@@ -134,7 +118,7 @@ def test_every_conditional_sees_all_earlier_values_and_no_other(shape: tuple[int
     ("height", "width", "blocks", "scales"), [(9, 12, 1, 1), (13, 8, 1, 1), (5, 24, 1, 2), (21, 3, 1, 2)]
 )
 def test_the_receptive_field_is_the_authors(height: int, width: int, blocks: int, scales: int) -> None:
-    seen = dependence(build(Event((1, height, width), Levels(5)), channels=3, blocks=blocks, scales=scales))
+    seen = by_turn(build(Event((1, height, width), Levels(5)), channels=3, blocks=blocks, scales=scales), points=1)
     expected, limited = receptive_field(height, width, blocks, scales), False
     for i, j in itertools.product(range(height), range(width)):
         row = torch.zeros(height, width, dtype=torch.bool)
@@ -237,8 +221,7 @@ def test_the_network_is_the_authors(event: Event, context_event: Event | None, b
 
 @pytest.mark.parametrize("event", [Event((1, 3, 3), Binary()), Event((3, 1, 2), Levels(3)), Event((2, 2, 1), Binary())])
 def test_probabilities_sum_to_one(event: Event) -> None:
-    x = torch.tensor(list(itertools.product(range(event.values or 0), repeat=event.size))).view(-1, *event.shape)
-    assert build(event).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(event))
 
 
 def test_the_density_is_the_product_of_its_conditionals() -> None:
@@ -262,28 +245,12 @@ def test_the_density_is_the_product_of_its_conditionals() -> None:
     ],
 )
 def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | None, blocks: int, scales: int) -> None:
-    model = build(event, context_event, blocks=blocks, scales=scales)
-    context = None if context_event is None else some(context_event, 6)
-    cached = model.sample(6, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(6, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(6, context=context, generator=seed(2)))
-    if context is not None:
-        assert not torch.allclose(
-            model.log_prob(cached, context=context), model.log_prob(cached, context=context.roll(1, 0))
-        )
+    assert_cached_samples_are_the_naive_ones(build(event, context_event, blocks=blocks, scales=scales))
 
 
 @pytest.mark.parametrize("event", [Event((1, 10, 9), Binary()), Event((3, 5, 6), Levels(256))])
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(event: Event) -> None:
-    model = build(event, scales=3).float()
-    x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None, 0).flatten(2)
-    network = model._stepwise(4, None, 0)
-    with torch.no_grad():
-        for step, dimension in enumerate(model.orders[0].tolist()):
-            parameters = network.parameters(step)
-            torch.testing.assert_close(parameters, expected[:, :, dimension], atol=1e-4, rtol=1e-4)
-            network.write(step, x.flatten(1)[:, dimension])
+    assert_cached_parameters_are_the_teacher_forced_ones(build(event, scales=3))
 
 
 @pytest.mark.parametrize(("size", "scales"), [((8, 8), 3), ((5, 7), 2)])
@@ -312,12 +279,7 @@ def test_the_context_has_a_map_of_its_own_in_each_layer() -> None:
 
 
 def test_samples_can_be_trained_on_and_threads_are_restored() -> None:
-    model = build(GREY).train()
-    threads = torch.get_num_threads()
-    x = model.sample(3)
-    assert torch.get_num_threads() == threads
-    model.phases()[0].loss(Batch(x)).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert_samples_can_be_trained_on(build(GREY))
 
 
 def test_events_and_settings_that_cannot_be() -> None:

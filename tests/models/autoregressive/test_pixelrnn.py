@@ -7,6 +7,16 @@ from typing import TypeAlias
 
 import pytest
 import torch
+from conditional_cases import (
+    assert_cached_parameters_are_the_teacher_forced_ones,
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    assert_samples_can_be_trained_on,
+    dependence,
+    seed,
+    some,
+    stirred,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,10 +28,6 @@ from ancestral.models.autoregressive.pixelrnn import DiagonalBiLSTM, RowLSTM
 PixelRNN: TypeAlias = RowLSTM | DiagonalBiLSTM
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
 BOTH = pytest.mark.parametrize("kind", [RowLSTM, DiagonalBiLSTM])
-
-
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
 
 
 def build(
@@ -37,32 +43,10 @@ def build(
     model = kind(
         event, context_event=context_event, channels=channels, blocks=blocks, head=2 * channels + 1, **settings
     )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    if isinstance(event.support, Real):
-        return torch.randn(n, *event.shape)
-    return torch.randint(event.values or 0, (n, *event.shape))
+    return stirred(model)
 
 
 # -- What a conditional sees -------------------------------------------------------------------------------------------
-
-
-def dependence(model: PixelRNN) -> Tensor:
-    """Whether a conditional's parameters change with a value: (colours, height, width) twice, outputs then inputs."""
-    shape, size = model.event.shape, model.event.size
-    weights = torch.arange(1.0, 1 + model.observation.size).double()
-    seen = torch.zeros(size, *shape, dtype=torch.bool)
-    for point in some(model.event, 4):  # at one alone, rectifiers that are off may hide what is seen
-        # The Jacobian in one pass: a copy of the point for each output.
-        copies = point.double().expand(size, *shape).clone().requires_grad_()
-        outputs = torch.einsum("bs...,s->b...", model._conditionals(copies, None, 0), weights).flatten(1)
-        seen |= torch.autograd.grad(outputs.diagonal().sum(), copies)[0].ne(0)
-    return seen.view(*shape, *shape)
 
 
 def within_a_pixel(field: Tensor) -> Tensor:
@@ -222,8 +206,7 @@ def test_the_network_and_its_gradient_are_those_of_the_paper(
 @BOTH
 @pytest.mark.parametrize("event", [Event((1, 3, 3), Binary()), Event((3, 1, 2), Levels(3))])
 def test_probabilities_sum_to_one(kind: type[PixelRNN], event: Event) -> None:
-    x = torch.tensor(list(itertools.product(range(event.values or 0), repeat=event.size))).view(-1, *event.shape)
-    assert build(kind, event).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(kind, event))
 
 
 # -- Samples -----------------------------------------------------------------------------------------------------------
@@ -243,14 +226,7 @@ def test_probabilities_sum_to_one(kind: type[PixelRNN], event: Event) -> None:
     ],
 )
 def test_cached_samples_are_the_naive_ones(kind: type[PixelRNN], event: Event, context_event: Event | None) -> None:
-    model = build(kind, event, context_event)
-    context = None if context_event is None else some(context_event, 6)
-    cached = model.sample(6, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(6, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(6, context=context, generator=seed(2)))
-    if context is not None:
-        others = model.log_prob(cached, context=context.flip(0))
-        assert not torch.allclose(model.log_prob(cached, context=context), others)
+    assert_cached_samples_are_the_naive_ones(build(kind, event, context_event))
 
 
 @pytest.mark.parametrize("kernel_size", [1, 5, 9])
@@ -264,14 +240,7 @@ def test_cached_samples_are_the_naive_ones_for_other_kernels(kernel_size: int) -
 @BOTH
 @pytest.mark.parametrize("event", [Event((1, 10, 10), Binary()), Event((3, 6, 6), Levels(256))])
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision(kind: type[PixelRNN], event: Event) -> None:
-    model = build(kind, event).float()
-    x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None, 0).flatten(2)
-    network = model._stepwise(4, None, 0)
-    with torch.no_grad():
-        for step, dimension in enumerate(model.orders[0].tolist()):
-            torch.testing.assert_close(network.parameters(step), expected[:, :, dimension], atol=1e-4, rtol=1e-4)
-            network.write(step, x.flatten(1)[:, dimension])
+    assert_cached_parameters_are_the_teacher_forced_ones(build(kind, event))
 
 
 # -- Work --------------------------------------------------------------------------------------------------------------
@@ -328,11 +297,7 @@ def test_half_precision_trains_on_the_gradient_of_single_precision(kind: type[Pi
 
 @BOTH
 def test_samples_can_be_trained_on_and_threads_are_restored(kind: type[PixelRNN]) -> None:
-    model, threads = build(kind, GREY).train(), torch.get_num_threads()
-    x = model.sample(3)
-    assert torch.get_num_threads() == threads
-    model.phases()[0].loss(Batch(x)).total.backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    assert_samples_can_be_trained_on(build(kind, GREY))
 
 
 def test_events_and_settings_that_cannot_be() -> None:

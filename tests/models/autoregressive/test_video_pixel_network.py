@@ -5,7 +5,14 @@ from collections.abc import Iterable
 
 import pytest
 import torch
-from torch import Tensor
+from conditional_cases import (
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    by_turn,
+    seed,
+    some,
+    stirred,
+)
 
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
 from ancestral.models.autoregressive.video_pixel_network import VideoPixelNetwork
@@ -14,33 +21,11 @@ GREY, COLOUR = Event((3, 1, 3, 4), Binary()), Event((3, 3, 2, 2), Levels(3))
 Place = tuple[int, int, int]
 
 
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
-
-
 def build(event: Event, context_event: Event | None = None, **settings: object) -> VideoPixelNetwork:
     """A small one in double precision whose conditionals differ much."""
     settings = {"channels": 5, "dilations": [1, 2], "blocks": 2, **settings}
     model = VideoPixelNetwork(event, context_event=context_event, **settings)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    return torch.randint(event.values or 2, (n, *event.shape))
-
-
-def dependence(model: VideoPixelNetwork) -> Tensor:
-    """Whether a conditional's parameters change with a value, (outputs, inputs), both in the order of generation."""
-    order, weights = model.orders[0], torch.arange(1.0, 1 + model.observation.size).double()
-
-    def outputs(x: Tensor) -> Tensor:
-        return torch.einsum("bs...,s->b...", model._conditionals(x, None, 0), weights).flatten()
-
-    jacobian = torch.autograd.functional.jacobian(outputs, some(model.event, 1).double()).flatten(1)
-    return jacobian.ne(0)[order][:, order]
+    return stirred(model)
 
 
 # -- What a conditional sees -------------------------------------------------------------------------------------------
@@ -48,7 +33,7 @@ def dependence(model: VideoPixelNetwork) -> Tensor:
 
 @pytest.mark.parametrize("event", [GREY, COLOUR])
 def test_the_pixelcnn_decoder_sees_no_value_before_its_turn(event: Event) -> None:
-    seen = dependence(build(event, channels=6))
+    seen = by_turn(build(event, channels=6), points=1)
     assert not seen.triu().any()
     # Deep enough for all earlier frames, and for all that comes before in its own row.
     _, colours, height, width = event.shape
@@ -60,7 +45,7 @@ def test_the_pixelcnn_decoder_sees_no_value_before_its_turn(event: Event) -> Non
 @pytest.mark.parametrize("event", [GREY, COLOUR])
 def test_the_independent_decoder_sees_past_frames_alone(event: Event) -> None:
     frame = torch.arange(event.size) // (event.size // event.shape[0])
-    assert torch.equal(dependence(build(event, channels=6, decoder="independent")), frame[:, None] > frame)
+    assert torch.equal(by_turn(build(event, channels=6, decoder="independent"), points=1), frame[:, None] > frame)
 
 
 def around(places: Iterable[Place], reach: int, *, time: int = 0) -> set[Place]:
@@ -111,8 +96,7 @@ def test_the_receptive_field_is_the_documented_one(dilations: list[int], blocks:
     ],
 )
 def test_probabilities_sum_to_one(event: Event, decoder: str) -> None:
-    x = torch.tensor(list(itertools.product(range(event.values or 2), repeat=event.size))).view(-1, *event.shape)
-    assert build(event, decoder=decoder).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(event, decoder=decoder))
 
 
 # -- Sampling, and going on with a clip --------------------------------------------------------------------------------
@@ -130,13 +114,11 @@ def test_probabilities_sum_to_one(event: Event, decoder: str) -> None:
 )
 def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | None, settings: dict) -> None:
     model = build(event, context_event, **settings)
-    context = None if context_event is None else some(context_event, 5)
-    cached = model.sample(5, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(5, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(5, context=context, generator=seed(2)))
-    if context is not None:
+    assert_cached_samples_are_the_naive_ones(model, 5)
+    if context_event is not None:
+        x, context = some(event, 5), some(context_event, 5)
         other = (context + 1) % (context_event.values or 2)
-        assert (model.log_prob(cached, context=context) - model.log_prob(cached, context=other)).abs().min() > 1e-6
+        assert (model.log_prob(x, context=context) - model.log_prob(x, context=other)).abs().min() > 1e-6
 
 
 def test_a_clip_goes_on_after_its_first_frames_by_the_conditionals_given_them() -> None:

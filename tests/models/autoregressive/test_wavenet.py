@@ -1,10 +1,17 @@
 """WaveNet: the paper's equations as loops, its receptive field to the step, the cached sampler against the naive."""
 
-import itertools
 import math
 
 import pytest
 import torch
+from conditional_cases import (
+    assert_cached_parameters_are_the_teacher_forced_ones,
+    assert_cached_samples_are_the_naive_ones,
+    assert_probabilities_sum_to_one,
+    seed,
+    some,
+    stirred,
+)
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,10 +21,6 @@ from ancestral.models.autoregressive.wavenet import WaveNet
 
 SOUND, TEXT = Event((24,), Levels(5)), Event((24,), Categories(4))
 SPEAKER = Event((), Categories(3))
-
-
-def seed(value: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(value)
 
 
 def build(
@@ -33,16 +36,7 @@ def build(
     torch.manual_seed(0)
     shape = {"channels": channels, "layers": layers, "blocks": blocks, "kernel_size": kernel_size}
     model = WaveNet(event, context_event=context_event, head=9, **shape)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.double().eval()
-
-
-def some(event: Event, n: int) -> Tensor:
-    if isinstance(event.support, Columns):
-        return torch.stack([torch.randint(kind.values, (n,)) for kind in event.supports], 1)
-    return torch.randn(n, *event.shape) if event.values is None else torch.randint(event.values, (n, *event.shape))
+    return stirred(model)
 
 
 @torch.no_grad()
@@ -112,8 +106,7 @@ def test_a_conditional_sees_its_receptive_field_whole_and_nothing_else(
 
 @pytest.mark.parametrize("event", [Event((7,), Levels(3)), Event((9,), Binary())])
 def test_probabilities_sum_to_one(event: Event) -> None:
-    x = torch.tensor(list(itertools.product(range(event.values), repeat=event.size)))
-    assert build(event).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert_probabilities_sum_to_one(build(event))
 
 
 @pytest.mark.parametrize(
@@ -128,25 +121,12 @@ def test_probabilities_sum_to_one(event: Event) -> None:
     ],
 )
 def test_cached_samples_are_the_naive_ones(event: Event, context_event: Event | None, kernel_size: int) -> None:
-    model = build(event, context_event, kernel_size=kernel_size)
-    context = None if context_event is None else some(context_event, 6)
-    cached = model.sample(6, context=context, generator=seed(1))
-    assert torch.equal(cached, model.sample(6, context=context, generator=seed(1), naively=True))
-    assert not torch.equal(cached, model.sample(6, context=context, generator=seed(2)))
-    if context is not None:
-        other = model.log_prob(cached, context=context.flip(0))
-        assert not torch.allclose(model.log_prob(cached, context=context), other)
+    assert_cached_samples_are_the_naive_ones(build(event, context_event, kernel_size=kernel_size))
 
 
 def test_cached_parameters_are_the_teacher_forced_ones_in_single_precision() -> None:
-    model = build(Event((300,), Levels(256)), channels=16, layers=6).float()
-    x = model.sample(4, generator=seed())
-    expected = model._conditionals(x, None, 0)
-    steps = model._stepwise(4, None, 0)
-    with torch.no_grad():
-        for step in range(300):
-            torch.testing.assert_close(steps.parameters(step), expected[:, :, step], atol=1e-4, rtol=1e-4)
-            steps.write(step, x[:, step])
+    model = build(Event((300,), Levels(256)), channels=16, layers=6)
+    assert_cached_parameters_are_the_teacher_forced_ones(model)
 
 
 def test_sampling_multiplies_by_each_weight_once_a_step() -> None:
