@@ -44,7 +44,7 @@ def conditionals_see_the_past_alone(subject: Subject) -> None:
     shared = None if context is None else context.expand(len(tried), *context.shape[1:])
     after = model.conditional_log_probs(changed.reshape(-1, *subject.event.shape), context=shared).flatten(2)
     moved = (after - before).abs() > 1e-9
-    positions = model.orders.argsort(1)  # (orders, size): when each dimension is generated
+    positions = model.orders.argsort(1).to(x.device)  # (orders, size): when each dimension is generated
     later = positions[:, tried, None] > positions[:, None, :]
     wrong = moved & later
     if bool(wrong.any()):

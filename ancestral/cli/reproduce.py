@@ -25,6 +25,8 @@ from ancestral.reproduction import (
     reproduce,
 )
 
+_PLACES = ("--results-dir", "--runs-dir", "--data-root")
+
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     parser.add_argument(
@@ -62,7 +64,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
             overwrite=args.overwrite,
             data_root=args.data_root,
             progress=args.progress,
-            command=command,
+            command=shlex.join(["ancestral", "reproduce", *_without_places(arguments)]),
             on_start=lambda result, seed: screen.print(
                 f"[bold]{result.name}[/]: {result.model} on {result.data}, seed {seed} ({result.budget})"
             ),
@@ -73,6 +75,17 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         return 130
     _conclude(screen, entry, Path(args.results_dir))
     return 0
+
+
+def _without_places(arguments: Sequence[str]) -> list[str]:
+    """The arguments that say what was done: where files lie on this machine tells a reader of the ledger nothing."""
+    left, words = [], iter(arguments)
+    for word in words:
+        if word in _PLACES:
+            next(words)
+        elif word.partition("=")[0] not in _PLACES:
+            left.append(word)
+    return left
 
 
 def _seeds(text: str) -> list[int]:

@@ -20,14 +20,22 @@ class ClassInput:
     classes: int
     #: The latent that is the class; None where the class is the context.
     latent: str | None = None
+    #: Latents whose prior hangs on the class, and which therefore are no style: drawn anew for another class.
+    below: tuple[str, ...] = ()
 
     def tell(
-        self, model: Decoder, z: Float[Tensor, "batch latent"], labels: Int64[Tensor, " batch"]
+        self,
+        model: Decoder,
+        z: Float[Tensor, "batch latent"],
+        labels: Int64[Tensor, " batch"],
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The codes and the context, (batch,) or None, by which the model decodes the style of z under the labels."""
         if self.latent is None:
             return z, labels
-        return model.join_latents({**model.split_latents(z), self.latent: one_hot(labels, self.classes).to(z)}), None
+        style = {name: part for name, part in model.split_latents(z).items() if name not in self.below}
+        given = {**style, self.latent: one_hot(labels, self.classes).to(z)}
+        return model.sample_latents(len(z), given=given, generator=generator), None
 
     def draw(
         self, model: Decoder, labels: Int64[Tensor, " batch"], generator: torch.Generator | None = None
@@ -59,11 +67,34 @@ def class_input(model: Model) -> ClassInput | None:
         and model.has_prior
         and len(model.latent_shapes) > 1
     ):
-        spread = latent_spread(model, generator=torch.Generator().manual_seed(0))
+        spread = latent_spread(model, generator=_seeded())
         for name, places in spread.one_hot.items():
             if len(places) == model.classes:
-                return ClassInput(model.classes, name)
+                return ClassInput(model.classes, name, _below(model, name))
     return None
+
+
+def _below(model: Decoder, name: str) -> tuple[str, ...]:
+    """The latents whose draw, by the same random numbers, changes with the one-hot latent `name`."""
+    style = {
+        other: part[0]
+        for other, part in model.split_latents(model.sample_latents(1, generator=_seeded())).items()
+        if other != name
+    }
+    below = []
+    for other in style:
+        kept = {key: part for key, part in style.items() if key != other}
+        draws = [
+            model.split_latents(model.sample_latents(1, given={**kept, name: code}, generator=_seeded()))[other]
+            for code in torch.eye(model.latent_shapes[name][0], device=model.device)[:2]
+        ]
+        if not torch.equal(*draws):
+            below.append(other)
+    return tuple(below)
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 @torch.no_grad()
@@ -76,6 +107,7 @@ def analogies(
     """Each observation, and then what its style decodes to under each class, (batch * (1 + classes), *event.shape).
 
     The style is the mean of q(z | x), of a conditional model given the observation's own class, which is its `context`.
+    Latents below the class (M1+M2's features, given label and style) are drawn anew for each.
     """
     how = class_input(model)
     if not isinstance(model, Encoder) or not isinstance(model, Decoder) or how is None:
@@ -85,6 +117,6 @@ def analogies(
         raise InputError(f"{type(model).__name__} draws no analogies: it lacks {lacks}")
     z = model.encode(x, context=context).mean
     labels = torch.arange(how.classes, device=z.device)
-    codes, given = how.tell(model, z.repeat_interleave(how.classes, 0), labels.repeat(len(z)))
+    codes, given = how.tell(model, z.repeat_interleave(how.classes, 0), labels.repeat(len(z)), generator)
     drawn = decoded(model, codes, given, generator)
     return torch.cat([x.cpu().to(drawn)[:, None], drawn.unflatten(0, (len(x), -1))], 1).flatten(0, 1)

@@ -70,7 +70,7 @@ def read_ledger(folder: str | Path) -> list[LedgerEntry]:
 
 def markdown_table(entries: Sequence[LedgerEntry]) -> str:
     """The ledger as a table in Markdown."""
-    header = ("result", "model", "data", "reached", "kind", "published", "baselines", "minutes", "date")
+    header = ("result", "model", "data", "reached", "kind", "published", "baselines", "minutes", "on", "date")
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for entry in entries:
         kind = entry.kind if entry.importance_samples is None else f"{entry.kind}, {entry.importance_samples:,} samples"
@@ -84,6 +84,7 @@ def markdown_table(entries: Sequence[LedgerEntry]) -> str:
             "-" if entry.published is None else _number(entry.published),
             baselines or "-",
             f"{entry.seconds / 60:.1f}",
+            entry.device.partition(" (")[0],
             entry.date,
         )
         # A bar, as in p(z | x), would end its cell.

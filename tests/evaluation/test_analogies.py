@@ -8,6 +8,7 @@ from ancestral.interface import Categories, Event, InputError, Real
 from ancestral.models.adversarial.gan import GAN
 from ancestral.models.flow.realnvp import RealNVP
 from ancestral.models.linear.gaussian_mixture import GaussianMixture
+from ancestral.models.variational.m1_m2 import M1M2
 from tests.evaluation.styled_classes import CLASSES, StyledClasses, rows
 
 LABELS = Event((), Categories(3))
@@ -43,6 +44,23 @@ def test_analogies_of_a_class_latent_replace_it_and_keep_the_style() -> None:
     assert (shown[:, 0] == x.flatten(1)).all()
     assert (shown[:, 1:, :CLASSES] == torch.eye(CLASSES)).all()
     assert (shown[:, 1:, CLASSES:] == x.flatten(1)[:, None, CLASSES:]).all()
+
+
+def test_features_below_the_class_follow_it() -> None:
+    model = M1M2(Event((6,), Real()), classes=3, feature_dim=2, latent_dim=2, hidden=[4], label_hidden=[4])
+    how = class_input(model)
+    assert how is not None
+    assert how.below == ("z1",)
+    assert how.latent == "y"
+    z = model.sample_latents(300, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(300) % 3
+    told, _ = how.tell(model, z, labels, torch.Generator().manual_seed(1))
+    old, new = model.split_latents(z), model.split_latents(told)
+    assert (new["y"].argmax(1) == labels).all()
+    torch.testing.assert_close(new["z2"], old["z2"])
+    # As likely a priori as any draw of z1 given this class and this style, which the old z1 is not.
+    drawn = model.sample_latents(300, given={"y": new["y"], "z2": old["z2"]}, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(told, drawn)
 
 
 def test_analogies_of_a_conditional_flow_return_an_observation_under_its_own_class() -> None:
