@@ -14,7 +14,7 @@ from ancestral.cli.parsing import UsageError, parse, teach
 from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
-from ancestral.data import data_options, kept_by_picture, kept_by_words, text_of
+from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.data.tables import TABLES, read_table
 from ancestral.dequantization import DequantizedDensity
@@ -22,7 +22,7 @@ from ancestral.evaluation import filled_in, filling_in_words, takes_class
 from ancestral.evaluation.imputation import DRAWS
 from ancestral.interface import Columns, Completer, InputError, repeated
 from ancestral.output import check_output, counted
-from ancestral.plots import completions_figure, save_figure
+from ancestral.plots import completions_figure, kind_of, save_animation, save_figure
 
 #: Of what a part is hidden: rows, and completions of each.
 _ROWS, _COMPLETIONS = 8, 6
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     model = _completer(trained)
     usual = "completed.png" if hides else "completed.npz" if trained.schema is None else "completed.csv"
     output = check_output(args.output or usual, tuple(_WRITERS))
-    _check_output(trained, output, args)
+    _check_output(trained, output, args, hides)
     kept, said = _kept(trained, args)
     labels = None if args.label is None else contexts_to_draw_at(trained, 1, args.label, args.data_root)[0]
     each = 1 if labels is None else len(labels)
@@ -138,7 +138,8 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     parser.add_argument(
         "-o",
         "--output",
-        help=".png, a picture of images, sequences or clips (default with --keep or --mask: completed.png); .csv or"
+        help=".png, a picture of images, sequences or clips (default with --keep or --mask: completed.png); with these"
+        " also .gif, each clip moving beside its completions, or .wav, each sound and then its completions; .csv or"
         " .parquet of a table (default: completed.csv), .txt of text, .npz of any data (default: completed.npz)",
     )
     args = parse(parser, words)
@@ -169,7 +170,7 @@ def _completer(run: Run) -> Completer:
     )
 
 
-def _check_output(run: Run, output: Path, args: Namespace) -> None:
+def _check_output(run: Run, output: Path, args: Namespace, hides: bool) -> None:
     """Refuse a file that could not be written in the end, or that is read."""
     for name in (*args.data, args.mask):
         run.spare(output, name)
@@ -183,6 +184,14 @@ def _check_output(run: Run, output: Path, args: Namespace) -> None:
         raise InputError("completions of a table have no picture; choose .csv, .parquet or .npz")
     if output.suffix == ".txt" and not run.vocabulary:
         raise InputError(f"{run.model.registered_name} in {run.path} models no text; choose .png or .npz")
+    for suffix, what, modelled in (
+        (".gif", "clips", kind_of(run.model.event) == "videos"),
+        (".wav", "sounds", run.sample_rate is not None),
+    ):
+        if output.suffix == suffix and not modelled:
+            raise InputError(f"{run.model.registered_name} in {run.path} models no {what}; choose .png or .npz")
+        if output.suffix == suffix and not hides:
+            raise InputError(f"{suffix} is of {what} and their completions, with --keep or --mask; choose .npz")
 
 
 def _kept(run: Run, args: Namespace) -> tuple[Tensor | None, str]:
@@ -258,6 +267,20 @@ def _write_picture(done: _Completed, output: Path) -> None:
     save_figure(figure, output)
 
 
+def _beside_originals(done: _Completed) -> Tensor:
+    """Each row and then its completions, (n * (1 + completions), *event.shape)."""
+    return torch.cat([done.x[:, None], done.filled.to(done.x)], 1).flatten(0, 1)
+
+
+def _write_animation(done: _Completed, output: Path) -> None:
+    save_animation(_beside_originals(done), done.run.model.event, output, columns=1 + done.filled.shape[1])
+
+
+def _write_sounds(done: _Completed, output: Path) -> None:
+    assert done.run.sample_rate is not None
+    save_sounds(_beside_originals(done), done.run.model.event, output, done.run.sample_rate)
+
+
 def _write_arrays(done: _Completed, output: Path) -> None:
     """`x` has the completions of a row side by side; one alone of a row with holes is the row."""
     if not done.hides and done.filled.shape[1] == 1:
@@ -296,9 +319,11 @@ def _write_rows(done: _Completed, output: Path) -> None:
     write_table([frame], output)
 
 
-#: How completions are written, by the ending of the file; those of clips as .gif and of sounds as .wav belong here.
+#: How completions are written, by the ending of the file.
 _WRITERS: Mapping[str, Callable[[_Completed, Path], None]] = {
     ".png": _write_picture,
+    ".gif": _write_animation,
+    ".wav": _write_sounds,
     ".npz": _write_arrays,
     ".csv": _write_rows,
     ".parquet": _write_rows,

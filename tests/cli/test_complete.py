@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ancestral.cli import complete
 from ancestral.evaluation import filled_in
-from ancestral.interface import Categories, Event, Levels, Real
+from ancestral.interface import Binary, Categories, Event, Levels, Real
 from ancestral.models.autoregressive.made import MADE
 from ancestral.models.linear.probabilistic_pca import ProbabilisticPCA
 from ancestral.models.variational.vae import VAE
+from ancestral.mu_law import mu_law_decode
 from ancestral.persistence import save
-from ancestral.plots import save_images
+from ancestral.plots import save_animation, save_images
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 EVENT = Event((1, 4, 4), Levels(5))
@@ -165,6 +167,44 @@ def test_time_of_sequences_and_frames_of_clips(cli, figures: list[Figure]) -> No
     assert len(figures) == 2
 
 
+def test_clips_move_and_sounds_sound_beside_their_completions(cli) -> None:
+    clip = Event((3, 1, 4, 4), Binary())
+    x = torch.randint(2, (2, *clip.shape))
+    np.save("clips.npy", x.numpy())
+    save(MADE(clip, hidden=[4]), "film")
+    done = cli("complete", "film", "clips.npy", "--keep", "first:2", "--completions", 2, "-o", "x.gif")
+    assert done.code == 0, done.err
+    assert cli("complete", "film", "clips.npy", "--keep", "first:2", "--completions", 2, "-o", "x.npz").code == 0
+    drawn = torch.from_numpy(np.load("x.npz")["x"])
+    save_animation(torch.cat([x[:, None], drawn], 1).flatten(0, 1), clip, "y.gif", columns=3)
+    assert Path("x.gif").read_bytes() == Path("y.gif").read_bytes()
+    assert (
+        "models no sounds; choose .png or .npz"
+        in cli("complete", "film", "clips.npy", "--keep", "first:2", "-o", "x.wav").err
+    )
+
+    sound = Event((40,), Levels(256))
+    waves = torch.randint(256, (2, 40))
+    np.save("waves.npy", waves.numpy())
+    save(MADE(sound, hidden=[4]), "voice", recipe={"sample_rate": 8000})
+    done = cli("complete", "voice", "waves.npy", "--keep", "first-half", "--completions", 2, "-o", "x.wav")
+    assert done.code == 0, done.err
+    heard, rate = soundfile.read("x.wav")
+    assert rate == 8000
+    assert len(heard) == 6 * 2040 - 2000  # a quarter of a second between them
+    for row, start in enumerate((0, 3 * 2040)):
+        original = mu_law_decode(waves[row]).numpy()
+        np.testing.assert_allclose(heard[start : start + 40], original, atol=1e-4)
+        for completion in (1, 2):
+            begin = start + completion * 2040
+            np.testing.assert_allclose(heard[begin : begin + 20], original[:20], atol=1e-4)
+            assert not np.allclose(heard[begin + 20 : begin + 40], original[20:], atol=1e-4)
+    assert (
+        "models no clips; choose .png or .npz"
+        in cli("complete", "voice", "waves.npy", "--keep", "first", "-o", "x.gif").err
+    )
+
+
 def test_arrays_with_holes_have_pictures_too(cli, images: torch.Tensor, figures: list[Figure]) -> None:
     holes = images.float()
     holes[:, :, 0, ::2] = torch.nan
@@ -205,8 +245,8 @@ WRONG = {
     "colours": (("rgb.png", "--keep", "top"), 1, "--data.grey true takes them as grey"),
     "one missing file": (("data.npz", "none.png", "--keep", "top"), 1, "no file or folder 'none.png'"),
     "empty folder": (("empty", "--keep", "top"), 1, "empty is empty; expected"),
-    "suffix": (("data.npz", "--keep", "top", "-o", "x.jpg"), 1, "must end in .png, .npz"),
-    "suffix in capitals": (("data.npz", "--keep", "top", "-o", "x.PNG"), 1, "must end in .png, .npz"),
+    "suffix": (("data.npz", "--keep", "top", "-o", "x.jpg"), 1, "must end in .png, .gif"),
+    "suffix in capitals": (("data.npz", "--keep", "top", "-o", "x.PNG"), 1, "must end in .png, .gif"),
     "table's suffix": (("data.npz", "--keep", "top", "-o", "x.csv"), 1, "is no table with the columns of made; choose"),
     "text's suffix": (("data.npz", "--keep", "top", "-o", "x.txt"), 1, "models no text; choose .png or .npz"),
     "number": (("data.npz", "--keep", "top", "-n", 0), 2, "-n must be at least 1, got 0"),

@@ -58,8 +58,10 @@ def test_features_below_the_class_follow_it() -> None:
     old, new = model.split_latents(z), model.split_latents(told)
     assert (new["y"].argmax(1) == labels).all()
     torch.testing.assert_close(new["z2"], old["z2"])
-    # As likely a priori as any draw of z1 given this class and this style, which the old z1 is not.
-    drawn = model.sample_latents(300, given={"y": new["y"], "z2": old["z2"]}, generator=torch.Generator().manual_seed(1))
+    # What z1 is given this class and this style, not what it was.
+    drawn = model.sample_latents(
+        300, given={"y": new["y"], "z2": old["z2"]}, generator=torch.Generator().manual_seed(1)
+    )
     torch.testing.assert_close(told, drawn)
 
 
