@@ -20,12 +20,14 @@ from ancestral.evaluation import (
     entropy_bound,
     evaluate,
     evaluate_classifier,
+    evaluate_nearest_neighbour,
     evaluate_prediction,
     evaluate_reconstruction,
     evaluate_samples,
     in_digits,
     independent,
     log_likelihoods,
+    nearest_neighbour_error,
     spread_rows,
     standard_error,
     vector_arithmetic,
@@ -53,9 +55,10 @@ from ancestral.reproduction.baselines import (
     sklearn_pca,
     sklearn_ppca,
 )
+from ancestral.reproduction.making import fitted, seeded_build
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
-from ancestral.training import Report, fit
+from ancestral.training import Report, fit, training_arguments
 
 
 @dataclass(frozen=True)
@@ -356,6 +359,52 @@ def _classification_error(trained: Trained, settings: Mapping[str, Any], progres
         score = evaluate(trained.model, trained.data.test, **{"progress": progress, **settings})
         beside["negative log-likelihood, nats"] = -score.nats
     return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}", baselines=beside)
+
+
+# -- Features ----------------------------------------------------------------------------------------------------------
+
+
+def _nearest_neighbour(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of test rows whose nearest training row, by the features, has another label."""
+    return _in_percent(_of_features(trained, trained.model, progress=progress, **settings))
+
+
+def _of_features(trained: Trained, model: Model, **settings: Any) -> ErrorRate:
+    return evaluate_nearest_neighbour(model, trained.data.train, trained.data.test, **settings)
+
+
+def _in_percent(found: ErrorRate) -> Measurement:
+    return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}")
+
+
+def _raw_pixels(trained: Trained) -> float:
+    (train, test), (known, labels) = _as_fitted(trained), (trained.data.train.y, trained.data.test.y)
+    if known is None or labels is None:
+        raise InputError(f"{trained.data.name} has no labels, which nearest neighbours are to tell")
+    return 100 * nearest_neighbour_error(train.flatten(1).float(), known, test.flatten(1).float(), labels).error
+
+
+def _untrained(trained: Trained) -> float:
+    """The features of the model as it was before its training."""
+    recipe = trained.recipe
+    return 100 * _of_features(trained, seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)).error
+
+
+def _rival(name: str, **settings: Any) -> Callable[[Trained], float]:
+    """The features of another model, with the same widths where it has such, trained as long and in the same way."""
+
+    def of_rival(trained: Trained) -> float:
+        ours, recipe = trained.model.settings or {}, trained.recipe
+        shared = {key: ours[key] for key in ("latent_dim", "hidden", "network", "channels") if key in ours}
+        if name == "gan":
+            ...
+        rival = seeded_build(name, trained.data, trained.seed, shared | settings)
+        # What is set phase by phase is set for the phases of the recipe's own model.
+        training = {key: value for key, value in recipe.training.items() if key in _OF_ANY_MODEL}
+        how = {**training_arguments(training), "epochs": trained.report.epochs, "seed": trained.seed}
+        return 100 * _of_features(trained, fitted(rival, trained.data, progress=False, **how)).error
+
+    return of_rival
 
 
 # -- Samples -----------------------------------------------------------------------------------------------------------
