@@ -387,7 +387,9 @@ def _raw_pixels(trained: Trained) -> float:
 def _untrained(trained: Trained) -> float:
     """The features of the model as it was before its training."""
     recipe = trained.recipe
-    return 100 * _of_features(trained, seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)).error
+    return (
+        100 * _of_features(trained, seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)).error
+    )
 
 
 def _rival(name: str, **settings: Any) -> Callable[[Trained], float]:

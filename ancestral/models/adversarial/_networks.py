@@ -79,13 +79,14 @@ class ImageDiscriminator(Discriminator):
 
 def vector_generator(event: Event, inputs: int, hidden: Sequence[int]) -> nn.Module:
     """A multilayer perceptron, (batch, inputs) -> (batch, event.size)."""
-    return nn.Sequential(mlp(inputs, hidden, event.size, "relu"), _last_activation(event))
+    return nn.Sequential(mlp(inputs, hidden, event.size, "relu"), last_activation(event))
 
 
 def image_generator(event: Event, inputs: int, channels: int, upsampling: str) -> nn.Module:
     """Up-sampled convolutions with batch norm, (batch, inputs) -> (batch, *event)."""
-    return ImageDecoder(event, inputs, channels, upsampling, _last_activation(event))
+    return ImageDecoder(event, inputs, channels, upsampling, last_activation(event))
 
 
-def _last_activation(event: Event) -> nn.Module:
+def last_activation(event: Event) -> nn.Module:
+    """What a generator of the event ends in."""
     return nn.Identity() if isinstance(event.support, Real) else nn.Tanh()

@@ -55,8 +55,8 @@ def generator_loss(fake_logits: Float[Tensor, " batch"], objective: str) -> Loss
     return Losses(F.softplus(-fake_logits).mean())
 
 
-class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
-    """A generator of (batch, latent_dim + context) -> (batch, *event), z ~ N(0, I), and a network that judges.
+class GeneratorModel(Sampler, MeanDecoder):
+    """A generator of (batch, latent_dim + context) -> (batch, *event); z ~ N(0, I) unless a model draws other noise.
 
     A subclass builds the networks, and chooses the phases.
     """
@@ -71,11 +71,6 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
         self.condition = FlatContext(context_event)
         self.generator: nn.Module
 
-    @property
-    @abstractmethod
-    def _judge(self) -> Discriminator:
-        """The generator's opponent."""
-
     def _to_networks(self, x: Tensor) -> Tensor:
         return centred(x, self.event.support, binary=True)
 
@@ -86,6 +81,25 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
         """The generator's output, on the networks' scale."""
         return self.generator(self.condition(z, context)).view(len(z), *self.event.shape)
 
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return self._decode(self._noise(n), context)
+
+    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
+        return uncentred(self._generate(z, context), self.event.support, binary=True)
+
+    @property
+    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {"z": (self.latent_dim,)}
+
+
+class TwoPlayerModel(GeneratorModel, Critic, Features):
+    """A generator, and a network that judges observations."""
+
+    @property
+    @abstractmethod
+    def _judge(self) -> Discriminator:
+        """The generator's opponent."""
+
     def _judged(self, batch: Batch) -> Tensor:
         """The judge's opinion of generated observations, (batch,), for the generator's move."""
         return self._judge(self._generate(self._noise(len(batch.x)), batch.context), batch.context)
@@ -93,19 +107,9 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
     def _criticise(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self._judge(self._to_networks(x), context)
 
-    def _sample(self, n: int, context: Tensor | None) -> Tensor:
-        return self._decode(self._noise(n), context)
-
-    def _decode_mean(self, z: Tensor, context: Tensor | None) -> Tensor:
-        return uncentred(self._generate(z, context), self.event.support, binary=True)
-
     def _features(self, x: Tensor) -> Tensor:
         """The judge's; a conditional one sees no context."""
         return self._judge.features(self._to_networks(x), None)
-
-    @property
-    def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        return {"z": (self.latent_dim,)}
 
 
 class GoodfellowModel(TwoPlayerModel):
@@ -115,8 +119,7 @@ class GoodfellowModel(TwoPlayerModel):
         self, event: Event, context_event: Event | None, latent_dim: int, objective: str, real_label: float
     ) -> None:
         super().__init__(event, context_event, latent_dim)
-        if objective not in OBJECTIVES:
-            raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+        check_objective(objective)
         if not 0 < real_label <= 1:
             raise InputError(f"real_label must be in (0, 1], got {real_label}")
         self.objective, self.real_label = objective, real_label
@@ -147,6 +150,12 @@ class GoodfellowModel(TwoPlayerModel):
 
     def _generator_loss(self, batch: Batch) -> Losses:
         return generator_loss(self._judged(batch), self.objective)
+
+
+def check_objective(objective: str) -> None:
+    """Raise `InputError` unless there is such an objective of a generator."""
+    if objective not in OBJECTIVES:
+        raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
 
 
 def unsupported(event: Event) -> str | None:

@@ -22,6 +22,7 @@ two resolutions (section 3.5) is left out. The paper's baselines are `latent_reg
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import torch
@@ -38,11 +39,13 @@ from ancestral.interface import (
     Losses,
     Model,
     Phase,
-    QuickSettings,
     Real,
 )
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.image_networks import ImageEncoder
+from ancestral.layers.mlp import activation
 from ancestral.layers.observation_networks import NetworkSettings
-from ancestral.models.adversarial._bidirectional import BidirectionalModel, FeatureNetwork, check_rows, quick_settings
+from ancestral.models.adversarial._bidirectional import BidirectionalModel, check_rows
 from ancestral.models.adversarial._two_players import check_objective, discriminator_loss, generator_loss
 from ancestral.registry import register
 
@@ -51,15 +54,35 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 
 
 class JointDiscriminator(nn.Module):
-    """The logit of a pair (x, z) being the encoder's, (batch,); x is on the networks' scale."""
+    """The logit of a pair (x, z) being the encoder's, (batch,); x is on the networks' scale.
+
+    At every layer after that next to the data a linear map of z is added to the activation's input (section 4).
+    Convolutions see x alone, and layers of the widths `hidden` follow them for z.
+    """
 
     def __init__(self, event: Event, context_event: Event | None, latent_dim: int, networks: NetworkSettings) -> None:
         super().__init__()
-        self.features = FeatureNetwork(event, context_event, networks, "none", latent_dim)
-        self.logit = nn.Linear(self.features.size, 1)
+        self.images: ImageEncoder | None = None
+        if networks.network == "conv":
+            self.images = ImageEncoder(event, context_event, networks.channels, "layer")
+            widths = [self.images.size, *networks.hidden]
+        else:
+            widths = list(networks.hidden)
+            self.condition = FlatContext(context_event)
+            self.first = nn.Linear(event.size + self.condition.size, widths[0])
+        self.layers = nn.ModuleList(nn.Linear(width, wider) for width, wider in pairwise(widths))
+        self.latent_layers = nn.ModuleList(nn.Linear(latent_dim, wider, bias=False) for wider in widths[1:])
+        self.activation = activation("leaky_relu")
+        self.logit = nn.Linear(widths[-1], 1)
 
     def forward(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
-        return self.logit(self.features(x, context, z)).squeeze(1)
+        if self.images is not None:
+            h = self.images(x, context)
+        else:
+            h = self.activation(self.first(self.condition(x.flatten(1), context)))
+        for layer, latent_layer in zip(self.layers, self.latent_layers, strict=True):
+            h = self.activation(layer(h) + latent_layer(z))
+        return self.logit(h).squeeze(1)
 
 
 @register("bigan")
@@ -87,13 +110,14 @@ class BiGAN(BidirectionalModel, Critic):
         objective: str = "non_saturating",
     ) -> None:
         networks = NetworkSettings(network, hidden, channels)
-        super().__init__(event, context_event, latent_dim, networks)
-        check_objective(objective, 1.0)
+        super().__init__(event, context_event, latent_dim)
+        check_objective(objective)
         self.objective = objective
+        self._build_networks(networks)
         self.discriminator = JointDiscriminator(event, context_event, latent_dim, networks)
 
     def phases(self) -> Sequence[Phase]:
-        both = [*self.generator.parameters(), *self.encoder.parameters(), *self.code.parameters()]
+        both = [*self.generator.parameters(), *self.encoder.parameters()]
         adam = Adam(2e-4, betas=(0.5, 0.999))
         return [
             Phase("discriminator", list(self.discriminator.parameters()), self._discriminator_loss, optimizer=adam),
@@ -132,10 +156,6 @@ class BiGAN(BidirectionalModel, Critic):
         set of (x, E(x)), and the best D is there p_data(x) / (p_data(x) + p_G(x))."""
         x = self._to_networks(x)
         return self.discriminator(x, self._code(x, context), context)
-
-    @classmethod
-    def quick_settings(cls, event: Event) -> QuickSettings:
-        return quick_settings(event)
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

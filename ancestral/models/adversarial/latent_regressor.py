@@ -14,50 +14,19 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from ancestral.interface import (
-    Batch,
-    Binary,
-    Categories,
-    Event,
-    InputError,
-    Levels,
-    Losses,
-    Model,
-    Phase,
-    QuickSettings,
-    Real,
-)
+from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Losses, Model, Phase, Real
 from ancestral.layers.observation_networks import NetworkSettings
-from ancestral.models.adversarial._bidirectional import BidirectionalModel, FeatureNetwork, check_rows, quick_settings
-from ancestral.models.adversarial._two_players import (
-    Discriminator,
-    TwoPlayerModel,
-    check_objective,
-    generator_loss,
-)
+from ancestral.models.adversarial._bidirectional import BidirectionalModel, check_rows
+from ancestral.models.adversarial._networks import ImageDiscriminator, VectorDiscriminator
+from ancestral.models.adversarial._two_players import GoodfellowModel, generator_loss
 from ancestral.registry import register
 
 
-class FeatureDiscriminator(Discriminator):
-    """The logit of x being real, from features."""
-
-    def __init__(self, event: Event, context_event: Event | None, networks: NetworkSettings) -> None:
-        super().__init__()
-        self.network = FeatureNetwork(event, context_event, networks, "none")
-        self.logit = nn.Linear(self.network.size, 1)
-
-    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.network(x, context)
-
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.logit(self.features(x, context)).squeeze(1)
-
-
 @register("latent_regressor")
-class LatentRegressor(BidirectionalModel, TwoPlayerModel):
+class LatentRegressor(BidirectionalModel, GoodfellowModel):
     """Generative adversarial network with an encoder that regresses the noise of samples (Donahue et al. 2017).
 
     Args:
@@ -87,18 +56,21 @@ class LatentRegressor(BidirectionalModel, TwoPlayerModel):
         game_stage: float = 0.7,
     ) -> None:
         networks = NetworkSettings(network, hidden, channels)
-        super().__init__(event, context_event, latent_dim, networks)
-        check_objective(objective, 1.0)
+        super().__init__(event, context_event, latent_dim, objective, real_label=1.0)
         if joint_weight <= 0:
             raise InputError(f"joint_weight must be above 0, got {joint_weight}")
         if not 0 < game_stage < 1:
             raise InputError(f"game_stage must be a share in (0, 1), got {game_stage}")
-        self.objective, self.joint, self.joint_weight, self.game_stage = objective, joint, joint_weight, game_stage
-        self.discriminator = FeatureDiscriminator(event, context_event, networks)
+        self.joint, self.joint_weight, self.game_stage = joint, joint_weight, game_stage
+        self._build_networks(networks)
+        self.discriminator = (
+            ImageDiscriminator(event, context_event, channels)
+            if network == "conv"
+            else VectorDiscriminator(event, context_event, hidden)
+        )
 
     def phases(self) -> Sequence[Phase]:
-        game = self._goodfellow_phases(self.objective, 1.0)
-        encoder = [*self.encoder.parameters(), *self.code.parameters()]
+        game, encoder = super().phases(), list(self.encoder.parameters())
         if self.joint:
             both = [*self.generator.parameters(), *encoder]
             return [game[0], replace(game[1], name="generator and encoder", parameters=both, loss=self._joint_loss)]
@@ -124,11 +96,7 @@ class LatentRegressor(BidirectionalModel, TwoPlayerModel):
 
     def _regression(self, generated: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
         """The cross-entropy of the noise under the code of what it generated, in nats a dimension, ()."""
-        return F.binary_cross_entropy_with_logits(self._code_logits(generated, context), 0.5 * (1 + z))
-
-    @classmethod
-    def quick_settings(cls, event: Event) -> QuickSettings:
-        return quick_settings(event)
+        return F.binary_cross_entropy_with_logits(self.encoder(generated, context), 0.5 * (1 + z))
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
