@@ -24,8 +24,9 @@ def evaluate_nearest_neighbour(
         raise InputError(f"{type(model).__name__} has no features to compare rows by: it is no Features")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
-    found = [_features(model, _labelled(split), batch_size, progress) for split in (reference, data)]
-    return nearest_neighbour_error(found[0], _labels(reference), found[1], _labels(data))
+    known, asked = _labelled(reference), _labelled(data)
+    features = [_features(model, split, batch_size, progress) for split, _ in (known, asked)]
+    return nearest_neighbour_error(features[0], known[1], features[1], asked[1])
 
 
 def nearest_neighbour_error(
@@ -50,20 +51,15 @@ def nearest_neighbour_error(
     return ErrorRate(error, math.sqrt(error * (1 - error) / len(labels)), len(labels))
 
 
-def _labelled(split: Split) -> Split:
-    if split.y is None:
+def _labelled(split: Split) -> tuple[Split, Tensor]:
+    """The rows that have a label, and the labels."""
+    if split.y is None or bool((split.y < 0).all()):
         raise InputError("the data have no labels, which nearest neighbours are to tell")
-    return split.take(torch.nonzero(split.y >= 0)[:, 0])
-
-
-def _labels(split: Split) -> Tensor:
-    y = _labelled(split).y
-    assert y is not None
-    return y
+    places = torch.nonzero(split.y >= 0)[:, 0]
+    return split.take(places), split.y[places]
 
 
 @torch.no_grad()
 def _features(model: Features, split: Split, batch_size: int, progress: bool) -> Tensor:
     rows = batches(split, batch_size, None, "taking features" if progress else None)
-    parts = [model.features(batch.x.to(model.device)).float().cpu() for batch in rows]
-    return torch.cat(parts) if parts else torch.empty(0, 1)
+    return torch.cat([model.features(batch.x.to(model.device)).float().cpu() for batch in rows])

@@ -15,6 +15,7 @@ from torch.distributions import MultivariateNormal
 
 from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
+    ErrorRate,
     bits_per_dim,
     channel_histogram,
     entropy_bound,
@@ -366,47 +367,65 @@ def _classification_error(trained: Trained, settings: Mapping[str, Any], progres
 
 def _nearest_neighbour(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
     """The share of test rows whose nearest training row, by the features, has another label."""
-    return _in_percent(_of_features(trained, trained.model, progress=progress, **settings))
-
-
-def _of_features(trained: Trained, model: Model, **settings: Any) -> ErrorRate:
-    return evaluate_nearest_neighbour(model, trained.data.train, trained.data.test, **settings)
-
-
-def _in_percent(found: ErrorRate) -> Measurement:
+    found = _told_by_features(trained, trained.model, **{"progress": progress, **settings})
     return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}")
 
 
+def _told_by_features(trained: Trained, model: Model, **settings: Any) -> ErrorRate:
+    return evaluate_nearest_neighbour(model, trained.data.train, trained.data.test, **settings)
+
+
 def _raw_pixels(trained: Trained) -> float:
-    (train, test), (known, labels) = _as_fitted(trained), (trained.data.train.y, trained.data.test.y)
+    """The values of a row themselves, in the units that the model is fitted in."""
+    known, labels = trained.data.train.y, trained.data.test.y
     if known is None or labels is None:
         raise InputError(f"{trained.data.name} has no labels, which nearest neighbours are to tell")
-    return 100 * nearest_neighbour_error(train.flatten(1).float(), known, test.flatten(1).float(), labels).error
+    train, test = (x.flatten(1).float() for x in _as_fitted(trained))
+    return 100 * nearest_neighbour_error(train, known, test, labels).error
 
 
 def _untrained(trained: Trained) -> float:
     """The features of the model as it was before its training."""
     recipe = trained.recipe
-    return (
-        100 * _of_features(trained, seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)).error
-    )
+    model = seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)
+    return 100 * _told_by_features(trained, model).error
 
 
-def _rival(name: str, **settings: Any) -> Callable[[Trained], float]:
-    """The features of another model, with the same widths where it has such, trained as long and in the same way."""
+def _rival(name: str, taken: Mapping[str, str], **settings: Any) -> Callable[[Trained], float]:
+    """The features of another model after a training of as many epochs, in batches of the same size and at the same
+    rate. Its settings are `taken` from those of the recipe's model, by their names there, where it has them."""
 
-    def of_rival(trained: Trained) -> float:
-        ours, recipe = trained.model.settings or {}, trained.recipe
-        shared = {key: ours[key] for key in ("latent_dim", "hidden", "network", "channels") if key in ours}
-        if name == "gan":
-            ...
-        rival = seeded_build(name, trained.data, trained.seed, shared | settings)
-        # What is set phase by phase is set for the phases of the recipe's own model.
-        training = {key: value for key, value in recipe.training.items() if key in _OF_ANY_MODEL}
-        how = {**training_arguments(training), "epochs": trained.report.epochs, "seed": trained.seed}
-        return 100 * _of_features(trained, fitted(rival, trained.data, progress=False, **how)).error
+    def error(trained: Trained) -> float:
+        ours, training = trained.model.settings or {}, trained.recipe.training
+        same = {theirs: ours[mine] for theirs, mine in taken.items() if mine in ours}
+        rival = seeded_build(name, trained.data, trained.seed, {**same, **settings})
+        # A rate that is set phase by phase is of the phases of the recipe's own model.
+        how: dict[str, Any] = {key: training[key] for key in ("batch_size", "lr", "schedule") if key in training}
+        if isinstance(how.get("lr"), Mapping):
+            del how["lr"]
+        fitted(
+            rival,
+            trained.data,
+            **training_arguments(how),
+            epochs=trained.report.epochs,
+            seed=trained.seed,
+            progress=False,
+        )
+        return 100 * _told_by_features(trained, rival).error
 
-    return of_rival
+    return error
+
+
+_NETWORKS = {name: name for name in ("latent_dim", "hidden", "network", "channels")}
+#: What stands beside the features of an encoder (Donahue et al. 2017, section 4.1).
+_RIVALS: Mapping[str, Callable[[Trained], float]] = {
+    "discriminator": _rival("gan", {"latent_dim": "latent_dim", "hidden": "hidden", "discriminator_hidden": "hidden"}),
+    "latent_regressor": _rival("latent_regressor", _NETWORKS),
+    "joint_latent_regressor": _rival("latent_regressor", _NETWORKS, joint=True),
+    "autoencoder": _rival("autoencoder", _NETWORKS, activation="leaky_relu"),
+    "raw_pixels": _raw_pixels,
+    "untrained": _untrained,
+}
 
 
 # -- Samples -----------------------------------------------------------------------------------------------------------
@@ -446,6 +465,7 @@ MEASURES: Mapping[str, Measure] = {
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),
     "classification error": Measure("%", _classification_error),
+    "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }
