@@ -130,7 +130,7 @@ class BiGAN(BidirectionalModel, Critic):
         return (x, self._code(x, batch.context)), (self._generate(z, batch.context), z)
 
     def _logits(self, pairs: tuple[Pair, Pair], context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Of the encoder's pairs and of the generator's, (batch,) each: batch norm must not mix them."""
+        """Of the encoder's pairs and of the generator's, (batch,) each."""
         (x, code), (generated, z) = pairs
         return self.discriminator(x, code, context), self.discriminator(generated, z, context)
 

@@ -200,7 +200,7 @@ def test_after_training_each_player_inverts_the_other() -> None:
         error = (end - start).square().sum(1).mean() / (start - start.mean(0)).square().sum(1).mean()
         assert error < 0.15, name
     covariance = math.pi**2 / 3 * MIXING @ MIXING.T
-    assert (samples.T.cov() - covariance).norm() < 0.25 * covariance.norm()
+    assert (samples.T.cov() - covariance).norm() < 0.5 * covariance.norm()
     error = evaluate_reconstruction(model, Split(x, model.event)).error
     assert error == pytest.approx(float((back["x"][1] - x).square().sum(1).mean()), rel=1e-4)
 
