@@ -1,6 +1,7 @@
 """What a representation is worth to a classifier that learns nothing more: the label of the nearest neighbour."""
 
 import math
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,23 +10,35 @@ from torch import Tensor
 from ancestral.data import Split
 from ancestral.evaluation.classification import ErrorRate
 from ancestral.evaluation.likelihood import batches
-from ancestral.interface import Features, InputError, Model
+from ancestral.interface import Encoder, Features, InputError, Model
+
+#: What rows are compared by.
+Of: TypeAlias = Literal["features", "codes"]
 
 
 def evaluate_nearest_neighbour(
-    model: Model, reference: Split, data: Split, *, batch_size: int = 256, progress: bool = False
+    model: Model,
+    reference: Split,
+    data: Split,
+    *,
+    of: Of = "features",
+    batch_size: int = 256,
+    progress: bool = False,
 ) -> ErrorRate:
-    """The one-nearest-neighbour error of the features of a model on the labelled rows of `data`.
+    """The one-nearest-neighbour error of the features of a model, or `of` its "codes", on the labelled rows of `data`.
 
-    Each is given the label of the row of `reference` whose features are nearest, by the Euclidean distance. Raises
-    `InputError` for a model without features, and for data without labels.
+    Each is given the label of the row of `reference` whose features, or mean codes, are nearest by the Euclidean
+    distance. Raises `InputError` for a model that has none, and for data without labels.
     """
-    if not isinstance(model, Features):
-        raise InputError(f"{type(model).__name__} has no features to compare rows by: it is no Features")
+    if of not in get_args(Of):
+        raise InputError(f"of must be one of {', '.join(get_args(Of))}, got {of!r}")
+    wanted = Features if of == "features" else Encoder
+    if not isinstance(model, wanted):
+        raise InputError(f"{type(model).__name__} has no {of} to compare rows by: it is no {wanted.__name__}")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     known, asked = _labelled(reference), _labelled(data)
-    features = [_features(model, split, batch_size, progress) for split, _ in (known, asked)]
+    features = [_represented(model, of, split, batch_size, progress) for split, _ in (known, asked)]
     return nearest_neighbour_error(features[0], known[1], features[1], asked[1])
 
 
@@ -60,6 +73,16 @@ def _labelled(split: Split) -> tuple[Split, Tensor]:
 
 
 @torch.no_grad()
-def _features(model: Features, split: Split, batch_size: int, progress: bool) -> Tensor:
-    rows = batches(split, batch_size, None, "taking features" if progress else None)
-    return torch.cat([model.features(batch.x.to(model.device)).float().cpu() for batch in rows])
+def _represented(model: Model, of: Of, split: Split, batch_size: int, progress: bool) -> Tensor:
+    parts = []
+    for batch in batches(split, batch_size, None, f"taking {of}" if progress else None):
+        x = batch.x.to(model.device)
+        if of == "features":
+            assert isinstance(model, Features)
+            found = model.features(x)
+        else:
+            assert isinstance(model, Encoder)
+            context = None if batch.context is None else batch.context.to(model.device)
+            found = model.encode(x, context=context).mean
+        parts.append(found.float().cpu())
+    return torch.cat(parts)

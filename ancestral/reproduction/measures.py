@@ -391,6 +391,11 @@ def _untrained(trained: Trained) -> float:
     return 100 * _told_by_features(trained, model).error
 
 
+def _codes(trained: Trained) -> float:
+    """The codes of the model in place of its features."""
+    return 100 * _told_by_features(trained, trained.model, of="codes").error
+
+
 def _rival(name: str, taken: Mapping[str, str], **settings: Any) -> Callable[[Trained], float]:
     """The features of another model after a training of as many epochs, in batches of the same size and at the same
     rate. Its settings are `taken` from those of the recipe's model, by their names there, where it has them."""
@@ -423,6 +428,7 @@ _RIVALS: Mapping[str, Callable[[Trained], float]] = {
     "latent_regressor": _rival("latent_regressor", _NETWORKS),
     "joint_latent_regressor": _rival("latent_regressor", _NETWORKS, joint=True),
     "autoencoder": _rival("autoencoder", _NETWORKS, activation="leaky_relu"),
+    "codes": _codes,
     "raw_pixels": _raw_pixels,
     "untrained": _untrained,
 }

@@ -54,6 +54,8 @@ def test_what_it_cannot_tell_is_refused() -> None:
     labelled, plain = split(x, [0, 1, 2]), Split(x, EVENT)
     with pytest.raises(InputError, match="has no features"):
         evaluate_nearest_neighbour(build("kmeans", EVENT, components=2), labelled, labelled)
+    with pytest.raises(InputError, match="has no codes"):
+        evaluate_nearest_neighbour(features, labelled, labelled, of="codes")
     with pytest.raises(InputError, match="have no labels"):
         evaluate_nearest_neighbour(features, labelled, plain)
     with pytest.raises(InputError, match="have no labels"):

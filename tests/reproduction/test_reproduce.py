@@ -171,7 +171,7 @@ training: {epochs: 2, batch_size: 200, lr: 1e-3, schedule: {name: cosine, final:
 budget: cpu
 metric: one-nearest-neighbour error
 unit: "%"
-baselines: [discriminator, latent_regressor, joint_latent_regressor, autoencoder, raw_pixels, untrained]
+baselines: [discriminator, latent_regressor, joint_latent_regressor, autoencoder, codes, raw_pixels, untrained]
 """
 
 
@@ -195,5 +195,11 @@ def test_features_stand_beside_those_of_rivals_that_were_trained_as_long(tmp_pat
     known, asked = (split.x.flatten(1).float() for split in (data.train, data.test))
     pixels = nearest_neighbour_error(known, data.train.y, asked, data.test.y)
     assert entry.baselines["raw_pixels"] == 100 * pixels.error < 3
+    codes = [
+        load(tmp_path / "runs" / "reproduce-tiny-seed1").encode(x).mean.detach() for x in (data.train.x, data.test.x)
+    ]
+    assert (
+        entry.baselines["codes"] == 100 * nearest_neighbour_error(codes[0], data.train.y, codes[1], data.test.y).error
+    )
     untrained = seeded_build("bigan", data, 1, {"latent_dim": 3, "hidden": [16, 12]})
     assert entry.baselines["untrained"] == error(untrained) != entry.value

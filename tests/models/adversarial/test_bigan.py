@@ -148,6 +148,12 @@ def test_latents_are_uniform_and_codes_lie_where_they_do() -> None:
     assert float(codes.abs().max()) <= 1
 
 
+def test_codes_are_of_the_features() -> None:
+    model = BiGAN(Event((3,), Levels(9)), latent_dim=2, hidden=[8, 8])
+    x = torch.randint(9, (10, 3))
+    torch.testing.assert_close(model.encode(x).mean, 2 * model.encoder.logits(model.features(x)).sigmoid() - 1)
+
+
 def test_the_networks_are_those_of_section_4_2() -> None:
     """784-1024-1024-50 and back, z entering the discriminator at its second layer, all norms without parameters."""
     model = BiGAN(Event((1, 28, 28), Levels(256)))
