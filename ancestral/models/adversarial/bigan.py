@@ -15,9 +15,10 @@ minimise the cross-entropy of exchanged labels ("non_saturating", the "inverse" 
 
     -E_data[ln(1 - D(x, E(x)))] - E_z[ln D(G(z), z)].
 
-Departures: the steps alternate, where the paper takes them at once for speed; D has no batch norm, with which its
-logit in training would be another function than afterwards; no decay of weights (2.5e-5 there); the generalisation to
-two resolutions (section 3.5) is left out. The paper's baselines are `latent_regressor`, `gan` and `autoencoder`.
+Departures: the steps alternate, where the paper takes them at once for speed; D has layer norm in place of batch norm,
+with which its logit in training would be another function than afterwards; no decay of weights (2.5e-5 there); the
+generalisation to two resolutions (section 3.5) is left out. The paper's baselines are `latent_regressor`, `gan` and
+`autoencoder`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -72,6 +73,7 @@ class JointDiscriminator(nn.Module):
             self.first = nn.Linear(event.size + self.condition.size, widths[0])
         self.layers = nn.ModuleList(nn.Linear(width, wider) for width, wider in pairwise(widths))
         self.latent_layers = nn.ModuleList(nn.Linear(latent_dim, wider, bias=False) for wider in widths[1:])
+        self.norms = nn.ModuleList(nn.LayerNorm(wider, elementwise_affine=False) for wider in widths[1:])
         self.activation = activation("leaky_relu")
         self.logit = nn.Linear(widths[-1], 1)
 
@@ -80,8 +82,8 @@ class JointDiscriminator(nn.Module):
             h = self.images(x, context)
         else:
             h = self.activation(self.first(self.condition(x.flatten(1), context)))
-        for layer, latent_layer in zip(self.layers, self.latent_layers, strict=True):
-            h = self.activation(layer(h) + latent_layer(z))
+        for layer, latent_layer, norm in zip(self.layers, self.latent_layers, self.norms, strict=True):
+            h = self.activation(norm(layer(h) + latent_layer(z)))
         return self.logit(h).squeeze(1)
 
 
