@@ -2,7 +2,7 @@
 players each of which plays for itself."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -104,7 +104,9 @@ def players_play_for_themselves(subject: Subject, steps: int = 150) -> None:
     for phase in model.phases():
         value = model.criticise(batch.x, context=context).sum()
         slopes = torch.autograd.grad(value, [p for p in phase.parameters if p.requires_grad], allow_unused=True)
-        side = generators if all(slope is None for slope in slopes) else critics
+        # An encoder that is trained with the generator may have a say in what the critic sees.
+        others = all(slope is None for slope in slopes) or _moves(subject, phase, draw)
+        side = generators if others else critics
         side.append(replace(phase, optimizer=Adam(0.01)))  # what a game needs for its balance is too slow here
     before = values()
     train(subject, model, batch, steps, phases=critics)
@@ -125,6 +127,18 @@ def players_play_for_themselves(subject: Subject, steps: int = 150) -> None:
             f"20 steps of {_names(generators)} lowered the critic's mean value of the samples from {samples:.4f} to"
             f" {reached:.4f}: the generator's loss has the wrong sign",
         )
+
+
+def _moves(subject: Subject, phase: Phase, draw: Callable[[], Tensor]) -> bool:
+    """Whether the samples are others with other parameters of the phase."""
+    before, kept = draw(), [parameter.detach().clone() for parameter in phase.parameters]
+    with torch.no_grad(), seeded(subject.generator(), before.device):
+        for parameter in phase.parameters:
+            parameter.add_(torch.randn_like(parameter))
+        moved = not torch.equal(draw(), before)
+        for parameter, old in zip(phase.parameters, kept, strict=True):
+            parameter.copy_(old)
+    return moved
 
 
 def _names(phases: Sequence[Phase]) -> str:

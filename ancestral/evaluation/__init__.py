@@ -13,6 +13,7 @@ from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
 from ancestral.evaluation.prediction import Prediction, entropy_bound, evaluate_prediction
+from ancestral.evaluation.probes import evaluate_nearest_neighbour, nearest_neighbour_error
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
@@ -52,6 +53,7 @@ __all__ = [
     "entropy_bound",
     "evaluate",
     "evaluate_classifier",
+    "evaluate_nearest_neighbour",
     "evaluate_prediction",
     "evaluate_reconstruction",
     "evaluate_samples",
@@ -65,6 +67,7 @@ __all__ = [
     "latent_spread",
     "log_likelihoods",
     "measures",
+    "nearest_neighbour_error",
     "quantiles",
     "resampled",
     "rows_to_judge_samples",

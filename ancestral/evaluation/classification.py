@@ -13,7 +13,7 @@ from ancestral.interface import Classifier, ClosedFormFit, InputError, Model
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """The share of labelled rows whose likeliest class is not their label (smaller is better), in [0, 1].
+    """The share of labelled rows that are given another class than their label (smaller is better), in [0, 1].
 
     `stderr` is the binomial standard error sqrt(error (1 - error) / n), `n` the number of labelled rows.
     """

@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
 from matplotlib.figure import Figure
 
-from ancestral.data import Data, Split
-from ancestral.interface import InputError, Model
-from ancestral.registry import build
+from ancestral.interface import InputError
+from ancestral.reproduction.making import fitted as fitted
+from ancestral.reproduction.making import seeded_build as seeded_build
 from ancestral.reproduction.measures import Measurement
 from ancestral.reproduction.recipes import BUDGETS, StatedResult, list_recipes, load_recipe
 from ancestral.suggestions import did_you_mean
-from ancestral.training import fit
 
 #: Where the data lie; None: where the environment says.
 Root: TypeAlias = str | Path | None
@@ -122,20 +120,3 @@ def load_result(name: str | Path) -> StatedResult:
         f"there is no recipe or figure {str(name)!r}{did_you_mean(str(name), [*recipes, *figures])}; the recipes are"
         f" {', '.join(recipes)}; the figures are {', '.join(figures)}; the path of a recipe must end in .yaml"
     )
-
-
-# -- For figures and recipes -------------------------------------------------------------------------------------------
-
-
-def seeded_build(name: str, data: Data, seed: int, settings: Mapping[str, Any]) -> Model:
-    """The model with its initial weights drawn from `seed`; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return build(name, data, **settings)
-
-
-def fitted(model: Model, rows: Data | Split, **training: Any) -> Model:
-    """The model, trained in place by `fit(model, rows, **training)`; a figure that is interrupted is not drawn."""
-    if fit(model, rows, **training).interrupted:
-        raise KeyboardInterrupt
-    return model

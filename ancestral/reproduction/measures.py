@@ -15,17 +15,20 @@ from torch.distributions import MultivariateNormal
 
 from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
+    ErrorRate,
     bits_per_dim,
     channel_histogram,
     entropy_bound,
     evaluate,
     evaluate_classifier,
+    evaluate_nearest_neighbour,
     evaluate_prediction,
     evaluate_reconstruction,
     evaluate_samples,
     in_digits,
     independent,
     log_likelihoods,
+    nearest_neighbour_error,
     spread_rows,
     standard_error,
     vector_arithmetic,
@@ -53,9 +56,10 @@ from ancestral.reproduction.baselines import (
     sklearn_pca,
     sklearn_ppca,
 )
+from ancestral.reproduction.making import fitted, seeded_build
 from ancestral.reproduction.recipes import Recipe
 from ancestral.suggestions import did_you_mean
-from ancestral.training import Report, fit
+from ancestral.training import Report, fit, training_arguments
 
 
 @dataclass(frozen=True)
@@ -358,6 +362,78 @@ def _classification_error(trained: Trained, settings: Mapping[str, Any], progres
     return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}", baselines=beside)
 
 
+# -- Features ----------------------------------------------------------------------------------------------------------
+
+
+def _nearest_neighbour(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of test rows whose nearest training row, by the features, has another label."""
+    found = _told_by_features(trained, trained.model, **{"progress": progress, **settings})
+    return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}")
+
+
+def _told_by_features(trained: Trained, model: Model, **settings: Any) -> ErrorRate:
+    return evaluate_nearest_neighbour(model, trained.data.train, trained.data.test, **settings)
+
+
+def _raw_pixels(trained: Trained) -> float:
+    """The values of a row themselves, in the units that the model is fitted in."""
+    known, labels = trained.data.train.y, trained.data.test.y
+    if known is None or labels is None:
+        raise InputError(f"{trained.data.name} has no labels, which nearest neighbours are to tell")
+    train, test = (x.flatten(1).float() for x in _as_fitted(trained))
+    return 100 * nearest_neighbour_error(train, known, test, labels).error
+
+
+def _untrained(trained: Trained) -> float:
+    """The features of the model as it was before its training."""
+    recipe = trained.recipe
+    model = seeded_build(recipe.model, trained.data, trained.seed, recipe.model_settings)
+    return 100 * _told_by_features(trained, model).error
+
+
+def _codes(trained: Trained) -> float:
+    """The codes of the model in place of its features."""
+    return 100 * _told_by_features(trained, trained.model, of="codes").error
+
+
+def _rival(name: str, taken: Mapping[str, str], **settings: Any) -> Callable[[Trained], float]:
+    """The features of another model after a training of as many epochs, in batches of the same size and at the same
+    rate. Its settings are `taken` from those of the recipe's model, by their names there, where it has them."""
+
+    def error(trained: Trained) -> float:
+        ours, training = trained.model.settings or {}, trained.recipe.training
+        same = {theirs: ours[mine] for theirs, mine in taken.items() if mine in ours}
+        rival = seeded_build(name, trained.data, trained.seed, {**same, **settings})
+        # A rate that is set phase by phase is of the phases of the recipe's own model.
+        how: dict[str, Any] = {key: training[key] for key in ("batch_size", "lr", "schedule") if key in training}
+        if isinstance(how.get("lr"), Mapping):
+            del how["lr"]
+        fitted(
+            rival,
+            trained.data,
+            **training_arguments(how),
+            epochs=trained.report.epochs,
+            seed=trained.seed,
+            progress=False,
+        )
+        return 100 * _told_by_features(trained, rival).error
+
+    return error
+
+
+_NETWORKS = {name: name for name in ("latent_dim", "hidden", "network", "channels")}
+#: What stands beside the features of an encoder (Donahue et al. 2017, section 4.1).
+_RIVALS: Mapping[str, Callable[[Trained], float]] = {
+    "discriminator": _rival("gan", {"latent_dim": "latent_dim", "hidden": "hidden", "discriminator_hidden": "hidden"}),
+    "latent_regressor": _rival("latent_regressor", _NETWORKS),
+    "joint_latent_regressor": _rival("latent_regressor", _NETWORKS, joint=True),
+    "autoencoder": _rival("autoencoder", _NETWORKS, activation="leaky_relu"),
+    "codes": _codes,
+    "raw_pixels": _raw_pixels,
+    "untrained": _untrained,
+}
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +471,7 @@ MEASURES: Mapping[str, Measure] = {
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),
     "classification error": Measure("%", _classification_error),
+    "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }

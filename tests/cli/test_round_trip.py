@@ -62,6 +62,19 @@ def test_a_run_on_images(cli, tmp_path: Path) -> None:
     assert "holds    save and load give the same numbers" in cli("check", "runs/digits-vae").out
 
 
+def test_a_game_with_an_encoder_shows_its_latents_as_an_autoencoder_does(cli) -> None:
+    fit = ("fit", "bigan", "digits", "--steps", 2, "--model.hidden", "[8, 8]", "--model.latent_dim", 2)
+    assert cli(*fit, "--run-dir", "r").code == 0
+    for command in ("sample", "reconstruct", "interpolate", "traverse", "manifold"):
+        done = cli(command, "r", "-o", f"{command}.png")
+        assert done.code == 0, done.err
+        assert _width(f"{command}.png") > 100
+    assert cli("encode", "r", "digits", "-o", "codes.npz").code == 0
+    codes = np.load("codes.npz")["z"]
+    assert codes.shape[1] == 2
+    assert np.abs(codes).max() <= 1
+
+
 def test_a_conditional_run_and_its_replacement(cli) -> None:
     command = ("fit", "vae", "digits", "--context", "labels", "--steps", 2, "--model.hidden", "[8]", "--run-dir", "r")
     done = cli(*command)

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from ancestral.evaluation import evaluate
-from ancestral.interface import InputError
+from ancestral.evaluation import evaluate, evaluate_nearest_neighbour, nearest_neighbour_error
+from ancestral.interface import InputError, Model
 from ancestral.persistence import load
-from ancestral.reproduction import pictures, read_ledger, reproduce
+from ancestral.reproduction import load_recipe, pictures, read_ledger, reproduce
+from ancestral.reproduction.making import seeded_build
 from ancestral.reproduction.run import Outcome
+from ancestral.training import Cosine, fit
 
 RECIPE = """
 name: tiny
@@ -158,3 +160,46 @@ def test_the_picture_shows_what_the_latents_hold(
     run(tmp_path)
     ordinary = ["real data", "samples of vae", "latent walks between real data", "learning curve"]
     assert list(panels) == [*ordinary[:3], *expected, ordinary[3]]
+
+
+FEATURES = """
+name: tiny
+model: bigan
+model_settings: {hidden: [16, 12], latent_dim: 3}
+data: digits
+training: {epochs: 2, batch_size: 200, lr: 1e-3, schedule: {name: cosine, final: 0.1}}
+budget: cpu
+metric: one-nearest-neighbour error
+unit: "%"
+baselines: [discriminator, latent_regressor, joint_latent_regressor, autoencoder, codes, raw_pixels, untrained]
+"""
+
+
+def test_features_stand_beside_those_of_rivals_that_were_trained_as_long(tmp_path: Path) -> None:
+    write(tmp_path, FEATURES)
+    (outcome,) = run(tmp_path, seeds=(1,))
+    (entry,) = read_ledger(tmp_path / "results")
+    data = outcome.trained.data
+
+    def error(model: Model) -> float:
+        return 100 * evaluate_nearest_neighbour(model, data.train, data.test).error
+
+    assert entry.value == error(load(tmp_path / "runs" / "reproduce-tiny-seed1"))
+    assert list(entry.baselines) == load_recipe(tmp_path / "tiny.yaml").baselines
+    # By hand: the last layer of a discriminator of the same widths, and the encoder of a joint game.
+    gan = seeded_build("gan", data, 1, {"latent_dim": 3, "hidden": [16, 12], "discriminator_hidden": [16, 12]})
+    joint = seeded_build("latent_regressor", data, 1, {"latent_dim": 3, "hidden": [16, 12], "joint": True})
+    for name, rival in (("discriminator", gan), ("joint_latent_regressor", joint)):
+        fit(rival, data, epochs=2, batch_size=200, lr=1e-3, schedule=Cosine(final=0.1), seed=1, progress=False)
+        assert entry.baselines[name] == error(rival)
+    known, asked = (split.x.flatten(1).float() for split in (data.train, data.test))
+    pixels = nearest_neighbour_error(known, data.train.y, asked, data.test.y)
+    assert entry.baselines["raw_pixels"] == 100 * pixels.error < 3
+    codes = [
+        load(tmp_path / "runs" / "reproduce-tiny-seed1").encode(x).mean.detach() for x in (data.train.x, data.test.x)
+    ]
+    assert (
+        entry.baselines["codes"] == 100 * nearest_neighbour_error(codes[0], data.train.y, codes[1], data.test.y).error
+    )
+    untrained = seeded_build("bigan", data, 1, {"latent_dim": 3, "hidden": [16, 12]})
+    assert entry.baselines["untrained"] == error(untrained) != entry.value
