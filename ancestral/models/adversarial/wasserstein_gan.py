@@ -19,8 +19,7 @@ each row alone, so the critic has no batch norm (section 4). It is computed in f
 
 Both on the scale that the networks see: levels on [-1, 1], standardised real data. Departures: Gaussian noise;
 convolutions by the guidelines of `dcgan.py`, or perceptrons; the critic's last layer has no bias, which differences
-of f cannot learn; weights are clipped from the start on; each critic step has a batch of its own, and each fifth batch
-a step of G.
+of f cannot learn; weights are clipped from the start on.
 """
 
 import math
