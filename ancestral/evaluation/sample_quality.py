@@ -149,16 +149,24 @@ class SampleJudge:
         _check_finite(torch.cat([self.real, self.others]), f"{self.extractor.name} of real rows")
 
     @torch.no_grad()
-    def draw(self, model: Sampler, batch_size: int = 256) -> Num[Tensor, "n *event"]:
-        """As many samples of the model as there are real rows."""
-        generator = torch.Generator().manual_seed(self._seed)
+    def draw(
+        self, model: Sampler, batch_size: int = 256, *, limit: int | None = None, seed: int | None = None
+    ) -> Num[Tensor, "n *event"]:
+        """As many samples of the model as there are real rows, or a `limit`; by default by the judge's own seed."""
+        generator = torch.Generator().manual_seed(self._seed if seed is None else seed)
         contexts = self.rows.context if model.context_event is not None else None
+        n = self.n if limit is None else min(limit, self.n)
         drawn = []
-        for start in range(0, self.n, batch_size):
-            stop = min(start + batch_size, self.n)
+        for start in range(0, n, batch_size):
+            stop = min(start + batch_size, n)
             context = None if contexts is None else contexts[start:stop].to(model.device)
             drawn.append(model.sample(stop - start, context=context, generator=generator).cpu())
         return torch.cat(drawn)
+
+    @property
+    def reference(self) -> float:
+        """The Fréchet distance of the other real rows: what perfect samples would score."""
+        return frechet_distance(self.real, self.others)
 
     def frechet(self, x: Num[Tensor, "m *event"]) -> SampleQuality:
         """The Fréchet distance alone, of samples, at most as many as there are real rows."""
