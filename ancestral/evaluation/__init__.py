@@ -19,6 +19,7 @@ from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconst
 from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
+from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -53,6 +54,7 @@ __all__ = [
     "Measure",
     "ModeCoverage",
     "Path",
+    "PowerSpectrum",
     "PrecisionRecall",
     "Prediction",
     "Reconstruction",
@@ -91,6 +93,7 @@ __all__ = [
     "log_likelihoods",
     "measures",
     "mode_coverage",
+    "power_spectrum",
     "precision_recall",
     "quantiles",
     "resampled",

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from ancestral import environment
 from ancestral.data import Data, load_data
 from ancestral.evaluation import count_parameters
-from ancestral.output import check_output
 from ancestral.interface import InputError, Model
+from ancestral.output import check_output
 from ancestral.persistence import CHECKPOINT, CONFIG, load, read_config, save, saved_in
 from ancestral.plots import save_figure
 from ancestral.reproduction.figure import FigureRecipe, load_result, seeded_build
@@ -216,6 +216,8 @@ def _rival(recipe: Recipe, data: Data, runs_dir: Path, progress: bool) -> Model:
     """The model of a recipe that is a baseline: that of its run, or trained as `reproduce` would."""
     folder = _folder(runs_dir, recipe)
     if (saved_in(folder) / CONFIG).exists():
+        if read_config(folder)["recipe"].get("data_digest") != data.digests:
+            raise InputError(f"the run in {folder} was trained on other rows of {data.name} than those that are judged")
         return load(folder)
     try:
         return _fitted(recipe, data, 0, folder, None, False, progress)[0]
