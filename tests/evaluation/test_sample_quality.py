@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ancestral.data import Data, Split, load_data
-from ancestral.evaluation import SampleJudge, evaluate_samples, frechet_distance
+from ancestral.evaluation import SampleJudge, evaluate_samples
 from ancestral.interface import Categories, Columns, Event, InputError, Levels, Model, Phase, Real, Sampler
 
 
