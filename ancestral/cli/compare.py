@@ -29,8 +29,9 @@ from ancestral.output import check_output, describe
 
 _TEACHES = """Every model has its own quick settings and an even share of --minutes, and is measured on the same test
 rows, in nats per row: larger is better. "behind" is the difference to the best model with an error of its own; within
-two of these errors they are not told apart. A model without a density is judged by its samples. The page that is
-written shows every model's samples beside real rows."""
+two of these errors they are not told apart. Samples of every model are held against real rows by their Fréchet
+distance, 0 is best, by which alone a model without a density is judged. The page that is written shows every model's
+samples beside real rows."""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
@@ -84,7 +85,8 @@ def _conclude(screen: Console, entry: Entry) -> None:
         screen.print(f"    [red]failed:[/] {entry.failure}", soft_wrap=True)
         return
     trial = entry.trials[-1]
-    what = trial.score or trial.quality or "no density and no samples to measure"
+    quality = trial.quality.headline if trial.quality else "no density and no samples to measure"
+    what = trial.score or quality
     screen.print(f"    {what}, trained for {trial.train_seconds:.0f} s", soft_wrap=True)
 
 

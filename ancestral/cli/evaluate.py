@@ -1,4 +1,5 @@
-"""`ancestral evaluate`: a line that says how well a run describes held-out data, and one how well it classifies."""
+"""`ancestral evaluate`: how well a run describes held-out data, how near its samples come to them, and how well it
+classifies."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -18,7 +19,14 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
     add_run_flags(parser, split=f"train, valid or test, of data that have splits (default: test; {_FEW})")
     add_signature(parser, evaluate, "likelihood", skip=_OWN)
-    parser.add_argument("--samples", type=int, default=1000, help="for a model without a density: samples to judge")
+    parser.add_argument(
+        "--samples", type=int, help="also judge so many samples; a model without a density is judged by 1,000 anyhow"
+    )
+    parser.add_argument(
+        "--features",
+        help="what to compare samples by: classifier (of the labels; the default for labelled images), pca, or"
+        " inception:FILE with weights in .safetensors or .npz",
+    )
     parser.add_argument(
         "--amortization-gap",
         action="store_true",
@@ -29,7 +37,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     data = trained.named(args.data, args.split, args.data_root, options)
     split = chosen_split(data, args.split or "test")
     settings = keywords(parser, words, evaluate, skip=_OWN)
-    results = measures(trained.model, data, args.split, samples=args.samples, **settings)
+    results = measures(trained.model, data, args.split, samples=args.samples, features=args.features, **settings)
     if not results:
         reason = why_no_error_rate(trained.model, split)
         raise InputError(f"{args.run} has no likelihood, no samples and no error rate to measure: {reason}")
@@ -38,4 +46,5 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         how = {key: settings[key] for key in ("limit", "seed", "progress") if key in settings}
         lines.append((args.split or "test", amortization_gap(trained.model, split, **how)))
     for name, result in lines:
-        print(f"{trained.model.registered_name} on {data.name}{'' if is_whole(data) else f' {name}'}: {result}")
+        for line in str(result).splitlines():
+            print(f"{trained.model.registered_name} on {data.name}{'' if is_whole(data) else f' {name}'}: {line}")

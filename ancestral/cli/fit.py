@@ -203,7 +203,8 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     found += [(_NAMES.get(type(score), split), split, score) for split, score in measures(model, data)]
     for name, split, score in found:
         label = name if name == split else f"{name} ({split})"
-        screen.print(f"{label + ':':7} {score}", soft_wrap=True)
+        for line in str(score).splitlines():
+            screen.print(f"{label + ':':7} {line}", soft_wrap=True)
     return {name: asdict(score) for name, _, score in found}
 
 

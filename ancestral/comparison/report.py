@@ -32,9 +32,10 @@ _COUNTS = {"images": 36, "videos": 6, "table": _POINTS, "waveforms": 18, "strips
 #: In a line of a text.
 _LETTERS = 56
 
-_FRECHET = """The Fréchet distance between the moments of samples and of real rows in the space of the data's principal
-components: 0 is best, and “real to real” is what two halves of the real data score. It sees means and covariances only;
-it says nothing of memorised rows or of likelihood."""
+_FRECHET = """The Fréchet distance compares the means and the covariances of samples and of real rows in a space of
+features: 0 is best. It says nothing of memorised rows or of likelihood, and hangs on the features and on how many
+samples there are."""
+_SLOW = "“-”: the model draws too slowly, so that there are too few samples, or none."
 _BEHIND = "“Behind the best” is the difference to the first row in nats, with an error of its own."
 _BAR = "The bar is the gain over the baseline, beside the best model's."
 _CURVES = """Validation in bits/dim over the seconds of training; lower is better. Lower bounds are taken with one draw
@@ -77,11 +78,10 @@ def notebook_view(result: Comparison) -> Html:
 
 
 def _tables(result: Comparison) -> list[Html]:
-    sections = [
-        section("Likelihood", _likelihoods(result), fill("text", words=f"±: {spread_of(result)}. {_BEHIND} {_BAR}")),
-    ]
+    words = fill("text", words=f"±: {spread_of(result)}. {_BEHIND} {_BAR} {_frechet_in_words(result)}")
+    sections = [section("Likelihood", _likelihoods(result), words)]
     if result.density_free:
-        words = fill("text", words=_FRECHET)
+        words = fill("text", words=_frechet_in_words(result))
         sections.append(section("Without a density, judged by samples", _samples_only(result), words))
     if result.classifiers:
         rates = table(_cells(CLASSIFIERS), [("", _cells(classifier_row(entry))) for entry in result.classifiers])
@@ -91,6 +91,20 @@ def _tables(result: Comparison) -> list[Html]:
         header = (Cell("model", "text"), Cell("why it is not in the table", "text"))
         sections.append(section("Not measured", table(header, rows)))
     return sections
+
+
+def _frechet_in_words(result: Comparison) -> str:
+    """What the distances are of, and what real rows would score."""
+    found = [trial.quality for entry in result.entries for trial in entry.trials if trial.quality]
+    if result.judged is None or not found:
+        return ""
+    split, n, features = result.judged
+    most = max(found, key=lambda quality: quality.n)
+    fewer = "; where a model draws too slowly, of fewer" if any(quality.n < n for quality in found) else ""
+    return (
+        f"The Fréchet distance is of {n:,} samples from as many rows of {split}{fewer}, in {features}: 0 is best, and"
+        f" other real rows score {most.reference:.3g}."
+    )
 
 
 def _introduction(result: Comparison) -> str:
@@ -172,6 +186,7 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
         ("lower bound", f"{_BOUND}; {IMPORTANCE_SAMPLES} importance samples a row"),
         ("±", spread_of(result)),
         ("behind the best", _PAIRED if result.seeds == 1 else _OVER_SEEDS),
+        ("Fréchet distance", f"{_FRECHET} {_SLOW}"),
         (
             "baseline",
             f"{result.baseline.name}: {_BASELINE}{_UNCONDITIONAL if result.data.context_event is not None else ''}",

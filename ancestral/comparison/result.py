@@ -102,6 +102,8 @@ class Comparison:
     #: Test rows in an order of chance: the real data beside the samples, which are drawn at their contexts.
     shown: Split
     seconds: float = 0.0
+    #: What samples are held against: the name of the split, how many of its rows, and the features; None where nothing.
+    judged: tuple[str, int, str] | None = None
 
     @property
     def ranked(self) -> list[Entry]:
@@ -158,12 +160,13 @@ class Comparison:
     @property
     def table(self) -> "pandas.DataFrame":
         """A row for each model, best first: those with a likelihood and the baseline, those judged by their samples
-        (`frechet`, 0 is best, beside that of real against real rows), and those with a `failure`.
+        alone, and those with a `failure`.
 
         `test_nats` is the mean log-likelihood of a test row, larger is better; `error` and `bits_per_dim_error` are
         the standard errors over test rows, or, with several seeds, the standard deviations over them. `behind_best` and
         `behind_best_error` are what `behind` says: the difference to the best model and its own, paired error, by which
-        models are told apart. `error_rate` is that of a classifier. NaN where there is nothing.
+        models are told apart. `frechet` is the distance of so many `samples` from as many real rows, 0 is best, beside
+        that of real rows from others. `error_rate` is that of a classifier. NaN where there is nothing.
         """
         import pandas as pd  # costs half a second
 
@@ -211,6 +214,7 @@ class Comparison:
             "kind": score.kind if score else None,
             "frechet": math.nan if entry.frechet is None else entry.frechet,
             "frechet_of_real": quality.reference if quality else math.nan,
+            "samples": quality.n if quality else 0,
             "error_rate": math.nan if entry.error_rate is None else entry.error_rate,
             "error_rate_error": entry.error_rate_spread,
             "train_seconds": entry.mean("train_seconds"),

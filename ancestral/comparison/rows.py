@@ -15,6 +15,7 @@ LIKELIHOOD = (
     "behind the best",
     "bits/dim",
     "kind",
+    "Fréchet distance",
     "training s",
     "s per 1,000 samples",
 )
@@ -26,6 +27,7 @@ LIKELIHOOD_SHORT = (
     "behind\nbest",
     "bits/dim",
     "kind",
+    "Fré-\nchet",
     "train\ns",
     "s per\n1,000",
 )
@@ -81,6 +83,7 @@ def likelihood_row(entry: Entry, result: Comparison, *, short: bool = False) -> 
         _behind(entry, result, short=short),
         f"{bits:.3f}{between}{spread:.3f}",
         "bound" if short and kind == "lower bound" else kind,
+        _frechet(entry),
         *_seconds(entry, short=short),
     )
 
@@ -92,7 +95,7 @@ def samples_only_row(entry: Entry, *, short: bool = False) -> Sequence[str]:
         entry.name,
         entry.family,
         _count(entry, short=short),
-        "-" if entry.frechet is None else f"{entry.frechet:.3g}",
+        _frechet(entry),
         f"{quality.reference:.3g}" if quality else "-",
         *_seconds(entry, short=short),
     )
@@ -120,6 +123,10 @@ def _behind(entry: Entry, result: Comparison, *, short: bool) -> str:
         return f"{difference:.2f}"
     places = 2 if error == 0 else min(max((0 if short else 1) - math.floor(math.log10(error)), 0), 6)
     return f"{difference:.{places}f}{'±' if short else ' ± '}{error:.{places}f}"
+
+
+def _frechet(entry: Entry) -> str:
+    return "-" if entry.frechet is None else f"{entry.frechet:.3g}"
 
 
 def _count(entry: Entry, *, short: bool) -> str:

@@ -14,15 +14,15 @@ from ancestral.comparison.quick import quick_training
 from ancestral.comparison.result import Comparison, Entry, Trial
 from ancestral.data import Data, Split, load_data
 from ancestral.evaluation import (
+    SampleJudge,
+    SampleQuality,
     Score,
     bits_per_dim,
     contexts_of,
     count_parameters,
     evaluate_classifier,
-    evaluate_samples,
     independent,
     log_likelihoods,
-    rows_to_judge_samples,
     spike,
     why_no_error_rate,
 )
@@ -38,8 +38,8 @@ TEST_ROWS = 2000
 _TRAINING_SHARE = 0.72
 #: Seconds that the closed-form models and the start are reckoned to take.
 _SET_UP = 12.0
-#: Seconds for 1,000 samples above which a sampler is timed on 64.
-_SLOW_SAMPLER = 10.0
+#: Samples that a sampler is timed on first, and seconds for 1,000 above which it draws only as many as in that time.
+_TIMED, _SLOW_SAMPLER = 64, 10.0
 _NO_MISSING = "{data} has missing values (NaN), which {who} learn from; fill them in, or drop their rows"
 #: Samples that are kept.
 _SAMPLES = 1000
@@ -80,7 +80,9 @@ def compare(
     missing = any(split.missing and bool(split.x.isnan().any()) for split in data.splits.values())
     names = _names(models, data, missing)
     by_gradient = sum(not issubclass(find_model(name), ClosedFormFit) for name in names)
-    budget = max(60 * minutes - _SET_UP, 30 * minutes) * _TRAINING_SHARE / (max(by_gradient, 1) * seeds)
+    judge = _judge(data)
+    left = 60 * minutes - _SET_UP - (time.perf_counter() - started)
+    budget = max(left, 30 * minutes) * _TRAINING_SHARE / (max(by_gradient, 1) * seeds)
     entries = [_planned(name, data, budget) for name in names]
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))
     test = data.test if len(order) <= TEST_ROWS else data.test.take(order[:TEST_ROWS].sort().values)
@@ -92,7 +94,7 @@ def compare(
             if on_start is not None:
                 on_start(entry, seed)
             try:
-                entry.trials.append(_trial(entry, data, test, shown, seed, progress))
+                entry.trials.append(_trial(entry, data, test, shown, judge, seed, progress))
             except (InputError, TrainingDiverged) as error:
                 entry.failure = " ".join(str(error).split())
                 break
@@ -100,7 +102,16 @@ def compare(
             on_end(entry)
     baseline = _baseline(data, test)
     return Comparison(
-        data, entries, baseline, minutes, seeds, budget, test, shown, seconds=time.perf_counter() - started
+        data,
+        entries,
+        baseline,
+        minutes,
+        seeds,
+        budget,
+        test,
+        shown,
+        seconds=time.perf_counter() - started,
+        judged=None if judge is None else (judge.rows.name, judge.n, str(judge.extractor)),
     )
 
 
@@ -128,7 +139,17 @@ def _planned(name: str, data: Data, budget: float) -> Entry:
     return Entry(name, family, quick_settings(name, data.event).model, training)
 
 
-def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progress: bool) -> Trial:
+def _judge(data: Data) -> SampleJudge | None:
+    """The real rows and the features that the samples of every model are held against; None where there are none."""
+    try:
+        return SampleJudge(data, samples=_SAMPLES)
+    except InputError:  # too few rows
+        return None
+
+
+def _trial(
+    entry: Entry, data: Data, test: Split, shown: Split, judge: SampleJudge | None, seed: int, progress: bool
+) -> Trial:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = build(entry.name, data, **entry.settings)
@@ -145,8 +166,8 @@ def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progr
             warnings.warn(f"{entry.name}: {reason}", stacklevel=2)
     if isinstance(model, Sampler):
         measured["sample_seconds"], measured["samples"] = _timed_samples(model, shown, seed)
-        if not isinstance(model, ExactDensity | BoundedDensity):
-            measured["quality"] = evaluate_samples(model, rows_to_judge_samples(data), seed=seed)
+        if judge is not None:
+            measured["quality"] = _quality(entry.name, model, measured["samples"], judge, seed)
     if why_no_error_rate(model, test) is None:
         measured["error_rate"] = evaluate_classifier(model, test)
     return Trial(
@@ -161,17 +182,37 @@ def _trial(entry: Entry, data: Data, test: Split, shown: Split, seed: int, progr
 
 
 def _timed_samples(model: Sampler, rows: Split, seed: int) -> tuple[float, Tensor]:
-    """Seconds for 1,000 samples at the contexts of rows, and the samples; a slow sampler is timed on fewer."""
+    """Seconds for 1,000 samples at the contexts of rows, and the samples; a slow sampler draws fewer."""
     generator = torch.Generator().manual_seed(seed)
-    for n in (64, _SAMPLES):
+
+    def timed(n: int) -> tuple[float, Tensor]:
         context = contexts_of(rows, n)
         context = None if context is None else context.to(model.device)
         started = time.perf_counter()
         samples = model.sample(n, context=context, generator=generator)
-        seconds = (time.perf_counter() - started) * 1000 / n
-        if seconds > _SLOW_SAMPLER:
-            break
-    return seconds, samples.cpu()
+        return (time.perf_counter() - started) * 1000 / n, samples.cpu()
+
+    seconds, samples = timed(_TIMED)
+    n = min(_SAMPLES, int(1000 * _SLOW_SAMPLER / seconds))
+    return timed(n) if n > _TIMED else (seconds, samples)
+
+
+def _quality(name: str, model: Sampler, samples: Tensor, judge: SampleJudge, seed: int) -> SampleQuality | None:
+    """The Fréchet distance of samples; None where they are no more than the features that they are compared by, or not
+    finite.
+
+    What stands beside real rows in pictures is drawn at their contexts; the judge has rows of its own.
+    """
+    n = min(len(samples), judge.n)
+    if n <= judge.real.shape[1]:
+        return None
+    if model.context_event is not None:
+        samples = judge.draw(model, limit=n, seed=seed)
+    try:
+        return judge.frechet(samples)
+    except InputError as error:
+        warnings.warn(f"{name}: {error}", stacklevel=2)
+        return None
 
 
 def _curve(report: Report, model: Model) -> tuple[tuple[float, float], ...]:

@@ -5,6 +5,7 @@ from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
+from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
@@ -12,12 +13,14 @@ from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arit
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
+from ancestral.evaluation.modes import ModeCoverage, mode_coverage
 from ancestral.evaluation.prediction import Prediction, entropy_bound, evaluate_prediction
 from ancestral.evaluation.probes import evaluate_nearest_neighbour, nearest_neighbour_error
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
-from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
+from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -27,19 +30,39 @@ from ancestral.evaluation.traversals import (
     quantiles,
     traversals,
 )
+from ancestral.evaluation.two_samples import (
+    Copying,
+    KernelDistance,
+    PrecisionRecall,
+    TwoSampleTest,
+    copying,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    two_sample_test,
+)
 
 __all__ = [
     "AmortizationGap",
     "ClassInput",
+    "Copying",
     "ErrorRate",
     "FactorClassifier",
+    "FeatureExtractor",
+    "FeaturesLike",
+    "KernelDistance",
     "LatentSpread",
     "Measure",
+    "ModeCoverage",
     "Path",
+    "PowerSpectrum",
+    "PrecisionRecall",
     "Prediction",
     "Reconstruction",
+    "SampleJudge",
     "SampleQuality",
     "Score",
+    "TwoSampleTest",
     "VectorArithmetic",
     "activity",
     "amortization_gap",
@@ -48,6 +71,7 @@ __all__ = [
     "channel_histogram",
     "class_input",
     "contexts_of",
+    "copying",
     "count_parameters",
     "decoded",
     "entropy_bound",
@@ -57,17 +81,23 @@ __all__ = [
     "evaluate_prediction",
     "evaluate_reconstruction",
     "evaluate_samples",
+    "feature_extractor",
     "filled_in",
     "filling_in_words",
+    "frechet_distance",
     "in_digits",
     "independent",
     "independent_gaussian",
     "independent_histogram",
+    "kernel_distance",
     "latent_plane",
     "latent_spread",
     "log_likelihoods",
     "measures",
+    "mode_coverage",
     "nearest_neighbour_error",
+    "power_spectrum",
+    "precision_recall",
     "quantiles",
     "resampled",
     "rows_to_judge_samples",
@@ -77,6 +107,7 @@ __all__ = [
     "takes_class",
     "train_factor_classifier",
     "traversals",
+    "two_sample_test",
     "vector_arithmetic",
     "walks",
     "why_no_error_rate",

@@ -1,7 +1,7 @@
 """What a trained model is measured by, and on which rows: one decision for every command."""
 
 import warnings
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ancestral.data import Data
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
@@ -9,9 +9,12 @@ from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.spikes import spike
-from ancestral.interface import BoundedDensity, Encoder, ExactDensity, MeanDecoder, Model, Sampler
+from ancestral.interface import BoundedDensity, Encoder, ExactDensity, InputError, MeanDecoder, Model, Sampler
 
 Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate
+
+#: Samples by which a model without a density is judged, where nobody says.
+_SAMPLES = 1000
 
 
 def measures(
@@ -19,7 +22,8 @@ def measures(
     data: Data,
     split: str | None = None,
     *,
-    samples: int = 1000,
+    samples: int | None = None,
+    features: str | None = None,
     importance_samples: int | None = None,
     batch_size: int = 256,
     limit: int | None = None,
@@ -28,9 +32,13 @@ def measures(
 ) -> list[tuple[str, Measure]]:
     """Each measure that the model has, with the name of the split that it was taken on.
 
-    By its likelihood; without a density by its `samples`, and without these by what its codes decode to. A classifier
-    is judged by its error, too. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
+    By its likelihood; without a density by its samples, and without these by what its codes decode to. Where a number
+    of `samples` or the `features` to compare them by are given, any sampler is judged by them, too, and a classifier by
+    its error. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
     """
+    asked = samples is not None or features is not None
+    if asked and not isinstance(model, Sampler):
+        raise InputError(f"{type(model).__name__} cannot be sampled: it takes no number of samples, and no features")
     name = split or "test"
     rows = data.splits[name]
     found: list[tuple[str, Measure]] = []
@@ -48,12 +56,20 @@ def measures(
         if reason := spike(score.nats, rows):
             warnings.warn(reason, stacklevel=2)
     elif isinstance(model, Sampler):
-        judges = rows if split else rows_to_judge_samples(data)
-        where = next(key for key, value in data.splits.items() if value is judges)
-        found.append((where, evaluate_samples(model, judges, samples=samples, seed=seed)))
+        asked = True
     elif isinstance(model, Encoder) and isinstance(model, MeanDecoder):
         error = evaluate_reconstruction(model, rows, batch_size=batch_size, limit=limit, progress=progress)
         found.append((name, error))
+    if asked:
+        judges = rows if split else rows_to_judge_samples(data)
+        where = next(key for key, value in data.splits.items() if value is judges)
+        how: dict[str, Any] = {
+            "samples": _SAMPLES if samples is None else samples,
+            "features": features,
+            "seed": seed,
+            "batch_size": batch_size,
+        }
+        found.append((where, evaluate_samples(model, data, split=where, **how)))
     if why_no_error_rate(model, rows) is None:
         found.append((name, evaluate_classifier(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
     return found

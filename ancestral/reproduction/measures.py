@@ -5,7 +5,7 @@ Every metric is such that lower is better.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.distributions import MultivariateNormal
 from ancestral.data import Data, Split, columns_in_figures, in_units
 from ancestral.evaluation import (
     ErrorRate,
+    SampleJudge,
     bits_per_dim,
     channel_histogram,
     entropy_bound,
@@ -24,7 +25,6 @@ from ancestral.evaluation import (
     evaluate_nearest_neighbour,
     evaluate_prediction,
     evaluate_reconstruction,
-    evaluate_samples,
     in_digits,
     independent,
     log_likelihoods,
@@ -45,6 +45,7 @@ from ancestral.interface import (
     InputError,
     MeanDecoder,
     Model,
+    Sampler,
 )
 from ancestral.plots import predictions_figure, samples_figure
 from ancestral.registry import build
@@ -57,7 +58,7 @@ from ancestral.reproduction.baselines import (
     sklearn_ppca,
 )
 from ancestral.reproduction.making import fitted, seeded_build
-from ancestral.reproduction.recipes import Recipe
+from ancestral.reproduction.recipes import Recipe, list_recipes, load_recipe
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report, fit, training_arguments
 
@@ -71,6 +72,13 @@ class Trained:
     model: Model
     data: Data
     report: Report
+    #: The models of the recipes that stand among the baselines, by their names.
+    others: Mapping[str, Model] = field(default_factory=dict)
+
+    @cached_property
+    def judge(self) -> SampleJudge:
+        """What samples are held against: test rows, by the settings of the recipe's `evaluation`."""
+        return SampleJudge(self.data, split="test", **{"seed": self.seed, **self.recipe.evaluation})
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class Measure:
     baselines: Mapping[str, Callable[[Trained], float]] = field(default_factory=dict)
     #: What the recipe's `evaluation` must say.
     needs: Sequence[str] = ()
+    #: The figure of another model on the same data: then recipes may be baselines, by their names.
+    of_model: Callable[[Trained, Model], float] | None = None
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -114,11 +124,32 @@ def check_recipe(recipe: Recipe) -> None:
     for setting in measure.needs:
         if setting not in recipe.evaluation:
             raise InputError(f"{recipe.metric} needs a setting {setting!r} in evaluation, which {recipe.name} has not")
-    for baseline in recipe.baselines:
+    for baseline in set(recipe.baselines) - set(rivals(recipe)):
         if baseline not in measure.baselines:
             near = did_you_mean(baseline, measure.baselines)
             there_are = ", ".join(measure.baselines) or "none"
-            raise InputError(f"{recipe.metric} has no baseline {baseline!r}{near}; there are {there_are}")
+            also = "" if measure.of_model is None else ", and every recipe by its name"
+            raise InputError(f"{recipe.metric} has no baseline {baseline!r}{near}; there are {there_are}{also}")
+    for name in rivals(recipe):
+        other = load_recipe(name)
+        if (other.data, other.data_options) != (recipe.data, recipe.data_options):
+            raise InputError(
+                f"{name} cannot be a baseline of {recipe.name}: it is of {_source(other)}, not of {_source(recipe)}"
+            )
+
+
+def rivals(recipe: Recipe) -> list[str]:
+    """The recipes among the baselines: their models are measured beside the recipe's own."""
+    measure = MEASURES[recipe.metric]
+    if measure.of_model is None:
+        return []
+    shipped = list_recipes()
+    return [name for name in recipe.baselines if name not in measure.baselines and name in shipped]
+
+
+def _source(recipe: Recipe) -> str:
+    options = ", ".join(f"{key}={value!r}" for key, value in recipe.data_options.items())
+    return f"{recipe.data} ({options})" if options else recipe.data
 
 
 def in_words(value: float, stderr: float | None, unit: str) -> str:
@@ -135,8 +166,14 @@ def measured(trained: Trained, progress: bool) -> Measurement:
 
 def baselines(trained: Trained) -> dict[str, float]:
     """The figures of the baselines that the recipe names."""
-    of_metric = MEASURES[trained.recipe.metric].baselines
-    return {name: of_metric[name](trained) for name in trained.recipe.baselines}
+    measure, others = MEASURES[trained.recipe.metric], trained.others
+    figures = {}
+    for name in trained.recipe.baselines:
+        if name in others and measure.of_model is not None:
+            figures[name] = measure.of_model(trained, others[name])
+        else:
+            figures[name] = measure.baselines[name](trained)
+    return figures
 
 
 # -- Likelihood --------------------------------------------------------------------------------------------------------
@@ -438,9 +475,19 @@ _RIVALS: Mapping[str, Callable[[Trained], float]] = {
 
 
 def _frechet(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
-    quality = evaluate_samples(trained.model, trained.data.test, **{"seed": trained.seed, **settings})
-    kind = f"{quality.features}, n = {quality.n:,}"
-    return Measurement(quality.frechet, None, kind, baselines={"real_against_real": quality.reference})
+    judge = trained.judge
+    return Measurement(_frechet_of(trained, trained.model), None, f"{judge.extractor}, n = {judge.n:,}")
+
+
+def _frechet_of(trained: Trained, model: Model) -> float:
+    if not isinstance(model, Sampler):
+        raise InputError(f"{model.registered_name} draws no samples, which have a Fréchet distance")
+    return trained.judge.frechet(trained.judge.draw(model)).frechet
+
+
+def _real(trained: Trained) -> float:
+    """Other real rows, as many: the floor."""
+    return trained.judge.reference
 
 
 def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
@@ -472,6 +519,6 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "classification error": Measure("%", _classification_error),
     "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
-    "Fréchet distance": Measure("squared distance", _frechet),
+    "Fréchet distance": Measure("squared distance", _frechet, {"real": _real}, of_model=_frechet_of),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }

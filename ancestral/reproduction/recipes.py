@@ -16,7 +16,7 @@ A recipe file, with its optional keys marked by (o):
     metric: negative log-likelihood     # what `ancestral reproduce` measures, lower is better ...
     unit: nats                          # ... and in which unit
     published: {value: 86.76, source: "Burda et al. 2016, table 1"}    # (o)
-    baselines: [independent]            # (o) simple models whose figures stand beside it
+    baselines: [independent]            # (o) simple models, or other recipes, whose figures stand beside it
     source: "Burda et al. 2016"         # (o) where the settings are from
     notes: "..."                        # (o)
 """

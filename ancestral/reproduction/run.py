@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from ancestral import environment
 from ancestral.data import Data, load_data
 from ancestral.evaluation import count_parameters
-from ancestral.interface import InputError
+from ancestral.interface import InputError, Model
 from ancestral.output import check_output
-from ancestral.persistence import CHECKPOINT, save
+from ancestral.persistence import CHECKPOINT, CONFIG, load, read_config, save, saved_in
 from ancestral.plots import save_figure
 from ancestral.reproduction.figure import FigureRecipe, load_result, seeded_build
 from ancestral.reproduction.ledger import LedgerEntry
-from ancestral.reproduction.measures import Measurement, Trained, baselines, check_recipe, measured
+from ancestral.reproduction.measures import Measurement, Trained, baselines, check_recipe, measured, rivals
 from ancestral.reproduction.pictures import picture
-from ancestral.reproduction.recipes import Recipe, StatedResult
-from ancestral.training import fit, training_arguments
+from ancestral.reproduction.recipes import Recipe, StatedResult, load_recipe
+from ancestral.training import Report, fit, training_arguments
 from ancestral.training.run_folder import check_run_dir, replacing
 
 
@@ -64,7 +64,8 @@ def reproduce(
     Args:
         name: a recipe (`list_recipes()`) or a figure (`list_figures()`) of the package, or the path of a YAML file.
         results_dir: the folder of the ledger.
-        runs_dir: the folder of the runs `reproduce-NAME` of recipes, each with its model and checkpoint.
+        runs_dir: the folder of the runs `reproduce-NAME` of recipes, each with its model and checkpoint. The run of a
+            recipe that is a baseline is taken from there, or made there first.
         seeds: one training for each; the ledger has their mean, never their best.
         minutes: end each training of a recipe earlier; the entry says so.
         resume: go on with runs of a recipe that were interrupted.
@@ -126,7 +127,9 @@ def _trainer(
 ) -> Callable[[int], Outcome]:
     """What trains by the recipe from a seed, once all is found in order for every seed."""
     check_recipe(recipe)
-    folders = {seed: runs_dir / f"reproduce-{recipe.name}{f'-seed{seed}' if seed else ''}" for seed in seeds}
+    folders = {seed: _folder(runs_dir, recipe, seed) for seed in seeds}
+    for name in rivals(recipe):
+        _check_rival(load_recipe(name), runs_dir)
     resumed = {seed: resume and (folder / CHECKPOINT).exists() for seed, folder in folders.items()}
     for seed, folder in folders.items():
         check_run_dir(folder, resume=resumed[seed], overwrite=overwrite)
@@ -136,8 +139,9 @@ def _trainer(
         options = _data_options(recipe, seed)
         same = options == _data_options(recipe, seeds[0])
         data = first if same else load_data(recipe.data, **{"data_root": data_root, **options})
+        others = {name: _rival(load_recipe(name), data, runs_dir, progress) for name in rivals(recipe)}
         with replacing(folders[seed], overwrite=overwrite):
-            return _trained(recipe, data, seed, folders[seed], minutes, resumed[seed], progress)
+            return _trained(recipe, data, seed, folders[seed], minutes, resumed[seed], progress, others)
 
     return outcome_of
 
@@ -147,10 +151,33 @@ def _data_options(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {"labels_seed": seed, **recipe.data_options} if "labels" in recipe.data_options else recipe.data_options
 
 
+def _folder(runs_dir: Path, recipe: Recipe, seed: int = 0) -> Path:
+    return runs_dir / f"reproduce-{recipe.name}{f'-seed{seed}' if seed else ''}"
+
+
 def _trained(
-    recipe: Recipe, data: Data, seed: int, folder: Path, minutes: float | None, resume: bool, progress: bool
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    folder: Path,
+    minutes: float | None,
+    resume: bool,
+    progress: bool,
+    others: Mapping[str, Model],
 ) -> Outcome:
     """Train and score once, in the run's `folder`."""
+    model, report = _fitted(recipe, data, seed, folder, minutes, resume, progress)
+    trained = Trained(recipe, seed, model, data, report, others)
+    started = time.perf_counter()
+    measurement = measured(trained, progress)
+    seconds = report.seconds + time.perf_counter() - started
+    return Outcome(recipe, seed, measurement, partial(picture, trained, measurement), seconds, trained)
+
+
+def _fitted(
+    recipe: Recipe, data: Data, seed: int, folder: Path, minutes: float | None, resume: bool, progress: bool
+) -> tuple[Model, Report]:
+    """Train by the recipe, and save the model in the run's `folder`."""
     how = training_arguments(recipe.training) | ({} if minutes is None else {"minutes": minutes})
     model = seeded_build(recipe.model, data, seed, recipe.model_settings)
     report = fit(model, data, **{**how, "seed": seed, "run_dir": folder, "resume": resume, "progress": progress})
@@ -159,11 +186,43 @@ def _trained(
     remembered: dict[str, Any] = {"name": recipe.name, "data": {"name": recipe.data, **_data_options(recipe, seed)}}
     remembered |= {"data_digest": data.digests, **data.meaning}
     save(model, folder, recipe=remembered, weights=report.weights)
-    trained = Trained(recipe, seed, model, data, report)
-    started = time.perf_counter()
-    measurement = measured(trained, progress)
-    seconds = report.seconds + time.perf_counter() - started
-    return Outcome(recipe, seed, measurement, partial(picture, trained, measurement), seconds, trained)
+    return model, report
+
+
+# -- Recipes as baselines ----------------------------------------------------------------------------------------------
+
+
+def _check_rival(recipe: Recipe, runs_dir: Path) -> None:
+    """Raise unless the run of a recipe that is a baseline is there, finished and by the same settings, or not begun."""
+    folder = _folder(runs_dir, recipe)
+    if not (saved_in(folder) / CONFIG).exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(
+                f"{folder} holds no finished run of the baseline {recipe.name}; `ancestral reproduce {recipe.name}"
+                " --resume` finishes it"
+            )
+        return
+    config = read_config(folder)
+    settings = config["settings"]
+    made = config["name"], {key: settings.get(key) for key in recipe.model_settings}
+    if made != (recipe.model, recipe.model_settings) or (config["recipe"] or {}).get("name") != recipe.name:
+        raise InputError(
+            f"the run in {folder} is not that of the recipe {recipe.name} as it is now; `ancestral reproduce"
+            f" {recipe.name} --overwrite` makes it anew"
+        )
+
+
+def _rival(recipe: Recipe, data: Data, runs_dir: Path, progress: bool) -> Model:
+    """The model of a recipe that is a baseline: that of its run, or trained as `reproduce` would."""
+    folder = _folder(runs_dir, recipe)
+    if (saved_in(folder) / CONFIG).exists():
+        if read_config(folder)["recipe"].get("data_digest") != data.digests:
+            raise InputError(f"the run in {folder} was trained on other rows of {data.name} than those that are judged")
+        return load(folder)
+    try:
+        return _fitted(recipe, data, 0, folder, None, False, progress)[0]
+    except Interrupted as error:
+        raise Interrupted(f"the baseline {recipe.name} is not trained yet: {error}") from error
 
 
 def _ledger_entry(outcomes: Sequence[Outcome], command: str, remarks: Sequence[str]) -> LedgerEntry:

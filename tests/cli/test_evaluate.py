@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ancestral import registry
 from ancestral.data import load_data
-from ancestral.evaluation import amortization_gap, evaluate_classifier
+from ancestral.evaluation import amortization_gap, evaluate_classifier, evaluate_samples
 from ancestral.interface import Adam, Batch, Classifier, Event, Levels, Losses, Model, Phase, Real
 from ancestral.models.linear.gaussian_mixture import GaussianMixture
 from ancestral.models.linear.kmeans import KMeans
@@ -104,10 +104,29 @@ def test_a_model_without_a_density_is_judged_alike_after_its_training_and_later(
     done = cli("fit", "gan", "two-moons", "--data.n", rows, "--steps", 2, "--model.hidden", "[8]")
     assert done.code == 0, done.err
     split = "train" if rows == 200 else "test"
-    said = re.search(rf"^samples \({split}\): (Fréchet.*)$", done.out, re.MULTILINE)
-    assert said is not None, done.out
-    assert cli("evaluate", "runs/two-moons-gan").out == f"gan on two-moons {split}: {said[1]}\n"
+    said = re.findall(rf"^samples \({split}\): (.*)$", done.out, re.MULTILINE)
+    assert [line.split()[0] for line in said] == ["Fréchet", "kernel", "precision", "told", "nearer"], done.out
+    later = cli("evaluate", "runs/two-moons-gan").out
+    assert later == "".join(f"gan on two-moons {split}: {line}\n" for line in said)
     assert cli("evaluate", "runs/two-moons-gan", "--split", "valid").out.startswith("gan on two-moons valid: Fréchet")
+
+
+def test_samples_of_any_model_that_draws_are_judged_where_they_are_asked_for(cli) -> None:
+    data = load_data("digits")
+    model = registry.build("gaussian_mixture", data, components=2, covariance="diagonal")
+    fit(model, data, steps=2, progress=False)
+    save(model, "run", recipe={"data": {"name": "digits"}})
+    assert len(cli("evaluate", "run").out.splitlines()) == 1
+    found = cli("evaluate", "run", "--samples", 200, "--features", "pca", "--seed", 3).out.splitlines()
+    expected = evaluate_samples(model, data, samples=200, features="pca", seed=3)
+    assert found[1:] == [f"gaussian_mixture on digits train: {line}" for line in str(expected).splitlines()]
+    assert "64 features of a classifier of 10 classes" in cli("evaluate", "run", "--samples", 200).out
+    assert "there is no file 'w.npz'" in cli("evaluate", "run", "--features", "inception:w.npz").err
+    assert "did you mean 'pca'" in cli("evaluate", "run", "--features", "pcaa").err
+    kmeans = registry.build("kmeans", data, components=2)
+    fit(kmeans, data, progress=False)
+    save(kmeans, "clusters", recipe={"data": {"name": "digits"}})
+    assert "KMeans cannot be sampled" in cli("evaluate", "clusters", "--samples", 10).err
 
 
 def test_optimizers_and_schedules_are_spelled_as_in_recipes(cli) -> None:

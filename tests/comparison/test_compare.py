@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ancestral import registry
-from ancestral.comparison import Comparison, Entry, Trial, compare, quick_training
+from ancestral.comparison import Comparison, Entry, Trial, compare, quick_training, run
 from ancestral.comparison.report import _pictures
 from ancestral.data import Data, Split, load_data
 from ancestral.evaluation import Score
 from ancestral.interface import Classifier, Event, InputError, Levels, Losses, Model, Phase, Real, Sampler
+from ancestral.models.linear.gaussian_mixture import GaussianMixture
 from ancestral.registry import list_models, quick_settings, representatives
 
 
@@ -33,7 +34,12 @@ def test_the_table_has_a_row_for_each_model_best_first(result: Comparison) -> No
     assert table.loc["independent histogram", "bits_per_dim"] == pytest.approx(2.428, abs=0.01)
     assert table.loc["made", "kind"] == "exact"
     assert table.loc["ppca", "kind"] == "lower bound"
-    assert table.loc["dcgan", "frechet"] > table.loc["dcgan", "frechet_of_real"] > 0
+    # Densities or not, what draws is held against the same real rows in the same features.
+    judged = table.loc[["dcgan", "made", "ppca"]]
+    assert (judged["frechet"] > judged["frechet_of_real"]).all()
+    assert judged["frechet_of_real"].nunique() == 1
+    assert (judged["samples"] == 718).all()
+    assert table.loc[["kmeans", "independent histogram"], "frechet"].isna().all()
     assert table["failure"].isna().all()
 
 
@@ -42,7 +48,8 @@ def test_the_page_needs_no_other_file_and_says_how_it_was_made(result: Compariso
     assert not re.search(r"""(?:src|href)=["'](?!data:)|https?://|@import""", page)
     assert page.count("data:image/png;base64,") >= 5  # real data, three models, curves
     command = "an.compare(&#x27;digits&#x27;, [&#x27;ppca&#x27;, &#x27;made&#x27;"
-    for words in (command, "lower bound", "torch 2", "split by seed 0", "independent histogram"):
+    features = "718 samples from as many rows of digits (train), in 64 features of a classifier of 10 classes"
+    for words in (command, "lower bound", "torch 2", "split by seed 0", "independent histogram", features):
         assert words in page
     assert "$" not in re.sub(r"base64,[^\"]*", "", page)
     assert [path.name for path in tmp_path.rglob("*.*")] == ["report.html"]
@@ -268,6 +275,22 @@ def test_real_data_come_in_any_unit() -> None:
     }
     result = compare(moons.with_splits(turned), ["realnvp"], minutes=0.2, progress=False)
     assert result.ranked[0].name == "realnvp", result
+
+
+def test_a_slow_sampler_draws_what_it_can_and_one_that_draws_nan_keeps_its_likelihood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moons = load_data("two-moons", n=5000)
+    monkeypatch.setattr(run, "_SLOW_SAMPLER", 0.0)
+    slow = compare(moons, ["gaussian_mixture"], minutes=0.01, progress=False)
+    assert slow.table.loc["gaussian_mixture", "samples"] == 64
+    words = slow._repr_html_()
+    assert "where a model draws too slowly, of fewer" in words
+    monkeypatch.setattr(GaussianMixture, "_sample", lambda self, n, context: torch.full((n, 2), torch.nan))
+    with pytest.warns(UserWarning, match="gaussian_mixture: 64 of 64 samples are not finite"):
+        broken = compare(moons, ["gaussian_mixture"], minutes=0.01, progress=False)
+    assert broken.entries[0].nats is not None
+    assert broken.entries[0].frechet is None
 
 
 def test_the_random_state_of_the_caller_stays() -> None:

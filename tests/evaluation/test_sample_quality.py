@@ -1,12 +1,11 @@
-"""The Fréchet distance against its closed form, and what it says of good and bad samplers."""
+"""What the measures of samples say of good and bad samplers, and of samplers that copy."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from ancestral.data import Split
-from ancestral.evaluation import evaluate_samples
-from ancestral.evaluation.sample_quality import frechet_distance
+from ancestral.data import Data, Split, load_data
+from ancestral.evaluation import SampleJudge, evaluate_samples
 from ancestral.interface import Categories, Columns, Event, InputError, Levels, Model, Phase, Real, Sampler
 
 
@@ -22,30 +21,119 @@ class Gaussian(Sampler):
         return torch.randn(n, *self.event.shape) + self.shift
 
 
-def test_distance_of_gaussians_is_the_closed_form() -> None:
-    x = torch.randn(1000, 3, dtype=torch.float64)
-    x = (x - x.mean(0)) @ torch.linalg.cholesky(torch.linalg.inv(torch.cov(x.T)))
-    # N(0, I) against N(m, diag(s^2)): |m|^2 + sum (1 - s)^2.
-    mean, scale = torch.tensor([1.0, 0.0, -2.0]).double(), torch.tensor([1.0, 2.0, 0.5]).double()
-    assert frechet_distance(x, x * scale + mean) == pytest.approx(5 + 1 + 0.25, rel=1e-8)
-    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-8)
-    # Of covariances that do not commute tr (A B)^(1/2) is that of the roots of the eigenvalues of A B.
-    a, b = (torch.randn(50, 3).double() @ torch.randn(3, 3).double() for _ in range(2))
-    product = torch.cov(a.T) @ torch.cov(b.T)
-    expected = (a.mean(0) - b.mean(0)).square().sum() + a.var(0).sum() + b.var(0).sum()
-    expected -= 2 * torch.linalg.eigvals(product).real.sqrt().sum()
-    assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-8)
-
-
 def test_a_right_sampler_scores_as_real_data_do_and_a_shifted_one_worse() -> None:
     event = Event((4,), Real())
     data = Split(torch.randn(4000, 4), event=event)
-    right = evaluate_samples(Gaussian(event, 0.0), data)
-    wrong = evaluate_samples(Gaussian(event, 1.0), data)
+    right, wrong = (evaluate_samples(Gaussian(event, shift), data, seed=1) for shift in (0.01, 1.0))
     assert right.frechet < 3 * right.reference < 0.1
     assert wrong.frechet == pytest.approx(4, rel=0.2)
-    assert right == evaluate_samples(Gaussian(event, 0.0), data)
-    assert "principal components" in str(right)
+    assert right == evaluate_samples(Gaussian(event, 0.01), data, seed=1)
+    assert right.kernel is not None
+    assert wrong.kernel is not None
+    assert right.kernel.value < 4 * right.kernel.stderr
+    assert wrong.kernel.value > 4 * wrong.kernel.stderr
+    assert right.manifolds is not None
+    assert wrong.manifolds is not None
+    assert right.manifolds.precision > 0.8 > wrong.manifolds.precision
+    assert right.two_sample_test is not None
+    assert wrong.two_sample_test is not None
+    assert right.two_sample_test.p > 1e-3 > wrong.two_sample_test.p
+    # Of one split it is not known what was learned from.
+    assert right.copying is None
+    assert f"{right.features}, sha256 {(right.digest or '')[:8]}, n = 1,000 against 1,000" in str(right)
+    assert len(str(right).splitlines()) == 4
+
+
+class Echo(Sampler):
+    """Draws rows that it has seen."""
+
+    def __init__(self, rows: Tensor, event: Event) -> None:
+        super().__init__(event)
+        self.seen = rows
+
+    def phases(self) -> list[Phase]:
+        return []
+
+    def _sample(self, n: int, context: Tensor | None) -> Tensor:
+        return self.seen[torch.randint(len(self.seen), (n,))]
+
+
+def test_real_rows_are_test_rows_and_the_others_validation_rows() -> None:
+    """Ten thousand samples can be held against all of ten thousand test rows."""
+    event = Event((2,), Real())
+    marks = {name: torch.full((1200, 2), float(mark)) for mark, name in enumerate(("train", "valid", "test"))}
+    rows = {name: Split(mark + 0.1 * torch.randn(1200, 2), event) for name, mark in marks.items()}
+    data = Data("marked", event, rows["train"], rows["valid"], rows["test"])
+    judge = SampleJudge(data, samples=1200, features=lambda x: x)
+    assert judge.n == 1200
+    assert judge.real.mean() == pytest.approx(2, abs=0.01)
+    assert judge.others.mean() == pytest.approx(1, abs=0.01)
+    assert judge.reference == pytest.approx(2, rel=0.05)
+    # Where the test rows are enough for both, they are both, and never twice the same.
+    half = SampleJudge(data, samples=600, features=lambda x: x)
+    assert half.others.mean() == pytest.approx(2, abs=0.02)
+    assert len(torch.cat([half.real, half.others]).unique(dim=0)) == 1200
+    assert SampleJudge(data, split="valid", features=lambda x: x).n == 600
+    # Few test rows: the training rows judge.
+    few = Data("few", event, rows["train"], rows["valid"], rows["test"].take(range(100)))
+    assert SampleJudge(few, features=lambda x: x).real.mean() == pytest.approx(0, abs=0.02)
+
+
+def test_copies_of_training_rows_are_found_out_and_fresh_rows_are_not() -> None:
+    event = Event((3,), Real())
+    splits = [Split(torch.randn(1000, 3), event) for _ in range(3)]
+    data = Data("normal", event, *splits)
+    copies, fresh = (
+        evaluate_samples(model, data, seed=2) for model in (Echo(splits[0].x, event), Gaussian(event, 0.02))
+    )
+    assert copies.copying is not None
+    assert fresh.copying is not None
+    assert (copies.copying.share, copies.copying.n) == (1, 1000)
+    assert copies.copying.p < 1e-12
+    assert fresh.copying.p > 1e-3
+    assert "nearer to training rows than test rows are: 100.0%" in str(copies)
+
+
+def test_a_conditional_model_draws_at_the_contexts_of_the_real_rows() -> None:
+    digits = load_data("digits", context="labels")
+
+    class Named(Sampler):
+        """Draws an image of the level that is its label."""
+
+        def phases(self) -> list[Phase]:
+            return []
+
+        def _sample(self, n: int, context: Tensor | None) -> Tensor:
+            assert context is not None
+            return context.float()[:, None, None, None].expand(n, 1, 8, 8)
+
+    judge = SampleJudge(digits, features=lambda x: x[:, 0, :1, 0].float())
+    drawn = judge.draw(Named(digits.event, context_event=digits.context_event), batch_size=100)
+    assert torch.equal(drawn[:, 0, 0, 0].long(), judge.rows.y)
+
+
+def test_samples_that_are_not_finite_and_a_judge_without_rows_are_refused() -> None:
+    event = Event((2,), Real())
+    data = Split(torch.randn(40, 2), event)
+    with pytest.raises(InputError, match="20 of 20 samples are not finite: the model has diverged"):
+        evaluate_samples(Gaussian(event, torch.nan), data)
+    with pytest.raises(InputError, match="at least 4 whole real rows, the data has 3"):
+        evaluate_samples(Gaussian(event, 0.0), data.take(range(3)))
+    with pytest.raises(InputError, match="samples must be at least 2, got 1"):
+        evaluate_samples(Gaussian(event, 0.0), data, samples=1)
+    with pytest.raises(InputError, match="is one split: leave split='valid' out"):
+        evaluate_samples(Gaussian(event, 0.0), data, split="valid")
+    with pytest.raises(InputError, match="there is no split 'valdi'; there are train, valid, test"):
+        evaluate_samples(Gaussian(event, 0.0), Data("some", event, data, data, data), split="valdi")
+
+
+def test_rows_with_missing_values_judge_nothing() -> None:
+    event = Event((2,), Real())
+    x = torch.randn(2000, 2)
+    x[::2, 0] = torch.nan
+    judge = SampleJudge(Split(x, event, missing=True), samples=500)
+    assert judge.n == 500
+    assert bool(torch.cat([judge.real, judge.others]).isfinite().all())
 
 
 def test_the_columns_of_a_table_count_alike_and_categories_as_names() -> None:
@@ -103,8 +191,14 @@ def test_of_many_dimensions_those_that_vary_most_are_compared() -> None:
 def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
     event = Event((4,), Real())
     data = Split(torch.randn(12, 4), event=event)
-    with pytest.warns(UserWarning, match="biased upwards"):
-        evaluate_samples(Gaussian(event, 0.0), data)
+    with pytest.warns(UserWarning, match="6 samples are few for 4 features: the distance is biased upwards"):
+        evaluate_samples(Gaussian(event, 3.0), data)
+    with pytest.warns(UserWarning, match="6 samples are no more than the 6 features .* mostly up to chance"):
+        evaluate_samples(Gaussian(event, 3.0), data, features=lambda x: torch.cat([x, x[:, :2].exp()], 1))
+    with pytest.warns(UserWarning, match="no larger than that of as many real rows.*only more samples"):
+        evaluate_samples(
+            Echo(data.x, event), data.take(range(12)).take([0] * 6 + list(range(6, 12))), features=lambda x: x[:, :1]
+        )
 
     class Mute(Model):
         def phases(self) -> list[Phase]:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from ancestral.evaluation import evaluate, evaluate_nearest_neighbour, nearest_neighbour_error
+from ancestral.data import load_data
+from ancestral.evaluation import SampleJudge, evaluate, evaluate_nearest_neighbour, nearest_neighbour_error
 from ancestral.interface import InputError, Model
-from ancestral.persistence import load
-from ancestral.reproduction import load_recipe, pictures, read_ledger, reproduce
+from ancestral.persistence import load, read_config, save
+from ancestral.registry import build
+from ancestral.reproduction import load_recipe, pictures, read_ledger, recipes, reproduce
 from ancestral.reproduction.making import seeded_build
 from ancestral.reproduction.run import Outcome
 from ancestral.training import Cosine, fit
@@ -88,6 +90,82 @@ def test_later_frames_of_videos_beside_the_bound_of_their_grey_values(tmp_path: 
     write(tmp_path, VIDEO.replace("digit_side: 4", "digit_side: 4, levels: 4"))
     with pytest.raises(InputError, match="no entropy bound"):
         run(tmp_path, overwrite=True)
+
+
+RIVAL = """
+name: rival
+model: ppca
+model_settings: {latent_dim: 3}
+data: digits
+budget: cpu
+metric: negative log-likelihood
+unit: nats
+"""
+
+GAN = """
+name: tiny
+model: dcgan
+model_settings: {channels: 4}
+data: digits
+training: {steps: 2, batch_size: 64}
+evaluation: {samples: 120, features: pca}
+budget: cpu
+metric: Fréchet distance
+unit: squared distance
+baselines: [real, rival]
+"""
+
+
+@pytest.fixture
+def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A second recipe that the package ships: its file."""
+    path = tmp_path / "rival.yaml"
+    path.write_text(RIVAL)
+    monkeypatch.setattr(recipes, "_shipped", lambda: {"rival": recipes._parse(path.read_text(), str(path))})
+    return path
+
+
+def test_a_recipe_is_a_baseline_by_its_run_which_is_made_where_there_is_none(tmp_path: Path, rival: Path) -> None:
+    write(tmp_path, GAN)
+    (outcome,) = run(tmp_path)
+    (entry,) = read_ledger(tmp_path / "results")
+    other = load(tmp_path / "runs" / "reproduce-rival")
+    judge = SampleJudge(outcome.trained.data, samples=120, split="test", features="pca")
+    assert entry.baselines == {"real": judge.reference, "rival": judge.frechet(judge.draw(other)).frechet}
+    assert entry.value == judge.frechet(judge.draw(outcome.trained.model)).frechet > entry.baselines["real"] > 0
+    assert "64 principal components, sha256" in entry.kind
+    # What is there is taken as it is: another one is another figure.
+    remembered = read_config(tmp_path / "runs" / "reproduce-rival")["recipe"]
+    save(build("ppca", outcome.trained.data, latent_dim=3), tmp_path / "runs" / "reproduce-rival", recipe=remembered)
+    run(tmp_path, overwrite=True)
+    assert read_ledger(tmp_path / "results")[0].baselines["rival"] != entry.baselines["rival"]
+
+
+def test_a_baseline_that_is_not_what_its_recipe_says_is_refused_before_training(tmp_path: Path, rival: Path) -> None:
+    write(tmp_path, GAN)
+    folder = tmp_path / "runs" / "reproduce-rival"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(InputError, match="no finished run of the baseline rival; `ancestral reproduce rival --resume`"):
+        run(tmp_path)
+    (folder / "checkpoint.pt").unlink()
+    data = load_data("digits")
+    save(build("ppca", data, latent_dim=2), folder, recipe={"name": "rival", "data_digest": data.digests})
+    with pytest.raises(InputError, match="is not that of the recipe rival as it is now"):
+        run(tmp_path)
+    save(build("ppca", data, latent_dim=3), folder, recipe={"name": "rival", "data_digest": {}})
+    with pytest.raises(InputError, match="was trained on other rows of digits"):
+        run(tmp_path)
+    rival.write_text(RIVAL.replace("digits", "wine"))
+    with pytest.raises(InputError, match="rival cannot be a baseline of tiny: it is of wine, not of digits"):
+        run(tmp_path)
+    write(tmp_path, GAN.replace("rival]", "rivals]"))
+    with pytest.raises(InputError, match="no baseline 'rivals'.*there are real, and every recipe by its name"):
+        run(tmp_path)
+    write(tmp_path, RECIPE.replace("[independent]", "[rival]"))
+    with pytest.raises(InputError, match="negative log-likelihood has no baseline 'rival'"):
+        run(tmp_path)
+    assert not (tmp_path / "runs" / "reproduce-tiny").exists()
 
 
 def test_what_a_metric_needs_is_missed_before_training(tmp_path: Path) -> None:
