@@ -1,6 +1,15 @@
 """The rulers: likelihood with its kind and error, what inference loses, error rate, quality of samples, what a latent
 space has learned."""
 
+from ancestral.evaluation.alignment import (
+    Alignment,
+    Translations,
+    evaluate_alignment,
+    identity_alignment,
+    other_domain,
+    translated,
+    true_pairs,
+)
 from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
@@ -28,6 +37,7 @@ from ancestral.evaluation.traversals import (
 )
 
 __all__ = [
+    "Alignment",
     "AmortizationGap",
     "ClassInput",
     "ErrorRate",
@@ -39,6 +49,7 @@ __all__ = [
     "Reconstruction",
     "SampleQuality",
     "Score",
+    "Translations",
     "VectorArithmetic",
     "activity",
     "amortization_gap",
@@ -51,12 +62,14 @@ __all__ = [
     "decoded",
     "entropy_bound",
     "evaluate",
+    "evaluate_alignment",
     "evaluate_classifier",
     "evaluate_prediction",
     "evaluate_reconstruction",
     "evaluate_samples",
     "filled_in",
     "filling_in_words",
+    "identity_alignment",
     "in_digits",
     "independent",
     "independent_gaussian",
@@ -65,6 +78,7 @@ __all__ = [
     "latent_spread",
     "log_likelihoods",
     "measures",
+    "other_domain",
     "quantiles",
     "resampled",
     "rows_to_judge_samples",
@@ -73,7 +87,9 @@ __all__ = [
     "standard_error",
     "takes_class",
     "train_factor_classifier",
+    "translated",
     "traversals",
+    "true_pairs",
     "vector_arithmetic",
     "walks",
     "why_no_error_rate",

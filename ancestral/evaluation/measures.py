@@ -4,14 +4,18 @@ import warnings
 from typing import TypeAlias
 
 from ancestral.data import Data
+from ancestral.evaluation.alignment import Alignment, evaluate_alignment, true_pairs
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.spikes import spike
-from ancestral.interface import BoundedDensity, Encoder, ExactDensity, MeanDecoder, Model, Sampler
+from ancestral.interface import BoundedDensity, Encoder, ExactDensity, MeanDecoder, Model, Sampler, Translator
 
-Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate
+Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate | Alignment
+
+#: Candidates among which the partner of a translation is looked for, where there are as many.
+_CANDIDATES = 1000
 
 
 def measures(
@@ -29,7 +33,7 @@ def measures(
     """Each measure that the model has, with the name of the split that it was taken on.
 
     By its likelihood; without a density by its `samples`, and without these by what its codes decode to. A classifier
-    is judged by its error, too. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
+    is judged by its error, too, and a translator by the pairs that the data hid from its training. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
     """
     name = split or "test"
     rows = data.splits[name]
@@ -54,6 +58,9 @@ def measures(
     elif isinstance(model, Encoder) and isinstance(model, MeanDecoder):
         error = evaluate_reconstruction(model, rows, batch_size=batch_size, limit=limit, progress=progress)
         found.append((name, error))
+    if isinstance(model, Translator) and (pairs := true_pairs(rows)) is not None:
+        candidates = min(_CANDIDATES, len(pairs[0]) if limit is None else limit)
+        found.append((name, evaluate_alignment(model, rows, candidates=candidates, limit=limit)))
     if why_no_error_rate(model, rows) is None:
         found.append((name, evaluate_classifier(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
     return found
