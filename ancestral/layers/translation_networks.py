@@ -24,13 +24,13 @@ class ResidualGenerator(nn.Module):
         widths = [channels * 2**stage for stage in range(halvings + 1)]
         pad = nn.ReflectionPad2d(_OUTER // 2)
         self.inwards = nn.Sequential(pad, nn.Conv2d(image, channels, _OUTER, bias=False), *_normed(channels))
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down = nn.ModuleList()
         for narrow, wide in zip(widths, widths[1:], strict=False):
             down = nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False)
             self.down.append(nn.Sequential(down, *_normed(wide)))
         self.blocks = nn.Sequential(*(_ResidualBlock(widths[-1]) for _ in range(blocks)))
-        for narrow, wide in reversed(list(zip(widths, widths[1:], strict=False))):
-            self.up.append(_Upwards(wide, narrow))
+        pairs = zip(reversed(widths), reversed(widths[:-1]), strict=False)
+        self.up = nn.ModuleList(_Upwards(wide, narrow) for wide, narrow in pairs)
         self.outwards = nn.Sequential(pad, nn.Conv2d(channels, image, _OUTER), last_activation)
         self.apply(initialise)
 

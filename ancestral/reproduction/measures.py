@@ -19,15 +19,19 @@ from ancestral.evaluation import (
     channel_histogram,
     entropy_bound,
     evaluate,
+    evaluate_alignment,
     evaluate_classifier,
     evaluate_prediction,
     evaluate_reconstruction,
     evaluate_samples,
+    identity_alignment,
     in_digits,
     independent,
     log_likelihoods,
     spread_rows,
     standard_error,
+    translated,
+    true_pairs,
     vector_arithmetic,
 )
 from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
@@ -42,8 +46,9 @@ from ancestral.interface import (
     InputError,
     MeanDecoder,
     Model,
+    Translator,
 )
-from ancestral.plots import predictions_figure, samples_figure
+from ancestral.plots import predictions_figure, samples_figure, translations_figure
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
     markov_chain,
@@ -358,6 +363,37 @@ def _classification_error(trained: Trained, settings: Mapping[str, Any], progres
     return Measurement(100 * found.error, 100 * found.stderr, f"n = {found.n:,}", baselines=beside)
 
 
+# -- Translations ------------------------------------------------------------------------------------------------------
+
+
+def _alignment(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of translations whose true partner, hidden from training, is not the nearest of the candidates."""
+    model, test = trained.model, trained.data.test
+    if not isinstance(model, Translator):
+        raise InputError(f"{trained.recipe.model} translates nothing: it is no Translator")
+    found = evaluate_alignment(model, test, **settings)
+    beside = {f"to {name}": 100 * error for name, error in found.error_to.items()}
+    beside |= {"chance": 100 * found.chance, "there and back, % of the range": 100 * found.cycle_error}
+    kind = f"nearest of {found.candidates:,}, n = {found.n:,}"
+    return Measurement(100 * found.error, 100 * found.stderr, kind, baselines=beside, panels=ways_shown(model, test))
+
+
+def ways_shown(model: Translator, split: Split, n: int = 32) -> dict[str, Figure]:
+    """Pictures of translations of pairs, both ways, and of these back, by their titles."""
+    pairs, panels = true_pairs(split), {}
+    assert pairs is not None
+    for rows, source, target in zip(pairs, model.domains, reversed(model.domains), strict=True):
+        x = split.__getitems__(rows[spread_rows(n, len(rows))]).x
+        shown = translated(model, x, target)
+        figure = translations_figure(shown.x, shown.there, shown.back, model.event, (source, target))
+        panels[f"{source} to {target}, and back"] = figure
+    return panels
+
+
+def _no_translation(trained: Trained) -> float:
+    return 100 * identity_alignment(trained.data.test, **trained.recipe.evaluation).error
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +431,7 @@ MEASURES: Mapping[str, Measure] = {
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),
     "classification error": Measure("%", _classification_error),
+    "alignment error": Measure("%", _alignment, {"identity": _no_translation}),
     "Fréchet distance": Measure("squared distance", _frechet),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }

@@ -144,7 +144,7 @@ class CycleGAN(Translator):
         for here, there in ((0, 1), (1, 0)):
             translated = self.generators[there](real[here])
             back = self.generators[here](translated)
-            parts["adversarial"] = parts["adversarial"] + least_squares(self.discriminators[there](translated), 1)
+            parts["adversarial"] = parts["adversarial"] + least_squares(self.discriminators[there](translated), 1.0)
             parts["cycle"] = parts["cycle"] + F.l1_loss(back, real[here])
             if self.identity_weight:
                 parts["identity"] = parts["identity"] + F.l1_loss(self.generators[here](real[here]), real[here])
@@ -158,8 +158,8 @@ class CycleGAN(Translator):
             with torch.no_grad():
                 translated = self.generators[there](real[here])
             judge = self.discriminators[there]
-            parts["real"] = parts["real"] + least_squares(judge(real[there]), 1)
-            parts["fake"] = parts["fake"] + least_squares(judge(self.pools[there].exchange(translated)), 0)
+            parts["real"] = parts["real"] + least_squares(judge(real[there]), 1.0)
+            parts["fake"] = parts["fake"] + least_squares(judge(self.pools[there].exchange(translated)), 0.0)
         return Losses(0.5 * (parts["real"] + parts["fake"]), parts)
 
     def _by_domain(self, batch: Batch) -> tuple[Tensor, Tensor]:
