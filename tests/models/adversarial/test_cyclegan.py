@@ -1,15 +1,19 @@
 """CycleGAN: its losses by hand, the pool's law, the optimum of least squares, and what a few steps learn."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ancestral.data import load_data
 from ancestral.interface import Adam, Batch, Binary, Event, InputError, Levels, Real
 from ancestral.layers.translation_networks import PatchDiscriminator, ResidualGenerator, reach
 from ancestral.models.adversarial._image_pool import ImagePool
 from ancestral.models.adversarial.cyclegan import CycleGAN, least_squares
+from ancestral.registry import build
+from ancestral.training import fit
 
 GREY = Event((1, 8, 8), Levels(5))
 
@@ -323,3 +327,25 @@ def test_bad_events_and_batches() -> None:
             model.phases()[0].loss(Batch(torch.zeros(4, *GREY.shape), y))
     with pytest.raises(InputError, match=r"to must be one of \('day', 'night'\)"):
         model.translate(torch.zeros(4, *GREY.shape), to="dusk")
+
+
+def test_a_resumed_run_ends_with_the_very_weights_and_pools(tmp_path: Path) -> None:
+    data = load_data("digits", twin="inverted")
+    settings = {"batch_size": 256, "seed": 1, "progress": False}
+
+    def run(folder: str, *budgets: int) -> CycleGAN:
+        for steps in budgets:
+            torch.manual_seed(0)
+            model = build("cyclegan", data, channels=2, blocks=0, halvings=1, pool=100)
+            resume = (tmp_path / folder).exists()
+            fit(model, data, steps=steps, run_dir=tmp_path / folder, resume=resume, **settings)
+        assert isinstance(model, CycleGAN)
+        return model
+
+    whole, parts = run("whole", 4), run("parts", 3, 4)
+    assert all(map(torch.equal, whole.parameters(), parts.parameters()))
+    # 3 x 128 translations overfill the pools: what they hold, and what is drawn of them, goes on as well.
+    assert int(parts.pools[0].filled) == 100
+    for pool, resumed in zip(whole.pools, parts.pools, strict=True):
+        assert torch.equal(pool.images, resumed.images)
+    assert not any(name.startswith("pools") for name in whole.state_dict())
