@@ -126,7 +126,9 @@ def misses(
     """Where the partner of a translation, row by row, is not nearer to it than all others of its group of
     `candidates`."""
     found = []
-    for ours, theirs in zip(translations.flatten(1).double().split(candidates), partners.flatten(1).double().split(candidates)):
+    for ours, theirs in zip(
+        translations.flatten(1).double().split(candidates), partners.flatten(1).double().split(candidates)
+    ):
         distances = torch.cdist(ours, theirs)
         own = distances.diagonal().clone()
         found.append(distances.fill_diagonal_(torch.inf).amin(1) <= own)

@@ -33,7 +33,8 @@ def measures(
     """Each measure that the model has, with the name of the split that it was taken on.
 
     By its likelihood; without a density by its `samples`, and without these by what its codes decode to. A classifier
-    is judged by its error, too, and a translator by the pairs that the data hid from its training. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
+    is judged by its error, too, and a translator by the pairs that the data hid from its training. Without a `split`
+    these are the test rows, or for samples `rows_to_judge_samples`.
     """
     name = split or "test"
     rows = data.splits[name]

@@ -11,9 +11,7 @@ from ancestral.plots.samples import kind_of, samples_figure
 _ACROSS = 4
 
 
-def translations_figure(
-    x: Tensor, there: Tensor, back: Tensor, event: Event, names: tuple[str, str]
-) -> Figure:
+def translations_figure(x: Tensor, there: Tensor, back: Tensor, event: Event, names: tuple[str, str]) -> Figure:
     """Observations (n, *event.shape) of the first of the domains `names`, their translations to the second, and these
     translated back, side by side."""
     across = min(_ACROSS, len(x)) if kind_of(event) == "images" else 1

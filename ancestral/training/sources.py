@@ -113,7 +113,8 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
     if isinstance(data, Data):
         if isinstance(model.batching, Unpaired) and data.domains is None:
             raise InputError(
-                f"this {type(model).__name__} learns from two domains, which {data.name} does not have; {_domains_of(data)}"
+                f"this {type(model).__name__} learns from two domains, which {data.name} does not have;"
+                f" {_domains_of(data)}"
             )
         _check_context_event(data, model)
         train, valid = _source(data.train, model), _source(data.valid, model)

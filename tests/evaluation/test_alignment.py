@@ -105,7 +105,8 @@ def test_pairs_are_found_whatever_the_order_of_the_rows() -> None:
         (pair * 10).view(40, 1, 1, 1).expand(-1, 1, 4, 4), EVENT, (order >= 20).long(), factors={"pair": pair}
     )
     first, second = true_pairs(split) or (None, None)
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert torch.equal(split.x[first], split.x[second])
     assert sorted([*first.tolist(), *second.tolist()]) == list(range(40))
 

@@ -99,8 +99,8 @@ class CycleGAN(Translator):
         sides, width = event.shape[1:], channels if discriminator_channels is None else discriminator_channels
         if min(channels, width) < 1 or min(blocks, halvings) < 0:
             raise InputError(
-                f"channels and discriminator_channels must be at least 1, blocks and halvings at least 0, got {channels},"
-                f" {width}, {blocks} and {halvings}"
+                "channels and discriminator_channels must be at least 1, blocks and halvings at least 0, got"
+                f" {channels}, {width}, {blocks} and {halvings}"
             )
         if min(sides) <= 2**halvings:
             raise InputError(f"halvings={halvings} leaves less than 2 pixels of images of {sides}; take fewer")
