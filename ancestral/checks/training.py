@@ -119,9 +119,9 @@ def training_state_survives(subject: Subject) -> None:
     saved = model.state_dict().keys()
     for name, buffer in model.named_buffers():
         old = before.get(name)
-        fixed = old is not None and old.shape == buffer.shape
-        if fixed and torch.equal(buffer, old):
+        if old is not None and old.shape == buffer.shape and torch.equal(buffer, old):
             continue
+        fixed = old is not None and old.shape == buffer.shape
         require(fixed, f"training changes the shape of the buffer {name}, so that no resumed run can take it up")
         require(
             name in saved or id(buffer) in apart,

@@ -6,6 +6,8 @@ with a scale and a shift, after every convolution but the last of each network a
 any sides: half of a side is rounded up.
 """
 
+import itertools
+
 from torch import Tensor, nn
 
 from ancestral.layers.image_networks import NORMS, initialise
@@ -25,12 +27,11 @@ class ResidualGenerator(nn.Module):
         pad = nn.ReflectionPad2d(_OUTER // 2)
         self.inwards = nn.Sequential(pad, nn.Conv2d(image, channels, _OUTER, bias=False), *_normed(channels))
         self.down = nn.ModuleList()
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in itertools.pairwise(widths):
             down = nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False)
             self.down.append(nn.Sequential(down, *_normed(wide)))
         self.blocks = nn.Sequential(*(_ResidualBlock(widths[-1]) for _ in range(blocks)))
-        pairs = zip(reversed(widths), reversed(widths[:-1]), strict=False)
-        self.up = nn.ModuleList(_Upwards(wide, narrow) for wide, narrow in pairs)
+        self.up = nn.ModuleList(_Upwards(wide, narrow) for wide, narrow in itertools.pairwise(reversed(widths)))
         self.outwards = nn.Sequential(pad, nn.Conv2d(channels, image, _OUTER), last_activation)
         self.apply(initialise)
 
@@ -84,7 +85,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [channels * min(2**stage, 8) for stage in range(layers + 1)]
         stages: list[nn.Module] = [Downsample(image, channels), nn.LeakyReLU(0.2)]
-        for narrow, wide in zip(widths[:-2], widths[1:-1], strict=True):
+        for narrow, wide in itertools.pairwise(widths[:-1]):
             stages += [Downsample(narrow, wide, bias=False), NORMS["instance"](wide), nn.LeakyReLU(0.2)]
         last = nn.Conv2d(widths[-2], widths[-1], 4, padding=1, bias=False)
         stages += [last, NORMS["instance"](widths[-1]), nn.LeakyReLU(0.2)]

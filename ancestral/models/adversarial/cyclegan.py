@@ -157,9 +157,10 @@ class CycleGAN(Translator):
         for here, there in ((0, 1), (1, 0)):
             with torch.no_grad():
                 translated = self.generators[there](real[here])
-            judge = self.discriminators[there]
+            judge, pool = self.discriminators[there], self.pools[there]
+            assert isinstance(pool, ImagePool)
             parts["real"] = parts["real"] + least_squares(judge(real[there]), 1.0)
-            parts["fake"] = parts["fake"] + least_squares(judge(self.pools[there].exchange(translated)), 0.0)
+            parts["fake"] = parts["fake"] + least_squares(judge(pool.exchange(translated)), 0.0)
         return Losses(0.5 * (parts["real"] + parts["fake"]), parts)
 
     def _by_domain(self, batch: Batch) -> tuple[Tensor, Tensor]:

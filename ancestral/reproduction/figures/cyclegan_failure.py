@@ -66,7 +66,9 @@ def cyclegan_failure(
         found[twin] = evaluate_alignment(model, domains.test, candidates=candidates, limit=pairs)
         error, back = 100 * found[twin].error, 100 * found[twin].cycle_error
         beside[f"{twin}, there and back"] = back
-        beside[f"{twin}, without translation"] = 100 * identity_alignment(domains.test, candidates=candidates, limit=pairs).error
+        beside[f"{twin}, without translation"] = (
+            100 * identity_alignment(domains.test, candidates=candidates, limit=pairs).error
+        )
         said = f"{error:.1f} % miss their partners; there and back off by {back:.1f} %"
         panels |= {f"{title}\n({said})": shown for title, shown in ways_shown(model, domains.test, _SHOWN).items()}
     first, *others = twins

@@ -134,6 +134,21 @@ def test_the_optimum_of_least_squares_is_the_share_of_the_real() -> None:
     assert loss().item() == pytest.approx(0.5 * (p * q / (p + q)).sum().item())
 
 
+def test_translations_are_in_data_space_and_each_domain_has_a_generator_that_leads_to_it() -> None:
+    """To A as it is, to B inverted: level l of 0..4 is 4 - l."""
+    model = game([Recolours(1.0, 0.0), Recolours(-1.0, 0.0)])
+    x = torch.randint(5, (6, *GREY.shape))
+    assert torch.equal(model.translate(x, to="A").long(), x)
+    assert torch.equal(model.translate(x, to="B").long(), 4 - x)
+
+
+def test_generators_learn_from_the_discriminators_alone_where_cycles_do_not_count() -> None:
+    model = CycleGAN(GREY, channels=2, blocks=1, halvings=1, cycle_weight=0.0).train()
+    generators, _ = model.phases()
+    generators.loss(Batch(torch.randint(5, (8, *GREY.shape)), torch.arange(8) % 2)).total.backward()
+    assert all(p.grad is not None and bool((p.grad != 0).any()) for p in generators.parameters)
+
+
 def test_phases_leave_each_others_networks_out_of_the_graph() -> None:
     model = CycleGAN(GREY, channels=2, blocks=1, halvings=1).train()
     generators, discriminators = model.phases()
