@@ -136,6 +136,25 @@ def class_probabilities_sum_to_one(subject: Subject) -> None:
     )
 
 
+def domains_are_two(subject: Subject) -> None:
+    """Two different names, of which each leads somewhere else; any other is refused."""
+    model = subject.far
+    assert isinstance(model, Translator)
+    domains = tuple(model.domains)
+    require(
+        len(domains) == 2 and domains[0] != domains[1] and all(isinstance(name, str) and name for name in domains),
+        f"domains must be two different names, got {domains}",
+    )
+    x = subject.observations(4, torch.float64)
+    with torch.no_grad():
+        first, second = (model.translate(x, to=name) for name in domains)
+    require(
+        not torch.equal(first, second),
+        f"translate gives the same observations to {domains[0]!r} and to {domains[1]!r}: `to` is not looked at",
+    )
+    _refuses(lambda: model.translate(x, to=f"no {domains[0]}"), "translate accepts a domain that it does not know")
+
+
 def storage_dtypes_are_equal(subject: Subject) -> None:
     if subject.event.values is None:
         x = subject.observations(4, torch.float64)
@@ -257,6 +276,7 @@ PROPERTIES = (
     Property("latents have their shapes and decode into the support", needs(Decoder), latents_have_their_shapes),
     Property("encodings have their shapes", needs(Encoder), encodings_have_their_shapes),
     Property("class probabilities sum to 1", needs(Classifier), class_probabilities_sum_to_one),
+    Property("a translator knows two domains", needs(Translator), domains_are_two),
     Property("the storage dtype of data makes no difference", needs_any(*_SCORED), storage_dtypes_are_equal),
     Property("bad input is refused", always, bad_input_is_refused),
     Property("public methods run in evaluation mode", always, evaluation_mode),

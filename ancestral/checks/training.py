@@ -103,6 +103,37 @@ def phases_change_only_their_own(subject: Subject) -> None:
         require(bool(changed & own), f"a step of phase {phase.name!r} changed none of its parameters")
 
 
+def training_state_survives(subject: Subject) -> None:
+    """What training moves is in the model's state or in its `training_state`, and keeps its shape: a run that is
+    resumed must find it."""
+    model = copy.deepcopy(subject.perturbed).train()
+    with seeded(subject.generator(), model.device):
+        for phase in model.phases():  # settles what starts from the first batch
+            phase.loss(model.prepare(subject.batch(subject.rows(16))))
+        before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        for phase in model.phases():
+            phase.loss(model.prepare(subject.batch(subject.rows(16))))
+            if phase.after_step is not None:
+                phase.after_step()
+    apart = {id(tensor) for tensor in model.training_state().values()}
+    saved = model.state_dict().keys()
+    for name, buffer in model.named_buffers():
+        old = before.get(name)
+        if old is not None and old.shape == buffer.shape and torch.equal(buffer, old):
+            continue
+        fixed = old is not None and old.shape == buffer.shape
+        require(fixed, f"training changes the shape of the buffer {name}, so that no resumed run can take it up")
+        require(
+            name in saved or id(buffer) in apart,
+            f"training moves the buffer {name}, which is neither saved with the model nor in its training_state: a run"
+            " that is resumed begins with another one",
+        )
+        require(
+            not (name in saved and id(buffer) in apart),
+            f"the buffer {name} is in training_state and saved with the model, too: register it with persistent=False",
+        )
+
+
 def training_raises_the_likelihood(subject: Subject, steps: int = 25) -> None:
     model, batch = _on_one_batch(subject)
     before = _mean_monitored(subject, model, batch)
@@ -220,6 +251,7 @@ PHASES = (
     Property("the monitored quantity exists", always, monitor_exists),
     Property("every parameter gets a gradient", learns_by_gradients, every_parameter_gets_a_gradient),
     Property("a phase changes only its own parameters", learns_by_gradients, phases_change_only_their_own),
+    Property("what training moves survives a resumption", learns_by_gradients, training_state_survives),
     *losses.GRADIENTS,
 )
 

@@ -8,7 +8,7 @@ from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import chosen_split, is_whole, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation import amortization_gap, evaluate, measures, why_no_error_rate
-from ancestral.interface import InputError
+from ancestral.interface import InputError, Translator
 
 #: What is not a flag.
 _OWN = ("model", "data")
@@ -40,6 +40,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     results = measures(trained.model, data, args.split, samples=args.samples, features=args.features, **settings)
     if not results:
         reason = why_no_error_rate(trained.model, split)
+        if isinstance(trained.model, Translator):
+            reason = f"{data.name} does not know which rows of its domains are pairs"
         raise InputError(f"{args.run} has no likelihood, no samples and no error rate to measure: {reason}")
     lines: list[tuple[str, object]] = list(results)
     if args.amortization_gap:

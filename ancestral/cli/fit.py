@@ -20,6 +20,7 @@ from ancestral.cli.wording import in_flags
 from ancestral.comparison import quick_training
 from ancestral.data import Data, data_options, list_data
 from ancestral.evaluation import (
+    Alignment,
     ErrorRate,
     Measure,
     Reconstruction,
@@ -28,7 +29,7 @@ from ancestral.evaluation import (
     evaluate,
     measures,
 )
-from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler
+from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler, Translator, Unpaired
 from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
@@ -41,7 +42,12 @@ _OWN = ("model", "data", "run_dir", "resume", "recipe")
 #: Fewer rows than these are warned of.
 _FEW_TRAINING, _FEW_VALIDATION = 50, 10
 #: Of each measure but the likelihood, which is named after its split.
-_NAMES: dict[type, str] = {SampleQuality: "samples", Reconstruction: "reconstruction", ErrorRate: "classes"}
+_NAMES: dict[type, str] = {
+    SampleQuality: "samples",
+    Reconstruction: "reconstruction",
+    ErrorRate: "classes",
+    Alignment: "alignment",
+}
 _TEACHES = """Writes the model and its scores to a folder, which all commands with RUN take. Without a recipe the
 model's own settings for such data are taken, and it is trained as `ancestral compare` trains it, for 20 epochs; flags
 override them one by one, and with MODEL and DATA on the line --help shows the settings of the model and the defaults
@@ -66,6 +72,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         _check_data_of_run(folder, named["name"])
     check_run_dir(folder, resume=args.resume, overwrite=args.overwrite)
     data = load(named)
+    if isinstance(find_model(args.name).batching, Unpaired) and data.domains is None and len(data.classes or ()) == 2:
+        # A folder for each of two domains looks like one for each of two classes.
+        named["domains"] = list(data.classes or ())
+        data = data.with_domains(named["domains"])
     if reason := supports(args.name, data.event, data.context_event):
         raise InputError(
             f"{args.name} does not support {data.name} ({describe(data.event, data.context_event)}): {reason}"
@@ -211,6 +221,9 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
 def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
     named = shlex.quote(str(folder))
+    if isinstance(model, Translator):
+        screen.print(f"  ancestral translate {named} --to {shlex.quote(model.domains[1])}", soft_wrap=True)
+        return
     if isinstance(model, Sampler):
         label = " --class all" if takes_class(model.context_event) else ""
         screen.print(f"  ancestral sample {named}{label} -n 64 -o samples.{form}", soft_wrap=True)

@@ -38,6 +38,10 @@ COMMANDS = {
         "ancestral complete runs/rows-made rows.csv -o full.csv\n"
         "  ancestral complete runs/digits-gated-pixelcnn digits --keep top-half -n 8 -o completed.png",
     ),
+    "translate": Command(
+        "images of one domain as images of the other",
+        "ancestral translate runs/photos-cyclegan holiday/*.jpg --to monet -o painted/",
+    ),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
@@ -54,6 +58,7 @@ _OF_A_RUN = (
     "manifold",
     "analogies",
     "complete",
+    "translate",
 )
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -135,7 +135,9 @@ def _names(models: Sequence[str] | None, data: Data, missing: bool) -> list[str]
 def _planned(name: str, data: Data, budget: float) -> Entry:
     """The model with its own quick settings and `budget` seconds of training."""
     family = next(info.family for info in list_models() if info.cls is find_model(name))
-    training = {"minutes": budget / 60, **training_arguments(quick_training(name, data.event))}
+    how = training_arguments(quick_training(name, data.event))
+    how.pop("preview_every", None)  # a comparison has no folder for it
+    training = {"minutes": budget / 60, **how}
     return Entry(name, family, quick_settings(name, data.event).model, training)
 
 

@@ -145,6 +145,26 @@ class Data(Described):
         train, valid, test = (renumbered[name] for name in self.splits)
         return replace(self, train=train, valid=valid, test=test, classes=tuple(names))
 
+    def with_domains(self, names: Sequence[str]) -> "Data":
+        """The rows of two classes, by their names, as two domains without correspondence; other rows are left out."""
+        known = {name: number for number, name in enumerate(self.classes or ())}
+        if len(names) != 2 or names[0] == names[1] or any(name not in known for name in names):
+            there = f"its classes are {listed(list(known))}" if known else "it has no classes"
+            raise InputError(
+                f"domains must be two of the classes of {self.name}, got {listed(list(names)) or 'none'}; {there}"
+            )
+        first, second = (known[name] for name in names)
+        splits = {}
+        for name, split in self.splits.items():
+            assert split.y is not None
+            rows = ((split.y == first) | (split.y == second)).nonzero()[:, 0]
+            if not len(rows):
+                raise InputError(f"the {name} split of {self.name} has no row of {' or '.join(names)}")
+            kept = split.take(rows)
+            splits[name] = kept.with_labels((split.y[rows] == second).long())
+        train, valid, test = (splits[name] for name in self.splits)
+        return replace(self, train=train, valid=valid, test=test, classes=None, domains=(names[0], names[1]))
+
     def with_labels(self, count: int, *, seed: int = 0) -> "Data":
         """The same data with `count` labels in the training split, as many of each class, and all others -1.
 

@@ -13,6 +13,7 @@ from ancestral.data.dataset import Data
 from ancestral.data.files import SourceFile, Store
 from ancestral.data.idx import read_images
 from ancestral.data.split import Split
+from ancestral.data.twins import with_twin
 from ancestral.interface import Binary, InputError, Levels, Real
 
 _SHAPE = (1, 28, 28)
@@ -60,9 +61,13 @@ _FASHION = _files(
 
 
 @builtin("mnist", "(1, 28, 28), 256 levels", _MNIST)
-def mnist(store: Store, seed: int) -> Data:
-    """Handwritten digits with labels: 50,000 / 10,000 / 10,000, the last of the training file for validation."""
-    return assemble("mnist", _read(_MNIST, store, _UNPACKED), seed=seed, support=Levels(256), classes=_DIGITS)
+def mnist(store: Store, seed: int, twin: str | None = None) -> Data:
+    """Handwritten digits with labels: 50,000 / 10,000 / 10,000, the last of the training file for validation.
+
+    With a `twin` (rotated, inverted, thick, coloured, or several as inverted+coloured) two domains without pairs.
+    """
+    data = assemble("mnist", _read(_MNIST, store, _UNPACKED), seed=seed, support=Levels(256), classes=_DIGITS)
+    return data if twin is None else with_twin(data, twin, seed)
 
 
 @builtin("fashion-mnist", "(1, 28, 28), 256 levels", _FASHION)

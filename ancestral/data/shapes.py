@@ -10,6 +10,7 @@ from ancestral.data.catalogue import builtin
 from ancestral.data.dataset import Data
 from ancestral.data.files import Store
 from ancestral.data.split import Split
+from ancestral.data.twins import Styles, unpaired, with_twin
 from ancestral.interface import Event, InputError, Levels
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring")
@@ -24,6 +25,9 @@ COLOURS = {
     "white": (240, 240, 240),
 }
 _BACKGROUND = (24.0, 24.0, 32.0)
+# The twin in another style: its ground, and how wide its lines are in pixels.
+OUTLINED = "outlined"
+_LIGHT, _LINE = (190.0, 180.0, 165.0), 1.5
 _SIDE = 32
 # Radii in pixels; the words part the range in three, as they part the positions.
 _SMALLEST, _LARGEST = 4.0, 10.0
@@ -40,12 +44,15 @@ _TOKEN = {word: index for index, word in enumerate(VOCABULARY)}
 
 
 @builtin("shapes", "(3, 32, 32), 256 levels")
-def shapes(store: Store, seed: int, n: int = 10_000) -> Data:
+def shapes(store: Store, seed: int, n: int = 10_000, twin: str | None = None) -> Data:
     """Generated images of one shape, with its factors (shape, colour, size, position, rotation) and a caption.
 
     `n` images in all, 80/10/10. `factors` of a split has `shape` and `colour` (numbers), `size` (radius in pixels),
     `x` and `y` (centre in pixels from the left and the top), `rotation` (radians, clockwise, 0 up to the angle at which
     the shape looks the same again). The label is the shape; `captions` are token ids.
+
+    With a `twin` two domains without pairs: outlined (the shapes as lines on a light ground), or those of grey images
+    but for the coloured one.
     """
     if n < 10:
         raise InputError(f"n must be at least 10, to be split 80/10/10, got {n}")
@@ -66,7 +73,16 @@ def shapes(store: Store, seed: int, n: int = 10_000) -> Data:
     )
     note = f"drawn by seed {seed}"
     names = {"shape": SHAPES, "colour": tuple(COLOURS)}
-    return Data("shapes", event, train, valid, test, SHAPES, factor_names=names, vocabulary=VOCABULARY, note=note)
+    data = Data("shapes", event, train, valid, test, SHAPES, factor_names=names, vocabulary=VOCABULARY, note=note)
+    if twin is None:
+        return data
+    if twin != OUTLINED:
+        return with_twin(data, twin, seed)
+    styles = {
+        part: Styles(split.x, render(dict(split.factors), outlined=True), split.y, split.factors)
+        for part, split in data.splits.items()
+    }
+    return unpaired("shapes", styles, ("filled", OUTLINED), Levels(256), seed, note)
 
 
 def draw_factors(n: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -88,10 +104,13 @@ def draw_factors(n: int, generator: torch.Generator) -> dict[str, Tensor]:
     }
 
 
-def render(factors: dict[str, Tensor]) -> UInt8[Tensor, "n 3 32 32"]:
-    """The images of `factors`, anti-aliased: a pixel's share of the colour is by its distance from the outline."""
+def render(factors: dict[str, Tensor], *, outlined: bool = False) -> UInt8[Tensor, "n 3 32 32"]:
+    """The images of `factors`, anti-aliased: a pixel's share of the colour is by its distance from the outline.
+
+    Shapes that are `outlined` are lines of their colour on a light ground.
+    """
     parts = zip(*(factors[key].split(2048) for key in ("shape", "colour", "size", "x", "y", "rotation")))
-    return torch.cat([_render(*part) for part in parts])
+    return torch.cat([_render(*part, outlined=outlined) for part in parts])
 
 
 def captions(factors: dict[str, Tensor]) -> Int64[Tensor, "n tokens"]:
@@ -123,7 +142,9 @@ def captions(factors: dict[str, Tensor]) -> Int64[Tensor, "n tokens"]:
     )
 
 
-def _render(shape: Tensor, colour: Tensor, size: Tensor, x: Tensor, y: Tensor, rotation: Tensor) -> Tensor:
+def _render(
+    shape: Tensor, colour: Tensor, size: Tensor, x: Tensor, y: Tensor, rotation: Tensor, *, outlined: bool
+) -> Tensor:
     centres = torch.arange(_SIDE) + 0.5
     across = centres[None, None, :] - x[:, None, None]
     down = centres[None, :, None] - y[:, None, None]
@@ -134,9 +155,11 @@ def _render(shape: Tensor, colour: Tensor, size: Tensor, x: Tensor, y: Tensor, r
     for index in range(len(SHAPES)):
         chosen = shape == index
         distance[chosen] = _distance(index, u[chosen], v[chosen], size[chosen][:, None, None])
+    if outlined:
+        distance = torch.maximum(distance, -distance - _LINE)
     share = (0.5 - distance).clamp(0, 1)[:, None]
     ink = torch.tensor(list(COLOURS.values()), dtype=torch.float32)[colour][:, :, None, None]
-    ground = torch.tensor(_BACKGROUND)[:, None, None]
+    ground = torch.tensor(_LIGHT if outlined else _BACKGROUND)[:, None, None]
     return (ground + share * (ink - ground)).round().to(torch.uint8)
 
 

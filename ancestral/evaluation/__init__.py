@@ -1,6 +1,15 @@
 """The rulers: likelihood with its kind and error, what inference loses, error rate, quality of samples, what a latent
 space has learned."""
 
+from ancestral.evaluation.alignment import (
+    Alignment,
+    Translations,
+    evaluate_alignment,
+    identity_alignment,
+    other_domain,
+    translated,
+    true_pairs,
+)
 from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
@@ -43,6 +52,7 @@ from ancestral.evaluation.two_samples import (
 )
 
 __all__ = [
+    "Alignment",
     "AmortizationGap",
     "ClassInput",
     "Copying",
@@ -62,6 +72,7 @@ __all__ = [
     "SampleJudge",
     "SampleQuality",
     "Score",
+    "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
     "activity",
@@ -76,6 +87,7 @@ __all__ = [
     "decoded",
     "entropy_bound",
     "evaluate",
+    "evaluate_alignment",
     "evaluate_classifier",
     "evaluate_nearest_neighbour",
     "evaluate_prediction",
@@ -85,6 +97,7 @@ __all__ = [
     "filled_in",
     "filling_in_words",
     "frechet_distance",
+    "identity_alignment",
     "in_digits",
     "independent",
     "independent_gaussian",
@@ -96,6 +109,7 @@ __all__ = [
     "measures",
     "mode_coverage",
     "nearest_neighbour_error",
+    "other_domain",
     "power_spectrum",
     "precision_recall",
     "quantiles",
@@ -106,7 +120,9 @@ __all__ = [
     "standard_error",
     "takes_class",
     "train_factor_classifier",
+    "translated",
     "traversals",
+    "true_pairs",
     "two_sample_test",
     "vector_arithmetic",
     "walks",

@@ -4,14 +4,27 @@ import warnings
 from typing import Any, TypeAlias
 
 from ancestral.data import Data
+from ancestral.evaluation.alignment import Alignment, evaluate_alignment, true_pairs
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.spikes import spike
-from ancestral.interface import BoundedDensity, Encoder, ExactDensity, InputError, MeanDecoder, Model, Sampler
+from ancestral.interface import (
+    BoundedDensity,
+    Encoder,
+    ExactDensity,
+    InputError,
+    MeanDecoder,
+    Model,
+    Sampler,
+    Translator,
+)
 
-Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate
+Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate | Alignment
+
+#: Candidates among which the partner of a translation is looked for, where there are as many.
+_CANDIDATES = 1000
 
 #: Samples by which a model without a density is judged, where nobody says.
 _SAMPLES = 1000
@@ -34,7 +47,8 @@ def measures(
 
     By its likelihood; without a density by its samples, and without these by what its codes decode to. Where a number
     of `samples` or the `features` to compare them by are given, any sampler is judged by them, too, and a classifier by
-    its error. Without a `split` these are the test rows, or for samples `rows_to_judge_samples`.
+    its error, and a translator by the pairs that the data hid from its training. Without a `split` these are the test
+    rows, or for samples `rows_to_judge_samples`.
     """
     asked = samples is not None or features is not None
     if asked and not isinstance(model, Sampler):
@@ -70,6 +84,9 @@ def measures(
             "batch_size": batch_size,
         }
         found.append((where, evaluate_samples(model, data, split=where, **how)))
+    if isinstance(model, Translator) and (pairs := true_pairs(rows)) is not None:
+        candidates = min(_CANDIDATES, len(pairs[0]) if limit is None else limit)
+        found.append((name, evaluate_alignment(model, rows, candidates=candidates, limit=limit)))
     if why_no_error_rate(model, rows) is None:
         found.append((name, evaluate_classifier(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
     return found

@@ -21,16 +21,20 @@ from ancestral.evaluation import (
     channel_histogram,
     entropy_bound,
     evaluate,
+    evaluate_alignment,
     evaluate_classifier,
     evaluate_nearest_neighbour,
     evaluate_prediction,
     evaluate_reconstruction,
+    identity_alignment,
     in_digits,
     independent,
     log_likelihoods,
     nearest_neighbour_error,
     spread_rows,
     standard_error,
+    translated,
+    true_pairs,
     vector_arithmetic,
 )
 from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
@@ -46,8 +50,9 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    Translator,
 )
-from ancestral.plots import predictions_figure, samples_figure
+from ancestral.plots import predictions_figure, samples_figure, translations_figure
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
     markov_chain,
@@ -471,6 +476,37 @@ _RIVALS: Mapping[str, Callable[[Trained], float]] = {
 }
 
 
+# -- Translations ------------------------------------------------------------------------------------------------------
+
+
+def _alignment(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of translations whose true partner, hidden from training, is not the nearest of the candidates."""
+    model, test = trained.model, trained.data.test
+    if not isinstance(model, Translator):
+        raise InputError(f"{trained.recipe.model} translates nothing: it is no Translator")
+    found = evaluate_alignment(model, test, **settings)
+    beside = {f"to {name}": 100 * error for name, error in found.error_to.items()}
+    beside |= {"chance": 100 * found.chance, "there and back, % of the range": 100 * found.cycle_error}
+    kind = f"nearest of {found.candidates:,}, n = {found.n:,}"
+    return Measurement(100 * found.error, 100 * found.stderr, kind, baselines=beside, panels=ways_shown(model, test))
+
+
+def ways_shown(model: Translator, split: Split, n: int = 32) -> dict[str, Figure]:
+    """Pictures of translations of pairs, both ways, and of these back, by their titles."""
+    pairs, panels = true_pairs(split), {}
+    assert pairs is not None
+    for rows, source, target in zip(pairs, model.domains, reversed(model.domains), strict=True):
+        x = split.__getitems__(rows[spread_rows(n, len(rows))]).x
+        shown = translated(model, x, target)
+        figure = translations_figure(shown.x, shown.there, shown.back, model.event, (source, target))
+        panels[f"{source} to {target}, and back"] = figure
+    return panels
+
+
+def _no_translation(trained: Trained) -> float:
+    return 100 * identity_alignment(trained.data.test, **trained.recipe.evaluation).error
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -520,5 +556,6 @@ MEASURES: Mapping[str, Measure] = {
     "classification error": Measure("%", _classification_error),
     "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
     "Fréchet distance": Measure("squared distance", _frechet, {"real": _real}, of_model=_frechet_of),
+    "alignment error": Measure("%", _alignment, {"identity": _no_translation}),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
 }

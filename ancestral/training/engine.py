@@ -31,7 +31,7 @@ from ancestral.training.game import Game
 from ancestral.training.interrupt import Interrupt
 from ancestral.training.loader import Loader
 from ancestral.training.logs import Logs
-from ancestral.training.preview import Preview
+from ancestral.training.preview import Preview, preview_of
 from ancestral.training.report import Ending, Report, Row, TrainingDiverged, Weights
 from ancestral.training.schedules import Constant
 from ancestral.training.settings import BUDGET, Settings
@@ -59,9 +59,9 @@ class Engine:
         if valid is not None and model.monitor is not None:
             self.validation = Validation(model, valid, settings.batch_size, **shared)
         self.average = None if settings.ema is None else MovingAverage(model, settings.ema)
-        self.preview = None
+        self.preview: Preview | None = None
         if settings.run_dir is not None and settings.preview_every is not None:
-            self.preview = Preview(model, train, settings.run_dir, settings.preview_every)
+            self.preview = preview_of(model, train, settings.run_dir, settings.preview_every)
         self.interrupt = Interrupt()
         self.sources = {"training": train, "validation": valid}
 

@@ -81,7 +81,7 @@ def fit(
             those of one process, up to rounding, where training draws no noise; a VAE's, a GAN's, or those with dropout
             or dequantization differ by design: each process draws its own noise.
         progress: show progress on stderr.
-        preview_every: write a picture of samples every so many epochs.
+        preview_every: write a picture of samples, or of translations and back, every so many epochs.
         log_every: steps between two rows of training losses in `metrics.csv`.
         tensorboard: write TensorBoard event files to `run_dir`, too.
         max_iterations: of a closed-form fit; `epochs` and `steps` bound it as well.

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ancestral.data import Data, Schema, Split
+from ancestral.data.cells import listed
 from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
@@ -112,14 +113,23 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
     if isinstance(data, Data):
         if isinstance(model.batching, Unpaired) and data.domains is None:
             raise InputError(
-                f"this {type(model).__name__} learns from two domains, which {data.name} does not have; put them in"
-                " folders trainA, trainB, testA and testB, or give Data its domains"
+                f"this {type(model).__name__} learns from two domains, which {data.name} does not have;"
+                f" {_domains_of(data)}"
             )
         _check_context_event(data, model)
         train, valid = _source(data.train, model), _source(data.valid, model)
         train.schema = data.schema
         return train, valid
     return _source(data, model), None
+
+
+def _domains_of(data: Data) -> str:
+    """How data without domains come to two."""
+    classes = data.classes or ()
+    if len(classes) > 1:
+        return f"take two of its classes, {listed(classes)}, as domains=[...]"
+    here = f" beside {classes[0]}, its one class" if classes else ""
+    return f"put them in folders, one for each{here}, or in trainA, trainB, testA and testB"
 
 
 def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:

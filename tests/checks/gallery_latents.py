@@ -416,19 +416,31 @@ class Quantizer(Encoder, MeanDecoder, ClosedFormFit):
 
 
 class Shifts(Translator):
-    """Translates by adding a learned vector, or taking it away."""
+    """Translates by adding a learned vector, or taking it away; keeps the latest batch, as a pool of images does."""
 
     monitor = None
     batching = Unpaired()
 
-    def __init__(self, *, wrong_domain: bool = False, idle: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        wrong_domain: bool = False,
+        idle: bool = False,
+        one_name: bool = False,
+        forgets: bool = False,
+        saves: bool = False,
+    ) -> None:
         super().__init__(Event((2,), Real()))
         self.shift = nn.Parameter(torch.zeros(2))
-        self.wrong_domain, self.idle = wrong_domain, idle
+        self.register_buffer("latest", torch.zeros(2), persistent=saves)
+        self.wrong_domain, self.idle, self.one_name, self.forgets = wrong_domain, idle, one_name, forgets
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        return {} if self.forgets else {"latest": self.latest}
 
     @property
     def domains(self) -> tuple[str, str]:
-        return ("summer", "winter")
+        return ("summer", "summer" if self.one_name else "winter")
 
     def _translate(self, x: Tensor, to: str) -> Tensor:
         if self.idle:
@@ -440,6 +452,7 @@ class Shifts(Translator):
         def loss(batch: Batch) -> Losses:
             assert batch.y is not None
             summer, winter = batch.x[batch.y == 0], batch.x[batch.y == 1]
+            self.latest.copy_(summer[0])
             return Losses((summer.mean(0) + self.shift - winter.mean(0)).square().sum())
 
         return [Phase("shift", [self.shift], loss, optimizer=Adam(0.05))]

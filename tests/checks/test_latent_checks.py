@@ -49,7 +49,7 @@ RIGHT: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "incomplete rows": (Incomplete, ("a fit is a maximum", "a fit with missing values is a maximum")),
     "ellipse": (Ellipse, ("completions follow the density",)),
     "quantizer": (Quantizer, ("a code is the nearest", "centres are the means of their clusters")),
-    "shifts": (Shifts, ("a translation reaches its domain",)),
+    "shifts": (Shifts, ("a translator knows two domains", "a translation reaches its domain")),
     "autoencoder": (Autoencoder, ("an autoencoder reconstructs",)),
 }
 
@@ -219,8 +219,26 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     (
         "a translation that changes nothing",
         lambda: Shifts(idle=True),
-        "a translation reaches its domain",
-        "does not come near 'winter'",
+        "a translator knows two domains",
+        "`to` is not looked at",
+    ),
+    (
+        "two domains of one name",
+        lambda: Shifts(one_name=True),
+        "a translator knows two domains",
+        "must be two different names",
+    ),
+    (
+        "a pool that a resumed run forgets",
+        lambda: Shifts(forgets=True),
+        "what training moves survives a resumption",
+        "moves the buffer latest",
+    ),
+    (
+        "a pool that is saved with the model",
+        lambda: Shifts(saves=True),
+        "what training moves survives a resumption",
+        "register it with persistent=False",
     ),
     (
         "a completion that predicts the mean",

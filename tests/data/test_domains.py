@@ -66,3 +66,22 @@ def test_domains_are_labelled_0_and_1(y: list[int] | None) -> None:
     split = Split(torch.zeros(3, 1), LINE, None if y is None else torch.tensor(y))
     with pytest.raises(InputError, match="labels must be 0 and 1, with some of each in the train split"):
         Data("pair", LINE, split, split, split, domains=("a", "b"))
+
+
+def test_two_classes_are_taken_as_two_domains(tmp_path: Path) -> None:
+    folder = write(tmp_path, "apes", "bees", "cats")
+    data = load_data(folder, domains=["bees", "apes"])
+    assert (data.domains, data.classes) == (("bees", "apes"), None)
+    for split in data.splits.values():
+        # The first channel says which folder an image is from: 0 apes, 1 bees.
+        assert torch.equal(split.x[:, 0, 0, 0].long(), 1 - split.y)
+    assert sum(map(len, data.splits.values())) == 38
+    assert load_data(write(tmp_path / "set", "trainA", "trainB"), domains=["A", "B"]).domains == ("A", "B")
+
+
+@pytest.mark.parametrize("domains", [["apes"], ["apes", "apes"], ["apes", "dogs"]])
+def test_domains_must_be_two_of_the_classes(tmp_path: Path, domains: list[str]) -> None:
+    with pytest.raises(InputError, match="must be two of the classes of .*, got .*; its classes are apes, bees"):
+        load_data(write(tmp_path, "apes", "bees"), domains=domains)
+    with pytest.raises(InputError, match="it has no classes"):
+        Data("line", LINE, *[Split(torch.zeros(3, 1), LINE)] * 3).with_domains(domains)

@@ -109,7 +109,9 @@ def test_contexts() -> None:
 def test_two_domains() -> None:
     model = Gaussian()
     model.batching = Unpaired()
-    refused("learns from two domains, which points does not have; put them in folders", model=model, data=_data())
+    lacks = "learns from two domains, which points does not have"
+    refused(f"{lacks}; put them in folders, one for each, or in trainA", model=model, data=_data())
+    refused(f"{lacks}; take two of its classes, a, b, as domains=", model=model, data=_data(classes=("a", "b")))
     classes = Split(points(9), PLANE, torch.arange(9) % 3)
     refused(r"labelled y = 0 and y = 1, each with rows, found the labels \[0, 1, 2\]", model=model, data=classes)
 
