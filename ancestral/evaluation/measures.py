@@ -46,9 +46,9 @@ def measures(
     """Each measure that the model has, with the name of the split that it was taken on.
 
     By its likelihood; without a density by its samples, and without these by what its codes decode to. Where a number
-    of `samples` or the `features` to compare them by are given, any sampler is judged by them, too, and a classifier by
-    its error, and a translator by the pairs that the data hid from its training. Without a `split` these are the test
-    rows, or for samples `rows_to_judge_samples`.
+    of `samples` or the `features` to compare them by are given, any sampler is judged by them, too. A classifier is
+    judged by its error besides, and a translator by the pairs that the data hid from its training. Without a `split`
+    these are the test rows, or for samples `rows_to_judge_samples`.
     """
     asked = samples is not None or features is not None
     if asked and not isinstance(model, Sampler):
