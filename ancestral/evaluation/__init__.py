@@ -1,9 +1,20 @@
-"""The rulers: likelihood with its kind and error, what inference loses, error rate, quality of samples, what a latent
-space has learned."""
+"""The rulers: likelihood with its kind and error, divergences, what inference loses, error rate, quality of samples,
+what a latent space has learned."""
 
 from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
+from ancestral.evaluation.divergences import (
+    Divergence,
+    jensen_shannon,
+    jensen_shannon_from_densities,
+    jensen_shannon_from_discriminator,
+    jensen_shannon_from_samples,
+    kl_divergence,
+    kl_from_densities,
+    kl_from_discriminator,
+    kl_from_samples,
+)
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
@@ -18,6 +29,7 @@ from ancestral.evaluation.rows import contexts_of, spread_rows
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
     activity,
@@ -30,6 +42,7 @@ from ancestral.evaluation.traversals import (
 __all__ = [
     "AmortizationGap",
     "ClassInput",
+    "Divergence",
     "ErrorRate",
     "FactorClassifier",
     "LatentSpread",
@@ -61,6 +74,14 @@ __all__ = [
     "independent",
     "independent_gaussian",
     "independent_histogram",
+    "jensen_shannon",
+    "jensen_shannon_from_densities",
+    "jensen_shannon_from_discriminator",
+    "jensen_shannon_from_samples",
+    "kl_divergence",
+    "kl_from_densities",
+    "kl_from_discriminator",
+    "kl_from_samples",
     "latent_plane",
     "latent_spread",
     "log_likelihoods",
@@ -76,5 +97,8 @@ __all__ = [
     "traversals",
     "vector_arithmetic",
     "walks",
+    "wasserstein",
+    "wasserstein_from_critic",
+    "wasserstein_from_samples",
     "why_no_error_rate",
 ]
