@@ -1,10 +1,10 @@
-"""What adversarial models share: a generator against a discriminator, and the objectives of Goodfellow et al. 2014.
+"""What adversarial models share: a generator against a network that judges it; and the game of Goodfellow et al. 2014.
 
 The discriminator's output is a logit, ln D(x) - ln(1 - D(x)); at its optimum that is ln p_data(x) - ln p_G(x). With it,
 -ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), which neither overflow nor lose the gradient.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -25,10 +25,10 @@ from ancestral.interface import (
     Losses,
     MeanDecoder,
     Phase,
-    Real,
     Sampler,
 )
 from ancestral.layers.conditioning import FlatContext, centred, uncentred
+from ancestral.models.adversarial._networks import Discriminator
 
 OBJECTIVES = ("non_saturating", "minimax")
 
@@ -55,23 +55,10 @@ def generator_loss(fake_logits: Float[Tensor, " batch"], objective: str) -> Loss
     return Losses(F.softplus(-fake_logits).mean())
 
 
-class Discriminator(nn.Module, ABC):
-    """A network that tells real from generated; x is on the networks' scale, (batch, *event)."""
-
-    @abstractmethod
-    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """A representation to transfer, (batch, n)."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The logit of being real, (batch,)."""
-
-
 class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
-    """A generator of (batch, latent_dim + context) -> (batch, *event) and a discriminator; z ~ N(0, I).
+    """A generator of (batch, latent_dim + context) -> (batch, *event), z ~ N(0, I), and a network that judges.
 
-    The networks see `Binary` and `Levels` data on [-1, 1], where the generator's tanh ends, and `Real` data as they
-    are. A subclass builds the networks, and chooses the phases.
+    A subclass builds the networks, and chooses the phases.
     """
 
     monitor = None
@@ -83,12 +70,11 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
         self.latent_dim = latent_dim
         self.condition = FlatContext(context_event)
         self.generator: nn.Module
-        self.discriminator: Discriminator
 
     @property
-    def _last_activation(self) -> nn.Module:
-        """What the generator ends in."""
-        return nn.Identity() if isinstance(self.event.support, Real) else nn.Tanh()
+    @abstractmethod
+    def _judge(self) -> Discriminator:
+        """The generator's opponent."""
 
     def _to_networks(self, x: Tensor) -> Tensor:
         return centred(x, self.event.support, binary=True)
@@ -100,41 +86,12 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
         """The generator's output, on the networks' scale."""
         return self.generator(self.condition(z, context)).view(len(z), *self.event.shape)
 
-    def _discriminator_loss(self, batch: Batch, real_label: float) -> Losses:
-        with torch.no_grad():
-            fake = self._generate(self._noise(len(batch.x)), batch.context)
-        # One pass for each side: batch norm must not mix them.
-        real_logits = self.discriminator(self._to_networks(batch.x), batch.context)
-        return discriminator_loss(real_logits, self.discriminator(fake, batch.context), real_label)
-
-    def _generator_loss(self, batch: Batch, objective: str) -> Losses:
-        fake = self._generate(self._noise(len(batch.x)), batch.context)
-        return generator_loss(self.discriminator(fake, batch.context), objective)
-
-    def _goodfellow_phases(self, objective: str, real_label: float) -> Sequence[Phase]:
-        """One step of the discriminator, then one of the generator, with Adam as Radford et al. 2016 set it."""
-        adam = Adam(2e-4, betas=(0.5, 0.999))
-        return [
-            Phase(
-                "discriminator",
-                list(self.discriminator.parameters()),
-                lambda batch: self._discriminator_loss(batch, real_label),
-                optimizer=adam,
-            ),
-            Phase(
-                "generator",
-                list(self.generator.parameters()),
-                lambda batch: self._generator_loss(batch, objective),
-                optimizer=adam,
-            ),
-        ]
-
-    @property
-    def criticism(self) -> Literal["logit"]:
-        return "logit"
+    def _judged(self, batch: Batch) -> Tensor:
+        """The judge's opinion of generated observations, (batch,), for the generator's move."""
+        return self._judge(self._generate(self._noise(len(batch.x)), batch.context), batch.context)
 
     def _criticise(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.discriminator(self._to_networks(x), context)
+        return self._judge(self._to_networks(x), context)
 
     def _sample(self, n: int, context: Tensor | None) -> Tensor:
         return self._decode(self._noise(n), context)
@@ -143,12 +100,53 @@ class TwoPlayerModel(Sampler, MeanDecoder, Critic, Features):
         return uncentred(self._generate(z, context), self.event.support, binary=True)
 
     def _features(self, x: Tensor) -> Tensor:
-        """The discriminator's; a conditional one sees no context."""
-        return self.discriminator.features(self._to_networks(x), None)
+        """The judge's; a conditional one sees no context."""
+        return self._judge.features(self._to_networks(x), None)
 
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {"z": (self.latent_dim,)}
+
+
+class GoodfellowModel(TwoPlayerModel):
+    """A generator against a discriminator, whose output is a logit."""
+
+    def __init__(
+        self, event: Event, context_event: Event | None, latent_dim: int, objective: str, real_label: float
+    ) -> None:
+        super().__init__(event, context_event, latent_dim)
+        if objective not in OBJECTIVES:
+            raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+        if not 0 < real_label <= 1:
+            raise InputError(f"real_label must be in (0, 1], got {real_label}")
+        self.objective, self.real_label = objective, real_label
+        self.discriminator: Discriminator
+
+    @property
+    def _judge(self) -> Discriminator:
+        return self.discriminator
+
+    @property
+    def criticism(self) -> Literal["logit"]:
+        return "logit"
+
+    def phases(self) -> Sequence[Phase]:
+        """One step of the discriminator, then one of the generator, with Adam as Radford et al. 2016 set it."""
+        adam = Adam(2e-4, betas=(0.5, 0.999))
+        return [
+            Phase("discriminator", list(self.discriminator.parameters()), self._discriminator_loss, optimizer=adam),
+            Phase("generator", list(self.generator.parameters()), self._generator_loss, optimizer=adam),
+        ]
+
+    def _discriminator_loss(self, batch: Batch) -> Losses:
+        with torch.no_grad():
+            fake = self._generate(self._noise(len(batch.x)), batch.context)
+        # One pass for each side: batch norm must not mix them.
+        real_logits = self.discriminator(self._to_networks(batch.x), batch.context)
+        return discriminator_loss(real_logits, self.discriminator(fake, batch.context), self.real_label)
+
+    def _generator_loss(self, batch: Batch) -> Losses:
+        return generator_loss(self._judged(batch), self.objective)
 
 
 def unsupported(event: Event) -> str | None:
@@ -158,11 +156,3 @@ def unsupported(event: Event) -> str | None:
     if isinstance(event.support, Columns):
         return "its generator outputs numbers of one kind; take the table as real numbers"
     return None
-
-
-def check_objective(objective: str, real_label: float) -> None:
-    """Raise `InputError` unless both are settings of the Goodfellow game."""
-    if objective not in OBJECTIVES:
-        raise InputError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
-    if not 0 < real_label <= 1:
-        raise InputError(f"real_label must be in (0, 1], got {real_label}")

@@ -10,42 +10,18 @@ Departures: images of any sides from 4 pixels on, by halving (rounded up) down t
 multiple of the stride; up-sampling also by interpolation; no tanh for `Real` images.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, Phase, QuickSettings, Real
-from ancestral.layers.image_networks import ImageDecoder, ImageEncoder, initialise, unsupported_image
-from ancestral.models.adversarial._two_players import Discriminator, TwoPlayerModel, check_objective, unsupported
+from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, QuickSettings, Real
+from ancestral.layers.image_networks import unsupported_image
+from ancestral.models.adversarial._networks import ImageDiscriminator, image_generator
+from ancestral.models.adversarial._two_players import GoodfellowModel, unsupported
 from ancestral.registry import register
 
 
-class ImageDiscriminator(Discriminator):
-    """Strided convolutions, then a linear layer."""
-
-    def __init__(self, event: Event, context_event: Event | None, channels: int) -> None:
-        super().__init__()
-        self.encoder = ImageEncoder(event, context_event, channels)
-        self.logit = nn.Linear(self.encoder.size, 1)
-        initialise(self.logit)
-
-    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """Every layer's maps max-pooled to a grid of 4x4, flattened and joined (section 5.1)."""
-        pooled = [
-            F.adaptive_max_pool2d(m, (min(4, m.shape[2]), min(4, m.shape[3]))).flatten(1)
-            for m in self.encoder.maps(x, context)
-        ]
-        return torch.cat(pooled, dim=1)
-
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.logit(self.encoder(x, context)).squeeze(1)
-
-
 @register("dcgan")
-class DCGAN(TwoPlayerModel):
+class DCGAN(GoodfellowModel):
     """Deep convolutional generative adversarial network for images (Radford et al. 2016).
 
     Args:
@@ -67,13 +43,10 @@ class DCGAN(TwoPlayerModel):
         objective: str = "non_saturating",
         real_label: float = 1.0,
     ) -> None:
-        super().__init__(event, context_event, latent_dim)
-        check_objective(objective, real_label)
+        super().__init__(event, context_event, latent_dim, objective, real_label)
         if channels < 1:
             raise InputError(f"channels must be at least 1, got {channels}")
-        self.objective, self.real_label = objective, real_label
-        inputs = latent_dim + self.condition.size
-        self.generator = ImageDecoder(event, inputs, channels, upsampling, self._last_activation)
+        self.generator = image_generator(event, latent_dim + self.condition.size, channels, upsampling)
         self.discriminator = ImageDiscriminator(event, context_event, channels)
 
     @classmethod
@@ -85,9 +58,6 @@ class DCGAN(TwoPlayerModel):
         if event.size <= 256:
             return QuickSettings({"latent_dim": 32, "channels": 32, "upsampling": "nearest"})
         return QuickSettings({"latent_dim": 64, "channels": 24})
-
-    def phases(self) -> Sequence[Phase]:
-        return self._goodfellow_phases(self.objective, self.real_label)
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

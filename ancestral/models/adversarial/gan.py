@@ -16,39 +16,15 @@ smoothing (Salimans et al. 2016) where `real_label` is below 1.
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from torch import Tensor, nn
-
-from ancestral.interface import Binary, Categories, Event, Levels, Model, Phase, QuickSettings, Real
-from ancestral.layers.conditioning import FlatContext
-from ancestral.layers.mlp import activation, check_widths, mlp
-from ancestral.models.adversarial._two_players import Discriminator, TwoPlayerModel, check_objective, unsupported
+from ancestral.interface import Binary, Categories, Event, Levels, Model, QuickSettings, Real
+from ancestral.layers.mlp import check_widths
+from ancestral.models.adversarial._networks import VectorDiscriminator, vector_generator
+from ancestral.models.adversarial._two_players import GoodfellowModel, unsupported
 from ancestral.registry import register
 
 
-class VectorDiscriminator(Discriminator):
-    """A multilayer perceptron on the flattened observation and its context."""
-
-    def __init__(self, event: Event, context_event: Event | None, hidden: Sequence[int]) -> None:
-        super().__init__()
-        self.condition = FlatContext(context_event)
-        layers: list[nn.Module] = []
-        width = event.size + self.condition.size
-        for wider in hidden:
-            layers += [nn.Linear(width, wider), activation("leaky_relu")]
-            width = wider
-        self.hidden = nn.Sequential(*layers)
-        self.logit = nn.Linear(width, 1)
-
-    def features(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The last hidden layer."""
-        return self.hidden(self.condition(x.reshape(len(x), -1), context))
-
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.logit(self.features(x, context)).squeeze(1)
-
-
 @register("gan")
-class GAN(TwoPlayerModel):
+class GAN(GoodfellowModel):
     """Generative adversarial network of two multilayer perceptrons (Goodfellow et al. 2014).
 
     Args:
@@ -70,16 +46,10 @@ class GAN(TwoPlayerModel):
         objective: str = "non_saturating",
         real_label: float = 1.0,
     ) -> None:
-        super().__init__(event, context_event, latent_dim)
-        check_objective(objective, real_label)
+        super().__init__(event, context_event, latent_dim, objective, real_label)
         check_widths(discriminator_hidden, "discriminator_hidden")
-        self.objective, self.real_label = objective, real_label
-        inputs = latent_dim + self.condition.size
-        self.generator = nn.Sequential(mlp(inputs, hidden, event.size, "relu"), self._last_activation)
+        self.generator = vector_generator(event, latent_dim + self.condition.size, hidden)
         self.discriminator = VectorDiscriminator(event, context_event, discriminator_hidden)
-
-    def phases(self) -> Sequence[Phase]:
-        return self._goodfellow_phases(self.objective, self.real_label)
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
