@@ -23,6 +23,7 @@ of f cannot learn; weights are clipped from the start on; each critic step has a
 a step of G.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -185,8 +186,8 @@ class WGAN(WassersteinModel):
             norm=norm,
             critic_steps=critic_steps,
         )
-        if not clip > 0:
-            raise InputError(f"clip must be above 0, got {clip}")
+        if not 0 < clip < math.inf:
+            raise InputError(f"clip must be a finite number above 0, got {clip}")
         self.clip = clip
         self._clip_weights()
 
@@ -262,8 +263,8 @@ class WGANGP(WassersteinModel):
             norm=norm,
             critic_steps=critic_steps,
         )
-        if not penalty > 0:
-            raise InputError(f"penalty must be above 0, got {penalty}")
+        if not 0 < penalty < math.inf:
+            raise InputError(f"penalty must be a finite number above 0, got {penalty}")
         self.penalty = penalty
 
     def phases(self) -> Sequence[Phase]:
