@@ -16,6 +16,7 @@ from ancestral.evaluation.divergences import (
     kl_from_samples,
 )
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
+from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
@@ -23,10 +24,11 @@ from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arit
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
 from ancestral.evaluation.measures import Measure, measures
+from ancestral.evaluation.modes import ModeCoverage, mode_coverage
 from ancestral.evaluation.prediction import Prediction, entropy_bound, evaluate_prediction
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.rows import contexts_of, spread_rows
-from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spikes import spike
 from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
@@ -38,20 +40,39 @@ from ancestral.evaluation.traversals import (
     quantiles,
     traversals,
 )
+from ancestral.evaluation.two_samples import (
+    Copying,
+    KernelDistance,
+    PrecisionRecall,
+    TwoSampleTest,
+    copying,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    two_sample_test,
+)
 
 __all__ = [
     "AmortizationGap",
     "ClassInput",
+    "Copying",
     "Divergence",
     "ErrorRate",
     "FactorClassifier",
+    "FeatureExtractor",
+    "FeaturesLike",
+    "KernelDistance",
     "LatentSpread",
     "Measure",
+    "ModeCoverage",
     "Path",
+    "PrecisionRecall",
     "Prediction",
     "Reconstruction",
+    "SampleJudge",
     "SampleQuality",
     "Score",
+    "TwoSampleTest",
     "VectorArithmetic",
     "activity",
     "amortization_gap",
@@ -60,6 +81,7 @@ __all__ = [
     "channel_histogram",
     "class_input",
     "contexts_of",
+    "copying",
     "count_parameters",
     "decoded",
     "entropy_bound",
@@ -68,8 +90,10 @@ __all__ = [
     "evaluate_prediction",
     "evaluate_reconstruction",
     "evaluate_samples",
+    "feature_extractor",
     "filled_in",
     "filling_in_words",
+    "frechet_distance",
     "in_digits",
     "independent",
     "independent_gaussian",
@@ -78,6 +102,7 @@ __all__ = [
     "jensen_shannon_from_densities",
     "jensen_shannon_from_discriminator",
     "jensen_shannon_from_samples",
+    "kernel_distance",
     "kl_divergence",
     "kl_from_densities",
     "kl_from_discriminator",
@@ -86,6 +111,8 @@ __all__ = [
     "latent_spread",
     "log_likelihoods",
     "measures",
+    "mode_coverage",
+    "precision_recall",
     "quantiles",
     "resampled",
     "rows_to_judge_samples",
@@ -95,6 +122,7 @@ __all__ = [
     "takes_class",
     "train_factor_classifier",
     "traversals",
+    "two_sample_test",
     "vector_arithmetic",
     "walks",
     "wasserstein",
