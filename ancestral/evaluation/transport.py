@@ -18,6 +18,7 @@ from torch.distributions import Categorical, Distribution
 
 from ancestral.evaluation.divergences import Divergence, criticised, gaussian_moments
 from ancestral.evaluation.likelihood import standard_error
+from ancestral.evaluation.two_samples import between_gaussians
 from ancestral.interface import Critic, InputError
 
 #: Pairs of points whose costs fit in memory, 8 bytes each.
@@ -48,7 +49,8 @@ def wasserstein(
         raise InputError(f"the Gaussians must have as many dimensions, got {len(mean_p)} and {len(mean_q)}")
     shift = float((mean_p - mean_q).norm())
     if order == 2:
-        return Divergence(math.sqrt(shift**2 + _bures(cov_p, cov_q)), "exact")
+        root_p, root_q = (torch.linalg.cholesky(cov, upper=True) for cov in (cov_p, cov_q))
+        return Divergence(math.sqrt(between_gaussians(mean_p, root_p, mean_q, root_q)), "exact")
     if torch.equal(cov_p, cov_q):
         return Divergence(shift, "exact")
     if len(mean_p) > 1:
@@ -187,12 +189,6 @@ def _on_a_line(x: Tensor, y: Tensor, a: Tensor, b: Tensor, order: int) -> tuple[
     potential_x[of_x[i]] = along
     potential_y[of_y[j]] = cost(i, j) - along
     return total, potential_x, potential_y
-
-
-def _bures(a: Tensor, b: Tensor) -> float:
-    """tr(A + B - 2 (A B)^(1/2)), by the singular values of the product of their roots."""
-    cross = torch.linalg.svdvals(torch.linalg.cholesky(a).T @ torch.linalg.cholesky(b)).sum()
-    return max(float(a.trace() + b.trace() - 2 * cross), 0.0)
 
 
 def _flat(x: Tensor) -> Tensor:

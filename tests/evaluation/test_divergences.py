@@ -1,4 +1,4 @@
-"""Kullback-Leibler and Jensen-Shannon: closed forms against quadrature in float64, estimates and bounds against them."""
+"""Kullback-Leibler and Jensen-Shannon: exact against quadrature in float64; estimates and bounds against them."""
 
 import math
 

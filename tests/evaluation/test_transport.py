@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MultivariateNormal, Normal
 
 from ancestral.evaluation import wasserstein, wasserstein_from_critic, wasserstein_from_samples
-from ancestral.evaluation.sample_quality import frechet_distance
+from ancestral.evaluation.two_samples import frechet_distance
 from ancestral.interface import InputError
 from tests.evaluation.known_critics import KnownCritic
 

@@ -63,6 +63,7 @@ def generator_gradients(
     discriminator_hidden: Sequence[int] = (128, 128),
     steps: int = 2000,
     batch_size: int = 64,
+    lr: float = 2e-4,
 ) -> Drawn:
     """The generator's gradient under both objectives as a new discriminator is trained against it."""
     data = load_data("digits", data_root=data_root)
@@ -75,7 +76,7 @@ def generator_gradients(
     found = {}
     for number in epochs:
         gan = fitted(seeded_build("gan", data, seed, settings), data, epochs=number, **how)
-        found[number] = course(gan, data, seed, settings, steps, how)
+        found[number] = course(gan, data, seed, settings, steps, {**how, "lr": lr})
     left = {objective: [one.left(objective) for one in found.values()] for objective in _OBJECTIVES}
     baselines = {
         f"{objective.replace('_', '-')}, {number} epochs": one.left(objective)

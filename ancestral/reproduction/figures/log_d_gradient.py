@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, Normal
 from torch.nn import functional as F
 
@@ -126,23 +126,16 @@ def gradients(gan: Model, data: Distribution, points: int) -> dict[str, Tensor]:
     }
 
 
-class OptimalDiscriminator(nn.Module):
-    """ln p - ln p_G of the generator as it was, in place of a GAN's discriminator."""
-
-    def __init__(self, data: Distribution, generated: Distribution) -> None:
-        super().__init__()
-        self.data, self.generated = data, generated
-
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.data.log_prob(x[:, 0]) - self.generated.log_prob(x[:, 0])
-
-
 def phase_gradient(gan: Model, data: Distribution, draws: int, seed: int, batches: int = 20) -> tuple[Tensor, Tensor]:
     """The gradient that the GAN's own generator phase takes, the mean over draws, and its standard error; (2,) each."""
     linear = linear_generator(gan)
-    gan.discriminator = OptimalDiscriminator(
-        data, Normal(linear.bias.detach().clone(), linear.weight.detach()[0].abs())
-    )
+    generated = Normal(linear.bias.detach().clone(), linear.weight.detach()[0].abs())
+
+    def best_logit(x: Tensor, context: Tensor | None) -> Tensor:
+        return data.log_prob(x[:, 0]) - generated.log_prob(x[:, 0])
+
+    # The best discriminator, of the generator as it is, takes the place of the GAN's network.
+    gan.get_submodule("discriminator").forward = best_logit
     (phase,) = (phase for phase in gan.phases() if phase.name == "generator")
     found = []
     with seeded(torch.Generator().manual_seed(seed)):

@@ -99,8 +99,8 @@ def optimal_discriminator(
     """The trained discriminator against p / (p + p_G), and its V against -ln 4 + 2 JS, on known densities."""
     sources = {
         "on the line": _two_bumps(rows, seed),
-        "two moons": _plane("two-moons", rows, seed, data_root, side, reach=6, noise=moons_noise),
-        "ring of 8 Gaussians": _plane("gaussian-ring", rows, seed, data_root, side, reach=8, noise=ring_noise),
+        "two moons": _plane("two-moons", rows, seed, data_root, side, reach=6.0, noise=moons_noise),
+        "ring of 8 Gaussians": _plane("gaussian-ring", rows, seed, data_root, side, reach=8.0, noise=ring_noise),
     }
     how = {"steps": steps, "batch_size": batch_size, "lr": lr, "schedule": Cosine(), "seed": seed}
     games = {
