@@ -18,13 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ancestral.data import Data, load_data
-from ancestral.evaluation.sample_quality import SampleJudge
+from ancestral.evaluation import SampleJudge
 from ancestral.interface import InputError, Sampler
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
 from ancestral.reproduction.measures import Measurement
 from ancestral.training.logs import METRICS
 
 _GAN, _WGAN = "dcgan", "wgan_gp"
+_QUALITY = "Fréchet distance of the samples"
 #: Of each model: what to call it, and the logged loss that is to speak for its samples.
 _SPOKEN = {
     _GAN: ("DCGAN", "generator", "the generator's loss, nats"),
@@ -93,9 +94,8 @@ def gan_vs_wgan_correlation(
         "Fréchet at the end, WGAN-GP": found[_WGAN].frechet[-1],
         "Fréchet, real against real": floor,
     }
-    features = f"Fréchet distance,\n{judge.extractor.name}"
     return Drawn(
-        _picture(found, floor, features, data),
+        _picture(found, floor, judge.extractor.name, data),
         Measurement(1 - told[_WGAN], None, f"{stops} stops", baselines=baselines),
     )
 
@@ -142,28 +142,28 @@ def logged(path: Path, marks: Sequence[int]) -> dict[str, list[float]]:
 
 def _picture(found: Mapping[str, Training], floor: float, features: str, data: str) -> Figure:
     whole = Figure(figsize=(13, 8.2), dpi=110, layout="constrained")
-    whole.suptitle(f"Does the loss say how good the samples are? On {data}")
+    whole.suptitle(f"Does the loss say how good the samples are? On {data}; Fréchet distance in {features}")
     for (name, (shown, loss, label)), row in zip(_SPOKEN.items(), whole.subplots(2, 2), strict=True):
         curves, cloud = row
-        _curves(curves, found[name], loss, label, floor, features)
+        _curves(curves, found[name], loss, label, floor)
         curves.set_title(f"{shown}: loss and sample quality over training")
         points = cloud.scatter(found[name].losses[loss], found[name].frechet, c=found[name].steps, cmap="viridis", s=22)
         whole.colorbar(points, ax=cloud).set_label("batches")
         cloud.set_yscale("log")
         cloud.set_title(f"{shown}: rank correlation {found[name].correlation(loss):.2f}")
         cloud.set_xlabel(label)
-        cloud.set_ylabel(features)
+        cloud.set_ylabel(_QUALITY)
         cloud.grid(alpha=0.3)
     return whole
 
 
-def _curves(axes: Axes, of: Training, loss: str, label: str, floor: float, features: str) -> None:
+def _curves(axes: Axes, of: Training, loss: str, label: str, floor: float) -> None:
     (first,) = axes.plot(of.steps, of.losses[loss], "o-", color="C3", markersize=3, label=label)
     axes.set_xlabel("batches")
     axes.set_ylabel(label, color="C3")
     axes.grid(alpha=0.3)
     quality = axes.twinx()
-    (second,) = quality.semilogy(of.steps, of.frechet, "s-", color="C0", markersize=3, label="Fréchet distance")
+    (second,) = quality.semilogy(of.steps, of.frechet, "s-", color="C0", markersize=3, label=_QUALITY)
     third = quality.axhline(floor, color="C0", linestyle=":", label="the same, real against real")
-    quality.set_ylabel(features, color="C0")
+    quality.set_ylabel(_QUALITY, color="C0")
     axes.legend(handles=[first, second, third], fontsize="small", loc="upper right")
