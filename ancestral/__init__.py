@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from ancestral.data import list_data as list_data
     from ancestral.data import load_data as load_data
     from ancestral.estimators import SemiSupervisedClassifier as SemiSupervisedClassifier
+    from ancestral.evaluation import Divergence as Divergence
     from ancestral.evaluation import ErrorRate as ErrorRate
     from ancestral.evaluation import SampleQuality as SampleQuality
     from ancestral.evaluation import Score as Score
     from ancestral.evaluation import evaluate as evaluate
     from ancestral.evaluation import evaluate_classifier as evaluate_classifier
     from ancestral.evaluation import evaluate_samples as evaluate_samples
+    from ancestral.evaluation import jensen_shannon as jensen_shannon
+    from ancestral.evaluation import jensen_shannon_from_densities as jensen_shannon_from_densities
+    from ancestral.evaluation import jensen_shannon_from_discriminator as jensen_shannon_from_discriminator
+    from ancestral.evaluation import jensen_shannon_from_samples as jensen_shannon_from_samples
+    from ancestral.evaluation import kl_divergence as kl_divergence
+    from ancestral.evaluation import kl_from_densities as kl_from_densities
+    from ancestral.evaluation import kl_from_discriminator as kl_from_discriminator
+    from ancestral.evaluation import kl_from_samples as kl_from_samples
+    from ancestral.evaluation import wasserstein as wasserstein
+    from ancestral.evaluation import wasserstein_from_critic as wasserstein_from_critic
+    from ancestral.evaluation import wasserstein_from_samples as wasserstein_from_samples
     from ancestral.interface import SGD as SGD
     from ancestral.interface import Adam as Adam
     from ancestral.interface import AnyLength as AnyLength
@@ -86,7 +98,12 @@ _PUBLIC = {
     "comparison": "Comparison compare",
     "data": "Data Split list_data load_data",
     "estimators": "SemiSupervisedClassifier",
-    "evaluation": "ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples",
+    "evaluation": (
+        "Divergence ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples "
+        "jensen_shannon jensen_shannon_from_densities jensen_shannon_from_discriminator "
+        "jensen_shannon_from_samples kl_divergence kl_from_densities kl_from_discriminator kl_from_samples "
+        "wasserstein wasserstein_from_critic wasserstein_from_samples"
+    ),
     "interface": (
         "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
         "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "

@@ -45,13 +45,13 @@ class Gaussians(Source):
 
     def __init__(self, centres: Float[Tensor, "classes 2"], deviation: float) -> None:
         super().__init__(len(centres))
-        self._centres, self._deviation = centres, deviation
+        self.centres, self.deviation = centres, deviation
 
     def draw(self, y: Int64[Tensor, " n"], generator: Generator) -> Float[Tensor, "n 2"]:
-        return self._centres[y] + self._deviation * _normal(len(y), 2, generator=generator)
+        return self.centres[y] + self.deviation * _normal(len(y), 2, generator=generator)
 
     def log_density(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        return _mixture(x, self._centres, self._deviation)
+        return _mixture(x, self.centres, self.deviation)
 
 
 class Checkerboard(Source):

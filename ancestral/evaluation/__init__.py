@@ -1,5 +1,5 @@
-"""The rulers: likelihood with its kind and error, what inference loses, error rate, quality of samples, what a latent
-space has learned."""
+"""The rulers: likelihood with its kind and error, divergences, what inference loses, error rate, quality of samples,
+what a latent space has learned."""
 
 from ancestral.evaluation.alignment import (
     Alignment,
@@ -13,6 +13,17 @@ from ancestral.evaluation.alignment import (
 from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
+from ancestral.evaluation.divergences import (
+    Divergence,
+    jensen_shannon,
+    jensen_shannon_from_densities,
+    jensen_shannon_from_discriminator,
+    jensen_shannon_from_samples,
+    kl_divergence,
+    kl_from_densities,
+    kl_from_discriminator,
+    kl_from_samples,
+)
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
 from ancestral.evaluation.imputation import filled_in
@@ -31,6 +42,7 @@ from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, eval
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
     activity,
@@ -56,6 +68,7 @@ __all__ = [
     "AmortizationGap",
     "ClassInput",
     "Copying",
+    "Divergence",
     "ErrorRate",
     "FactorClassifier",
     "FeatureExtractor",
@@ -102,7 +115,15 @@ __all__ = [
     "independent",
     "independent_gaussian",
     "independent_histogram",
+    "jensen_shannon",
+    "jensen_shannon_from_densities",
+    "jensen_shannon_from_discriminator",
+    "jensen_shannon_from_samples",
     "kernel_distance",
+    "kl_divergence",
+    "kl_from_densities",
+    "kl_from_discriminator",
+    "kl_from_samples",
     "latent_plane",
     "latent_spread",
     "log_likelihoods",
@@ -126,5 +147,8 @@ __all__ = [
     "two_sample_test",
     "vector_arithmetic",
     "walks",
+    "wasserstein",
+    "wasserstein_from_critic",
+    "wasserstein_from_samples",
     "why_no_error_rate",
 ]

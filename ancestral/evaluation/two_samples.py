@@ -94,10 +94,19 @@ def frechet_distance(a: Float[Tensor, "n features"], b: Float[Tensor, "m feature
     a, b = a.double(), b.double()
     centred = [(x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b)]
     root_a, root_b = (torch.linalg.qr(x, mode="r").R for x in centred)
+    return between_gaussians(a.mean(0), root_a, b.mean(0), root_b)
+
+
+def between_gaussians(
+    mean_a: Float[Tensor, " d"],
+    root_a: Float[Tensor, "rank_a d"],
+    mean_b: Float[Tensor, " d"],
+    root_b: Float[Tensor, "rank_b d"],
+) -> float:
+    """The same of Gaussians of these means and the covariances R_a' R_a and R_b' R_b: the square of their W_2."""
     cross = torch.linalg.svdvals(root_a @ root_b.T).sum()
-    traces = sum(x.square().sum() for x in centred)
-    distance = (a.mean(0) - b.mean(0)).square().sum() + traces - 2 * cross
-    return max(distance.item(), 0.0)
+    traces = root_a.square().sum() + root_b.square().sum()
+    return max(((mean_a - mean_b).square().sum() + traces - 2 * cross).item(), 0.0)
 
 
 def kernel_distance(a: Float[Tensor, "n features"], b: Float[Tensor, "m features"]) -> KernelDistance:
