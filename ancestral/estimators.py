@@ -63,7 +63,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
         y = column_or_1d(y, warn=True)
-        labelled = np.array([label != -1 for label in y.tolist()])
+        if any(label is None or label != label or label == "" for label in y.tolist()):
+            raise InputError("some labels are None, NaN or empty; a row without a label has -1")
+        # A list of words and -1 comes as words.
+        labelled = np.array([label not in (-1, "-1") for label in y.tolist()])
         if not labelled.any():
             raise InputError("no row has a label: some must be other than -1")
         known = y[labelled]

@@ -64,6 +64,13 @@ def test_labels_may_be_words_beside_none_and_come_back_as_they_are() -> None:
     assert model.model_.sample(5).shape == (5, 2)
 
 
+def test_a_list_of_words_and_minus_one_comes_as_words() -> None:
+    x, truth = make_blobs(120, centers=2, cluster_std=0.5, random_state=1)
+    y = [["ape", "bee"][label] if i < 12 else -1 for i, label in enumerate(truth)]
+    model = SemiSupervisedClassifier(**TINY, random_state=0).fit(x, y)
+    assert model.classes_.tolist() == ["ape", "bee"]
+
+
 def test_a_seed_decides_and_the_callers_randomness_is_left_alone() -> None:
     x, y = make_blobs(60, centers=2, random_state=0)
     state = torch.get_rng_state()
@@ -78,12 +85,14 @@ def test_a_seed_decides_and_the_callers_randomness_is_left_alone() -> None:
     [
         ({}, [-1, -1, -1, -1], "no row has a label"),
         ({}, [-1, 3, 3, -1], "at least two classes, got the one class 3"),
+        ({}, ["ape", None, "bee", "bee"], "None, NaN or empty; a row without a label has -1"),
+        ({}, ["ape", "", "bee", "bee"], "None, NaN or empty"),
         ({"model": "vae"}, [0, 1, -1, -1], "model must be a classifier that learns from labels"),
         ({"model": "gaussian_mixture"}, [0, 1, -1, -1], "model must be a classifier that learns from labels"),
         ({"model": "m3"}, [0, 1, -1, -1], "there is no model 'm3'"),
     ],
 )
-def test_what_cannot_be_learned_is_refused(settings: dict[str, Any], y: list[int], message: str) -> None:
+def test_what_cannot_be_learned_is_refused(settings: dict[str, Any], y: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SemiSupervisedClassifier(**settings).fit(np.arange(8.0).reshape(4, 2), y)
 

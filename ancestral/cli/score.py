@@ -47,7 +47,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     rows = trained.rows(args.data, args.split, args.data_root, carrying(options, args.keep), mark=True)
     how = keywords(parser, words, log_likelihoods, skip=_OWN)
     nats = log_likelihoods(trained.model, rows, **how)
-    origin = dict(rows.origin)
+    origin = {name: values[: len(nats)] for name, values in rows.origin.items()}
     impossible = torch.from_numpy(origin.pop(IMPOSSIBLE, np.zeros(len(nats), dtype=bool)))
     if impossible.any():
         nats[impossible] = -math.inf

@@ -123,11 +123,17 @@ def _read(tree: Tree, entry: Entry) -> tuple[np.ndarray, int]:
     import soundfile
 
     content = tree.read(entry)
+    # What is cut short would be read as a shorter sound; 0 and the largest number stand for a size that is not known.
+    said = int.from_bytes(content[4:8], "little")
+    if content[:4] == b"RIFF" and 0 < said < 2**32 - 1 and len(content) < said + 8:
+        raise InputError(
+            f"{entry.path} in {tree.source} is cut short: it says that it has {said + 8} bytes, and has {len(content)}"
+        )
     try:
         wave, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{entry.path} in {tree.source} ({len(content)} bytes) is no WAV file, or a damaged one ({error})"
+            f"{entry.path} in {tree.source} ({len(content)} bytes) is no WAV file, or a damaged one"
         ) from error
     if wave.shape[1] != 1:
         raise InputError(f"{entry.path} in {tree.source} has {wave.shape[1]} channels, expected 1: mix them to mono")

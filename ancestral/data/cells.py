@@ -80,9 +80,17 @@ def numbers_of(values: "pandas.Series", where: str) -> np.ndarray:
     try:
         return values.to_numpy(dtype="float64", na_value=np.nan)
     except (TypeError, ValueError) as error:
-        text = next((cell for cell in values if isinstance(cell, str)), None)
-        found = f"text, such as {text!r}" if text is not None else f"values of type {values.dtype}"
+        place = next((i for i, cell in enumerate(values) if isinstance(cell, str) and not _is_number(cell)), None)
+        found = f"values of type {values.dtype}" if place is None else f"text, {values.iloc[place]!r} in row {place}"
         raise InputError(f"{where} holds {found}; expected numbers") from error
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def plain(cell: Any) -> str | int | float | bool:

@@ -274,6 +274,8 @@ def _known(name: str, names: list[str], path: Path) -> str:
 
 def _labels(frame: "pandas.DataFrame", label: str, path: Path) -> tuple[Int64[Tensor, " rows"], list[str] | None]:
     column = frame[_known(label, list(frame.columns), path)]
+    # Among words, too, -1 is no label.
+    column = column.mask(column.map(lambda value: isinstance(value, str) and value.strip() == "-1"))
     source = f"the column {label} of {path}"
     known = column.dropna()
     classes: list[str] | None

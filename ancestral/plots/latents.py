@@ -201,5 +201,5 @@ def _agreement(axes: Axes, first: Tensor, second: Tensor, column: Column) -> Non
 
 def _band(x: Tensor, back: Tensor, start: int, columns: int) -> list[Tensor]:
     rows = [x[start : start + columns], back[start : start + columns]]
-    # A short last band is filled up with its last pair, so that pairs stay above each other.
-    return [torch.cat([row, row[-1:].expand(columns - len(row), *row.shape[1:])]) for row in rows]
+    # A short last band is filled up with nothing (NaN), so that pairs stay above each other.
+    return [torch.cat([row, row.new_full((columns - len(row), *row.shape[1:]), torch.nan)]) for row in rows]

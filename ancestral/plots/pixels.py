@@ -29,6 +29,7 @@ def unit_range(x: Tensor, event: Event, like: Tensor | None = None) -> Tensor:
     if event.values is not None:
         return (x / (event.values - 1)).clamp(0, 1)
     like = x if like is None else like
+    like = like[~like.isnan()]
     low, high = like.min(), like.max()
     return ((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
 
@@ -76,13 +77,15 @@ def brightness_grid(
 def grid_pixels(x: Tensor, columns: int | None = None) -> np.ndarray:
     """Images of values in [0, 1], (n, channels, height, width), in reading order with gaps between them, RGBA.
 
-    The gaps are transparent: white on white paper, dark on a dark page.
+    The gaps are transparent: white on white paper, dark on a dark page; so is the place of an image that is all NaN.
     """
     n, _, height, width = x.shape
     columns = _columns(x, columns)
     scale, gap = _spacing(x)
     grid = torch.zeros(4, math.ceil(n / columns) * (height + gap) + gap, columns * (width + gap) + gap)
     for i, image in enumerate(x):
+        if bool(image.isnan().all()):
+            continue
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         grid[:3, top : top + height, left : left + width] = image
         grid[3, top : top + height, left : left + width] = 1

@@ -126,6 +126,8 @@ def test_columns_are_taken_by_name_and_given_back(cli, name: str) -> None:
     assert cli("score", "r", name).code == 0
     first = nats()
     assert len(first) == len(frame)
+    assert cli("score", "r", name, "--limit", 7, "--keep", "age").code == 0
+    assert nats() == pytest.approx(first[:7])
     # Other order, no constant, no label, and a column that the model does not know.
     other = frame[["member", "colour", "height", "age"]].assign(weight=3)
     scored = cli("score", "r", write(other, f"other-{name}"))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+import soundfile
 from data_files import cifar_archive, idx, pixels, png, write_idx_set, write_image_folder
 
 from ancestral.data import load_data
@@ -23,6 +24,15 @@ def npz(**arrays: Any) -> bytes:
     out = io.BytesIO()
     np.savez(out, **arrays)
     return out.getvalue()
+
+
+def sound(samples: int) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, np.linspace(-0.5, 0.5, samples), 8000, format="WAV", subtype="PCM_16")
+    return out.getvalue()
+
+
+SOUND = sound(500)
 
 
 def npy(array: Any) -> bytes:
@@ -114,6 +124,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("a.zip", zipped(a__png=broken_in_the_middle(PICTURE)), "a.png in .* is no image, or a damaged one"),
     ("a.zip", zipped(a__png=PICTURE, b__png=png(pixels(40, 40))), "b.png in .* is 40x40 L, but a.png is 40x40 RGB"),
     ("a.zip", zipped(a__wav=b"RIFF"), "a.wav in .* is no WAV file"),
+    ("a.zip", zipped(a__wav=SOUND[:300]), "a.wav in .* is cut short: it says that it has 1044 bytes, and has 300"),
     ("a.txt", b"caf\xe9 au lait\n" * 9, "is no text in UTF-8"),
     ("a.txt", b"", "holds no text"),
     ("a.txt", b"one\ntwo\n", "at least 3"),
@@ -155,7 +166,7 @@ def test_an_incomplete_idx_folder_says_what_is_missing(tmp_path: Path) -> None:
         (lambda path: load_data("nowhere/a.npy"), "no file or folder 'nowhere/a.npy'"),
         (lambda path: load_data(path), "is empty; expected"),
         (lambda path: load_data("digits", data_root=path / "no"), "not a folder"),
-        (lambda path: load_data("digits", n=5), "digits has no option 'n'; it has none"),
+        (lambda path: load_data("digits", n=5), "digits has no option 'n'; it has twin"),
         (lambda path: load_data("dna", data_root=path), "dna.npz is not there.*place uci/dna.npz under"),
     ],
 )

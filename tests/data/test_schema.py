@@ -57,7 +57,7 @@ def test_columns_are_taken_by_name(schema: Schema) -> None:
         ("n", 2.5, "has 2.5 as n in row 7"),
         ("bit", 2, "bit is 0 or 1"),
         ("n", np.nan, "1 empty cells, in the columns n (1)"),
-        ("size", "wide", "the column size of the table holds text, such as 'wide'; expected numbers"),
+        ("size", "wide", "the column size of the table holds text, 'wide' in row 7; expected numbers"),
     ],
 )
 def test_cells_that_the_schema_does_not_know(schema: Schema, column: str, value: object, message: str) -> None:

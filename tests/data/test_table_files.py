@@ -236,6 +236,15 @@ def test_whole_numbers_that_name_classes_need_not_begin_at_zero(tmp_path: Path) 
     assert sorted(data.train.y.unique().tolist()) == [0, 1, 2]
 
 
+def test_minus_one_among_words_is_no_label(tmp_path: Path) -> None:
+    kinds = ["ape", "-1", "bee", "-1", "", "ape", "bee", "-1", "ape", "bee"] * 3
+    (tmp_path / "a.csv").write_text("x,kind\n" + "".join(f"{i / 7:.3f},{kind}\n" for i, kind in enumerate(kinds)))
+    data = load_data(tmp_path / "a.csv", label="kind")
+    assert data.classes == ("ape", "bee")
+    y = torch.cat([split.y for split in data.splits.values()])
+    assert [int((y == label).sum()) for label in (-1, 0, 1)] == [12, 9, 9]
+
+
 def test_a_dataframe_is_taken_as_its_file_would_be(tmp_path: Path) -> None:
     frame = pandas.DataFrame(
         {"zip": [f"0{i % 7}123" for i in range(40)], "x": [i / 7 for i in range(40)], 3: range(40)}

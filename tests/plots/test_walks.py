@@ -32,7 +32,15 @@ def test_of_images_and_of_waves_reconstructions_stand_below_their_originals() ->
     x = torch.rand(10, 100)
     figure = reconstruction_figure(x, -x, event)
     lines = figure.axes[0].get_lines()
-    assert len(lines) == 2 * 8 + 2 * 8  # the last band is filled up
+    assert len(lines) == 2 * 8 + 2 * 8  # the last band is filled up, with nothing
+    assert [bool(np.isnan(line.get_ydata()).all()) for line in lines[-8:]] == [False] * 2 + [True] * 6
+    images = Event((1, 4, 4), Real())
+    shown = (
+        reconstruction_figure(torch.rand(10, 1, 4, 4), torch.rand(10, 1, 4, 4), images).axes[0].images[0].get_array()
+    )
+    alpha = np.asarray(shown)[..., 3]
+    half, last = alpha.shape[0] // 2, alpha[-alpha.shape[0] // 8]
+    assert 0 < last.mean() < 0.4 < alpha[half // 4].mean()
     first, below = lines[0].get_xydata(), lines[8].get_xydata()
     assert np.allclose(first[:, 0], below[:, 0])
     assert np.corrcoef(first[:, 1], below[:, 1])[0, 1] == pytest.approx(-1)
