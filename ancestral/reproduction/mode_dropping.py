@@ -36,8 +36,8 @@ class Player:
 
 @dataclass(frozen=True)
 class Trial:
-    """Samples of a model from one seed, the modes that they hit, and how unevenly: KL(nearest modes || uniform) in nats,
-    up to ln(modes) where all lie at one."""
+    """Samples of a model from one seed, the modes that they hit, and how unevenly: KL(nearest modes || uniform), in
+    nats up to ln(modes), where all lie at one."""
 
     x: Tensor
     coverage: ModeCoverage
