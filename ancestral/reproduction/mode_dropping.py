@@ -9,12 +9,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.distributions import Categorical
 
 from ancestral.data import Data, load_data
 from ancestral.data.synthetic import Gaussians
-from ancestral.evaluation import standard_error
+from ancestral.evaluation import kl_divergence, standard_error
 from ancestral.evaluation.modes import ModeCoverage, mode_coverage
 from ancestral.interface import InputError, Sampler
+from ancestral.output import counted
 from ancestral.reproduction.figure import Drawn, Root, fitted, seeded_build
 from ancestral.reproduction.measures import Measurement
 from ancestral.training import training_arguments
@@ -34,10 +36,12 @@ class Player:
 
 @dataclass(frozen=True)
 class Trial:
-    """Samples of a model from one seed, and the modes that they hit."""
+    """Samples of a model from one seed, the modes that they hit, and how unevenly: KL(nearest modes || uniform), in
+    nats up to ln(modes), where all lie at one."""
 
     x: Tensor
     coverage: ModeCoverage
+    unevenness: float
 
 
 def players(
@@ -89,6 +93,8 @@ def modes_drawn(
         if name != value_of:
             baselines[f"missed, {name}"] = float(missed.mean())
         baselines[f"low quality, {name}, %"] = 100 * float(low.mean())
+        uneven = torch.tensor([one.unevenness for one in trials]).double()
+        baselines[f"KL(modes drawn || uniform), {name}, nats"] = float(uneven.mean())
     baselines["low quality, real rows, %"] = 100 * real.low_quality
     missed = torch.tensor([one.coverage.missed for one in found[value_of]]).double()
     stderr = standard_error(missed) if repetitions > 1 else None
@@ -101,7 +107,13 @@ def trial(player: Player, data: Data, seed: int, progress: bool) -> Trial:
     fitted(model, data, **{**training_arguments(player.training), "seed": seed, "progress": progress})
     assert isinstance(model, Sampler)
     x = model.sample(_SAMPLES, generator=torch.Generator().manual_seed(seed))
-    return Trial(x, _counted(x, data))
+    return Trial(x, _counted(x, data), unevenness(x, cast(Gaussians, data.density).centres))
+
+
+def unevenness(x: Tensor, centres: Tensor) -> float:
+    """KL of the shares of samples that are nearest to each mode from equal shares, in nats."""
+    nearest = torch.cdist(x.double(), centres).argmin(1).bincount(minlength=len(centres)).double()
+    return kl_divergence(Categorical(nearest), Categorical(torch.ones(len(centres)).double())).value
 
 
 def _counted(x: Tensor, data: Data) -> ModeCoverage:
@@ -154,7 +166,8 @@ def _bars(axes: Axes, found: Mapping[str, Sequence[Trial]]) -> None:
         share.plot([place + 0.2] * len(low), low, "k.", markersize=4)
     axes.set_xticks(range(len(found)), list(found), rotation=20)
     axes.set_ylabel("modes missed", color="C3")
-    axes.set_ylim(0, None)
+    most = max(one.coverage.missed for trials in found.values() for one in trials)
+    axes.set_ylim(0, max(1, 1.1 * most))
     share.set_ylabel("samples at no mode, %", color="C0")
     share.set_ylim(0, 100)
-    axes.set_title(f"mean of {len(next(iter(found.values())))} seeds (points: each)", fontsize="medium")
+    axes.set_title(f"mean of {counted(len(next(iter(found.values()))), 'seed')} (points: each)", fontsize="medium")

@@ -22,6 +22,7 @@ from ancestral.reproduction.figures.optimal_discriminator import game_value, mat
 from ancestral.reproduction.figures.parallel_lines import Line
 from ancestral.reproduction.games import OnePlayer, linear_generator
 from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.mode_dropping import unevenness
 from ancestral.training import fit
 from ancestral.training.logs import METRICS
 
@@ -99,13 +100,15 @@ def test_the_optimal_discriminator_is_approached_from_below() -> None:
         lr=1e-2,
         moons_noise=0.3,
     )
+    errors: list[float] = []
     for name in ("on the line", "two moons", "ring of 8 Gaussians"):
         largest, reached = found.baselines[f"max V, {name}"], found.baselines[f"V reached, {name}"]
-        assert -math.log(4) < reached <= largest
-        assert reached > largest - 0.1
+        errors.append(100 * (largest - reached) / abs(largest))
+        # Few steps on few rows bring it more than half of the way from a D that knows nothing, V = -ln 4.
+        assert -0.5 * math.log(4) + 0.5 * largest < reached <= largest
         # The closed form is an integral, and the bound on draws is near it.
         assert found.baselines[f"V on fresh draws, {name}"] == pytest.approx(reached, abs=0.05)
-    assert found.value < 10
+    assert found.value == pytest.approx(max(errors))
 
 
 # -- Gradients ---------------------------------------------------------------------------------------------------------
@@ -205,8 +208,18 @@ def test_modes_are_counted_for_every_game(name: str, modes: int) -> None:
         # Barely trained samples lie in one place.
         assert modes / 2 < named[f"missed, {player}"] <= modes
         assert 0 <= named[f"low quality, {player}, %"] <= 100
+        assert 0.5 < named[f"KL(modes drawn || uniform), {player}, nats"] <= math.log(modes) + 1e-9
     # In the plane exp(-9 / 2) of the mixture lies farther than 3 deviations off, of few test rows.
     assert named["low quality, real rows, %"] < 4
+
+
+def test_unevenness_is_the_kl_of_nearest_modes_from_equal_shares() -> None:
+    centres = torch.eye(4, dtype=torch.float64)
+    assert unevenness(centres.repeat(3, 1), centres) == pytest.approx(0, abs=1e-12)
+    assert unevenness(centres[:1].repeat(5, 1), centres) == pytest.approx(math.log(4))
+    assert unevenness(centres[[0, 0, 0, 1]], centres) == pytest.approx(
+        math.log(4) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    )
 
 
 # -- Losses and sample quality -----------------------------------------------------------------------------------------
