@@ -88,7 +88,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         if not isinstance(model, AnyLength):
             raise InputError(f"{model.registered_name} draws what has the length of its data; leave --length out")
         if args.length < 1:
-            raise InputError(f"--length must be at least 1, got {args.length}")
+            raise InputError(f"--length must be a whole number of at least 1, got {args.length}")
         model = model.of_length(args.length)
         assert isinstance(model, Sampler)
     if output.suffix == ".wav" and trained.sample_rate is None:

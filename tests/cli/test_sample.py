@@ -132,7 +132,7 @@ def test_sounds_of_a_wavenet(cli) -> None:
         f"{i}-{i}.wav": 200 for i in range(10)
     }
     assert cli("sample", "r", "-n", 20, "--class", "all", "-o", "sounds.png").code == 0
-    assert "length must be a whole number of at least 1" in cli("sample", "r", "--class", 1, "--length", 0).err
+    assert "--length must be a whole number of at least 1, got 0" in cli("sample", "r", "--class", 1, "--length", 0).err
     factors = ("--context", "factors", "--overwrite")
     assert cli("fit", "wavenet", *data, *small, *factors).code == 0
     drawn = cli("sample", "r", "-n", 2, "--class", "3, bea", "--length", 9, "-o", "x.npz")

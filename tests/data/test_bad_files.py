@@ -166,7 +166,7 @@ def test_an_incomplete_idx_folder_says_what_is_missing(tmp_path: Path) -> None:
         (lambda path: load_data("nowhere/a.npy"), "no file or folder 'nowhere/a.npy'"),
         (lambda path: load_data(path), "is empty; expected"),
         (lambda path: load_data("digits", data_root=path / "no"), "not a folder"),
-        (lambda path: load_data("digits", n=5), "digits has no option 'n'; it has twin"),
+        (lambda path: load_data("digits", n=5), "digits has no option 'n'; its options are twin"),
         (lambda path: load_data("dna", data_root=path), "dna.npz is not there.*place uci/dna.npz under"),
     ],
 )
