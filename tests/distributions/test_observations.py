@@ -105,6 +105,16 @@ def test_discretized_logistic_far_from_its_mean_is_exact_in_float32() -> None:
     torch.testing.assert_close(slopes, torch.full_like(slopes, 2 / 255 * math.exp(7)), rtol=1e-6, atol=0)
 
 
+def test_discretized_logistic_log_scale_is_limited_below_alone() -> None:
+    mean, x = torch.zeros(1), torch.tensor([[200.0]])
+    found = [
+        DiscretizedLogistic(256).log_prob(torch.stack((mean, mean + log_scale))[None], x).item()
+        for log_scale in (-30.0, -7.5, -7.0, -6.5, 7.0, 8.0)
+    ]
+    assert found[0] == found[1] == found[2] < found[3]
+    assert found[4] - found[5] == pytest.approx(1, abs=1e-3)
+
+
 def test_discretized_logistic_has_finite_gradients_everywhere() -> None:
     parameters = (20 * torch.randn(512, 2, 3)).requires_grad_()
     x = torch.randint(256, (512, 3)).float()
@@ -184,11 +194,33 @@ def test_a_mixture_of_gaussians_is_torchs_and_is_sampled_share_by_share() -> Non
     torch.testing.assert_close(observation.mean(parameters)[0], reference.mean)
     n = 20_000
     u = ((torch.arange(n, dtype=torch.float64) + 0.5) / n)[:, None].expand(n, 2)
-    draws = observation.from_uniform(parameters.expand(n, -1, -1), u).sort(0).values
+    drawn = observation.from_uniform(parameters.expand(n, -1, -1), u)
+    # Within a share they rise with u.
+    shares = torch.bucketize(u[:, 0], logits[:, 0].softmax(0).cumsum(0)[:-1])
+    assert (drawn[:, 0].diff()[shares.diff() == 0] > 0).all()
+    draws = drawn.sort(0).values
     # The draws of evenly spaced numbers are evenly spaced in probability.
     torch.testing.assert_close(reference.cdf(draws), u, rtol=0, atol=3 / n)
     with pytest.raises(InputError, match="no closed form"):
         observation.from_uniform(parameters, u[:1], 0.5)
+
+
+def test_draws_of_a_mixture_are_finite_at_the_ends_of_shares() -> None:
+    observation = Mixture(Gaussian(), 2)
+    logits = torch.cat((torch.randn(4096, 2), torch.tensor([[-1e4, 0.0], [0.0, -1e4]])))
+    parameters = torch.cat((logits, torch.zeros(len(logits), 4)), dim=1)[:, :, None]
+    ends = logits.double().softmax(1)[:, :1].float()
+    for u in (ends, ends.nextafter(torch.zeros(1)), torch.zeros_like(ends), torch.full_like(ends, 1 - 2**-24)):
+        assert observation.from_uniform(parameters, u.clamp(0, 1 - 2**-24)).isfinite().all()
+
+
+def test_draws_from_a_small_share_of_a_mixture_are_exact_in_float32() -> None:
+    observation = Mixture(Gaussian(), 2)
+    u = 1 - torch.arange(1.0, 100)[:, None] * 2**-24
+    parameters = torch.tensor([12.0, 0.0, 0.0, 0.0, 5.0, 0.0])[:, None].expand(len(u), 6, 1)
+    double = observation.from_uniform(parameters.double(), u.double())
+    assert (double > 1).any()
+    torch.testing.assert_close(observation.from_uniform(parameters, u).double(), double, rtol=0, atol=1e-4)
 
 
 def test_the_columns_of_a_table_are_observed_each_by_its_own() -> None:

@@ -73,6 +73,20 @@ def test_the_product_of_the_conditionals_is_the_mixture(support: Support, colour
         torch.testing.assert_close(own, joint - marginal)
 
 
+@pytest.mark.parametrize("support", [Levels(3), Binary()])
+def test_of_four_colours_each_mean_is_linear_in_all_earlier_ones(support: Support) -> None:
+    """Coefficients fill a triangle row by row; colours are on [-1, 1], bits too."""
+    mixture = PixelMixture(support, 4, 2)
+    assert support.values is not None
+    outputs, x = torch.randn(5, mixture.outputs, dtype=torch.float64), torch.randint(support.values, (5, 4))
+    size = mixture.component.size
+    own, triangle = outputs[:, 2 : 2 + 8 * size].view(5, 2, 4, size), torch.zeros(5, 2, 4, 4, dtype=torch.float64)
+    triangle[:, :, *torch.tril_indices(4, 4, -1)] = outputs[:, 2 + 8 * size :].tanh().view(5, 2, 6)
+    expected = own[..., 0] + torch.einsum("nkce,ne->nkc", triangle, 2 * x.double() / (support.values - 1) - 1)
+    found = mixture.conditionals(outputs, x)[:, 2:].view(5, 2, size, 4)[:, :, 0]
+    torch.testing.assert_close(found, expected)
+
+
 def test_pixels_stand_alone_and_come_one_colour_at_a_time() -> None:
     mixture = PixelMixture(Levels(7), 3, 2)
     outputs, x = torch.randn(4, mixture.outputs, 2, 5), torch.randint(7, (4, 3, 2, 5)).float()

@@ -71,6 +71,16 @@ def test_up_sampling_goes_to_its_own_pixels_and_is_cut_to_the_size(
     torch.testing.assert_close(layer(low, size)[0], expected)
 
 
+def test_the_gradient_does_not_change_the_length_of_a_direction() -> None:
+    """It is orthogonal to the direction (Salimans & Kingma 2016, equation 4)."""
+    layer = perturbed(ShiftedConv2d(2, 3, (2, 3), right=False))
+    layer(torch.randn(4, 2, 5, 5, dtype=torch.float64)).exp().sum().backward()
+    assert layer.direction.grad is not None
+    assert layer.direction.grad.ne(0).all()
+    along = (layer.direction.grad * layer.direction).flatten(1).sum(1)
+    torch.testing.assert_close(along, torch.zeros_like(along), rtol=0, atol=1e-8)
+
+
 def test_concatenated_elu_is_of_both_signs() -> None:
     x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(concat_elu(x), torch.cat((F.elu(x), F.elu(-x)), dim=1))
@@ -86,6 +96,13 @@ def test_layers_start_with_outputs_of_the_stated_size() -> None:
     for right in (False, True):
         wide = ShiftedUpsampling(50, 200, right=right)(torch.randn(16, 50, 4, 4), (8, 8))
         assert wide.square().mean().sqrt().item() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_a_gated_layer_starts_near_the_identity(right: bool) -> None:
+    x = Features.of(torch.randn(4, 32, 8, 8))
+    moved = GatedResidual(32, 0, right=right)(x, (), None).value - x.value
+    assert 0.02 < moved.square().mean().sqrt().item() < 0.15
 
 
 @pytest.mark.parametrize("right", [False, True])

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Real
-from ancestral.layers.shifted import NormalisedWeight, ShiftedScale, concat_elu
+from ancestral.layers.shifted import GatedResidual, NormalisedWeight, ShiftedScale, concat_elu
 from ancestral.models.autoregressive.pixelcnn_pp import PixelCNNPlusPlus
 
 GREY, COLOUR = Event((1, 5, 6), Binary()), Event((3, 4, 3), Levels(4))
@@ -217,6 +217,26 @@ def test_the_network_is_the_authors(event: Event, context_event: Event | None, b
     h = None if context is None else model._vector(3, context)
     expected = authors_outputs(model, 2 * x / ((event.values or 0) - 1) - 1, h)
     torch.testing.assert_close(model._outputs(x, context), expected)
+
+
+@pytest.mark.parametrize(
+    ("event", "components"),
+    [(Event((1, 2, 2), Binary()), 1), (Event((2, 2, 2), Binary()), 3), (Event((1, 2, 2), Levels(4)), 3)],
+)
+def test_all_but_a_single_bit_has_every_component(event: Event, components: int) -> None:
+    assert build(event, components=3).mixture.components == components
+
+
+def test_dropout_is_in_every_gated_layer() -> None:
+    model = PixelCNNPlusPlus(GREY, channels=4, blocks=1, scales=3, dropout=0.3)
+    rates = [layer.dropout.p for layer in model.modules() if isinstance(layer, GatedResidual)]
+    assert rates == [0.3] * 2 * (1 + 1 + 1 + 1 + 2 + 2)
+
+
+def test_outputs_start_with_about_unit_size() -> None:
+    event = Event((3, 8, 8), Levels(256))
+    outputs = PixelCNNPlusPlus(event, channels=32)._outputs(some(event, 4).float(), None)
+    assert 0.5 < outputs.square().mean().sqrt().item() < 2
 
 
 @pytest.mark.parametrize("event", [Event((1, 3, 3), Binary()), Event((3, 1, 2), Levels(3)), Event((2, 2, 1), Binary())])
