@@ -53,7 +53,8 @@ def power_spectrum(x: Num[Tensor, "n colours height width"], *, high: float = HI
     bins = (radius * 2 * min(height, width)).round().long().flatten()
     counts = torch.bincount(bins)
     power = torch.bincount(bins, squares.mean(0).flatten()) / counts.clamp(min=1)
-    kept = (counts > 0) & (torch.arange(len(counts)) <= min(height, width))
+    # Beyond the highest along an axis there are corners alone.
+    kept = (counts > 0) & (torch.arange(len(counts)) < min(height, width))
     frequencies = torch.bincount(bins, radius.flatten()) / counts.clamp(min=1)
     return PowerSpectrum(frequencies[kept], power[kept], squares[:, radius >= high].mean(1))
 

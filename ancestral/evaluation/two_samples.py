@@ -23,8 +23,8 @@ _ENTRIES = 2**23
 _ROUNDING = 1e-12
 #: Rows of a block of the kernel distance, and the fewest blocks, from which its error is taken.
 _BLOCK, _BLOCKS = 1000, 10
-#: Hidden units of the classifier that tells two samples apart, and its epochs, as in Lopez-Paz & Oquab 2017; its batch.
-_UNITS, _EPOCHS, _BATCH = 20, 100, 64
+#: Of the classifier that tells samples apart: hidden units and epochs, as in Lopez-Paz & Oquab 2017, batch and rate.
+_UNITS, _EPOCHS, _BATCH, _RATE = 20, 100, 64, 1e-2
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,8 @@ def two_sample_test(
     x = (x - x[: 2 * n].mean(0)) / x[: 2 * n].std(0).clamp(min=1e-12)
     with seeded(generator):
         start = int(torch.randint(2**31, ()))
-    network = MLPClassifier((_UNITS,), batch_size=min(_BATCH, 2 * n), max_iter=_EPOCHS, random_state=start)
+    batch = min(_BATCH, 2 * n)
+    network = MLPClassifier((_UNITS,), batch_size=batch, learning_rate_init=_RATE, max_iter=_EPOCHS, random_state=start)
     with warnings.catch_warnings():
         # It stops after the stated number of epochs on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)

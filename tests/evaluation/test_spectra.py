@@ -19,7 +19,7 @@ def test_white_noise_has_its_variance_at_every_frequency() -> None:
 
 
 def test_a_cosine_has_all_its_power_at_its_frequency() -> None:
-    places = torch.arange(16) + 0.5
+    places = torch.arange(16).double() + 0.5
     wave = torch.cos(2 * math.pi * (10 / 32) * places).expand(3, 1, 16, 16)  # 10 half-waves on 16 pixels
     found = power_spectrum(wave)
     assert float(found.frequencies[found.power.argmax()]) == pytest.approx(10 / 32, abs=0.01)
@@ -27,9 +27,9 @@ def test_a_cosine_has_all_its_power_at_its_frequency() -> None:
     assert torch.allclose(high, high[:1])
     # The transform is orthonormal: all power is that of the pixels.
     assert power_spectrum(wave, high=11 / 32).high.max() < 1e-20
-    many = torch.rand(5, 3, 6, 9)
+    many = torch.rand(5, 3, 6, 9).double()
     spectrum = power_spectrum(many, high=1e-9)  # all but the mean
-    expected = (many - many.mean((2, 3), keepdim=True)).double().square().mean((1, 2, 3)) * 54 / 53
+    expected = (many - many.mean((2, 3), keepdim=True)).square().mean((1, 2, 3)) * 54 / 53
     torch.testing.assert_close(spectrum.high, expected)
 
 

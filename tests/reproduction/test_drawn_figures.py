@@ -110,6 +110,17 @@ def test_only_pixelcnn_has_a_blind_spot() -> None:
     assert found.baselines["PixelCNN"] == pytest.approx(100 * 3 / (5 * 11 + 5))
 
 
+def test_the_detail_of_samples_is_drawn_after_two_steps(data_root: str) -> None:
+    result = load_result("vae-blur-gan-detail")
+    assert isinstance(result, FigureRecipe)
+    found = result.draw(seed=0, data_root=data_root, progress=False, images=30, steps=2).measurement
+    shares = [share for name, share in found.baselines.items() if "share of the power" in name]
+    means, draws, gan = shares
+    # Before it has learned anything, the means of a VAE are all but flat, and its draws noise.
+    assert means < 20 < 100 < draws
+    assert found.value == pytest.approx(abs(gan - 100))
+
+
 @pytest.mark.slow
 def test_an_encoder_loses_on_its_own_decoder_and_more_on_one_trained_without_it() -> None:
     """The order of Cremer et al. 2018: a decoder that learned beside its encoder is easier for one to invert."""

@@ -38,11 +38,11 @@ _SHOWN, _COLUMNS = 36, 6
     " transform; beside it the distance of the VAE's, and the power of each as a share of that of real images",
 )
 def vae_blur_gan_detail(
-    seed: int, data_root: Root, progress: bool, *, images: int = 10_000, epochs: int | None = None
+    seed: int, data_root: Root, progress: bool, *, images: int = 10_000, steps: int | None = None
 ) -> Drawn:
     """How much of the detail of real images the samples of a VAE and of a DCGAN have."""
     data = load_data("mnist", data_root=data_root)
-    gan, vae = (_trained(name, data, seed, epochs, progress) for name in ("dcgan-mnist", "vae-mnist"))
+    gan, vae = (_trained(name, data, seed, steps, progress) for name in ("dcgan-mnist", "vae-mnist"))
     assert isinstance(gan, MeanDecoder)
     assert isinstance(vae, MeanDecoder)
     generator = torch.Generator().manual_seed(seed)
@@ -63,10 +63,10 @@ def vae_blur_gan_detail(
     return Drawn(_picture(kinds, spectra, shares, data), measurement)
 
 
-def _trained(name: str, data: Data, seed: int, epochs: int | None, progress: bool) -> Model:
+def _trained(name: str, data: Data, seed: int, steps: int | None, progress: bool) -> Model:
     recipe = load_recipe(name)
     model = seeded_build(recipe.model, data, seed, recipe.model_settings)
-    how = training_arguments(recipe.training) | ({} if epochs is None else {"epochs": epochs})
+    how = training_arguments(recipe.training) | ({} if steps is None else {"epochs": None, "steps": steps})
     return fitted(model, data, **{**how, "seed": seed, "progress": progress})
 
 
