@@ -48,18 +48,24 @@ def players(
     hidden: Sequence[int],
     latent_dim: int,
     training: Mapping[str, Any],
+    lr: float,
     wgan: Mapping[str, Any],
     wgan_gp: Mapping[str, Any],
-    rates: Mapping[str, float],
 ) -> dict[str, Player]:
-    """Both GANs, WGAN and WGAN-GP of networks of one size, which see as many batches."""
+    """Both GANs, WGAN and WGAN-GP of networks of one size, which see as many batches at one learning rate; and the GANs
+    at their own, which stays as it is."""
     judged = {"latent_dim": latent_dim, "hidden": list(hidden)}
     discriminator, critic = {"discriminator_hidden": list(hidden)}, {"critic_hidden": list(hidden)}
+    tuned = {**training, "lr": lr}
+    own = {name: value for name, value in training.items() if name != "schedule"}
+    minimax = {**judged, **discriminator, "objective": "minimax"}
     return {
-        "minimax": Player("gan", {**judged, **discriminator, "objective": "minimax"}, {**training, "lr": rates["gan"]}),
-        "non-saturating": Player("gan", {**judged, **discriminator}, {**training, "lr": rates["gan"]}),
-        "WGAN": Player("wgan", {**judged, **critic, **wgan}, {**training, "lr": rates["wgan"]}),
-        "WGAN-GP": Player("wgan_gp", {**judged, **critic, **wgan_gp}, {**training, "lr": rates["wgan_gp"]}),
+        "minimax": Player("gan", minimax, tuned),
+        "non-saturating": Player("gan", {**judged, **discriminator}, tuned),
+        "WGAN": Player("wgan", {**judged, **critic, **wgan}, tuned),
+        "WGAN-GP": Player("wgan_gp", {**judged, **critic, **wgan_gp}, tuned),
+        "minimax, constant rate": Player("gan", minimax, own),
+        "non-saturating, constant rate": Player("gan", {**judged, **discriminator}, own),
     }
 
 
@@ -125,16 +131,16 @@ def _counted(x: Tensor, data: Data) -> ModeCoverage:
 
 
 def _picture(data: Data, found: Mapping[str, Sequence[Trial]], real: ModeCoverage) -> Figure:
-    columns = 3
+    columns = 4
     rows = math.ceil((2 + len(found)) / columns)
-    whole = Figure(figsize=(4.3 * columns, 4.4 * rows), dpi=110, layout="constrained")
+    whole = Figure(figsize=(4 * columns, 4.2 * rows), dpi=110, layout="constrained")
     panels = whole.subplots(rows, columns).flatten()
     source = cast(Gaussians, data.density)
     reach = 1.25 * float(source.centres.abs().max()) + 3 * source.deviation
     _cloud(panels[0], data.test.x[:_SAMPLES], f"data: {real.modes} modes\n{real.low_quality:.1%} at none", reach)
     for axes, (name, trials) in zip(panels[1:], found.items(), strict=False):
         shown = trials[0].coverage
-        title = f"{name}, first seed: {shown.missed} of {shown.modes} modes missed\n{shown.low_quality:.1%} at none"
+        title = f"{name}\n{shown.missed} of {shown.modes} missed, {shown.low_quality:.1%} at none (first seed)"
         _cloud(axes, trials[0].x, title, reach)
         circle = source.centres.numpy()
         axes.plot(circle[:, 0], circle[:, 1], "o", color="C3", markersize=9, fillstyle="none", alpha=0.5)
@@ -164,7 +170,7 @@ def _bars(axes: Axes, found: Mapping[str, Sequence[Trial]]) -> None:
         low = [100 * one.coverage.low_quality for one in trials]
         share.bar(place + 0.2, sum(low) / len(low), 0.38, color="C0", alpha=0.6)
         share.plot([place + 0.2] * len(low), low, "k.", markersize=4)
-    axes.set_xticks(range(len(found)), list(found), rotation=20)
+    axes.set_xticks(range(len(found)), list(found), rotation=35, ha="right")
     axes.set_ylabel("modes missed", color="C3")
     most = max(one.coverage.missed for trials in found.values() for one in trials)
     axes.set_ylim(0, max(1, 1.1 * most))

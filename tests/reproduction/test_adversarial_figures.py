@@ -204,7 +204,7 @@ def test_modes_are_counted_for_every_game(name: str, modes: int) -> None:
     named = found.baselines
     assert found.stderr is not None
     assert 0 <= found.value <= modes
-    for player in ("minimax", "non-saturating", "WGAN"):
+    for player in ("minimax", "non-saturating", "WGAN", "minimax, constant rate"):
         # Barely trained samples lie in one place.
         assert modes / 2 < named[f"missed, {player}"] <= modes
         assert 0 <= named[f"low quality, {player}, %"] <= 100
