@@ -22,13 +22,13 @@ LIKELIHOOD = (
 LIKELIHOOD_SHORT = (
     "model",
     "family",
-    "pa-\nrams",
+    "para-\nmeters",
     "test\nnats",
     "behind\nbest",
     "bits/dim",
     "kind",
     "Fré-\nchet",
-    "fit\ns",
+    "train\ns",
     "s per\n1,000",
 )
 SAMPLES_ONLY = (
@@ -43,10 +43,10 @@ SAMPLES_ONLY = (
 SAMPLES_ONLY_SHORT = (
     "model",
     "family",
-    "pa-\nrams",
+    "para-\nmeters",
     "Fréchet\ndistance",
     "real to\nreal",
-    "fit\ns",
+    "train\ns",
     "s per\n1,000",
 )
 CLASSIFIERS = ("model", "family", "test error, %")
@@ -140,4 +140,4 @@ def _count(entry: Entry, *, short: bool) -> str:
 
 def _seconds(entry: Entry, *, short: bool) -> tuple[str, str]:
     training, sampling = entry.mean("train_seconds"), entry.mean("sample_seconds")
-    return f"{training:.{0 if short else 1}f}", "-" if math.isnan(sampling) else f"{sampling:.{1 if short else 2}g}"
+    return f"{training:.{0 if short else 1}f}", "-" if math.isnan(sampling) else f"{sampling:.2g}"
