@@ -111,7 +111,7 @@ def _print_tables(screen: Console, result: Comparison) -> None:
 
 
 def _table(title: str, headers: Sequence[str]) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for i, header in enumerate(headers):
         table.add_column(header, justify="left" if i < TEXT_COLUMNS else "right", overflow="fold", no_wrap=i > 0)
     return table

