@@ -5,7 +5,7 @@ trained from several seeds. A mode is missed if no sample lies within three stan
 2017, arXiv:1705.07761). The penalty's weight is 0.1, as smaller ones serve toys of few dimensions better than 10.
 
 All take one learning rate that falls by a cosine to 0, with which the players come to rest. Beside them stand the GANs
-at the constant rate of their own: they circle, and lose modes.
+at the constant rate of their own, where nothing stops them from circling.
 """
 
 from collections.abc import Mapping, Sequence
