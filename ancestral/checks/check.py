@@ -39,6 +39,8 @@ PROPERTIES: tuple[Property, ...] = (
     *learned.PROPERTIES,
     *stored.PROPERTIES,
     *autoregressive.LENGTHS,
+    *structure.TRANSLATORS,
+    *training.RESUMPTION,
 )
 
 

@@ -276,8 +276,9 @@ PROPERTIES = (
     Property("latents have their shapes and decode into the support", needs(Decoder), latents_have_their_shapes),
     Property("encodings have their shapes", needs(Encoder), encodings_have_their_shapes),
     Property("class probabilities sum to 1", needs(Classifier), class_probabilities_sum_to_one),
-    Property("a translator knows two domains", needs(Translator), domains_are_two),
     Property("the storage dtype of data makes no difference", needs_any(*_SCORED), storage_dtypes_are_equal),
     Property("bad input is refused", always, bad_input_is_refused),
     Property("public methods run in evaluation mode", always, evaluation_mode),
 )
+
+TRANSLATORS = (Property("a translator knows two domains", needs(Translator), domains_are_two),)

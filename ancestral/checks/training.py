@@ -251,7 +251,6 @@ PHASES = (
     Property("the monitored quantity exists", always, monitor_exists),
     Property("every parameter gets a gradient", learns_by_gradients, every_parameter_gets_a_gradient),
     Property("a phase changes only its own parameters", learns_by_gradients, phases_change_only_their_own),
-    Property("what training moves survives a resumption", learns_by_gradients, training_state_survives),
     *losses.GRADIENTS,
 )
 
@@ -260,3 +259,5 @@ LEARNING = (
     Property("training raises the likelihood", _one_likelihood_phase, training_raises_the_likelihood),
     Property("training raises the probability of the labels", _learns_labels, training_raises_the_labels),
 )
+
+RESUMPTION = (Property("what training moves survives a resumption", learns_by_gradients, training_state_survives),)

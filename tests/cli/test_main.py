@@ -116,7 +116,7 @@ GALLERY = {
     "nothing to resume": ((*FIT, "--resume"), 1, "nothing to resume"),
     "compare's models": (("compare", "--models", "vae,made,gun"), 1, "did you mean 'gan'"),
     "compare's minutes": (("compare", "--minutes", "0"), 1, "minutes must be"),
-    "recipe": (("reproduce", "vae-mnist"), 1, "did you mean 'vae-mnist-dyn'"),
+    "recipe": (("reproduce", "vae-mnist-dym"), 1, "did you mean 'vae-mnist-dyn'"),
     "recipe's seeds": (("reproduce", "realnvp-digits", "--seeds", "a"), 1, "--seeds"),
     "check": (("check", "vaee"), 1, "did you mean 'vae'"),
 }  # fmt: skip
