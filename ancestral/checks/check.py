@@ -36,10 +36,10 @@ PROPERTIES: tuple[Property, ...] = (
     *joint.PROPERTIES,
     *training.LEARNING,
     *fitting.PROPERTIES,
+    *structure.TRANSLATORS,
     *learned.PROPERTIES,
     *stored.PROPERTIES,
     *autoregressive.LENGTHS,
-    *structure.TRANSLATORS,
     *training.RESUMPTION,
 )
 
