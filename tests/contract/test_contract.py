@@ -78,6 +78,7 @@ CASES = _cases()
 _TOO_LARGE = {"the total probability is 1": "are too many to", "samples follow the density": "are too many to"}
 _TOO_LARGE_LATENTS = _TOO_LARGE | {"given its latents an observation has total probability 1": "are too many to"}
 UNDECIDED: dict[str, dict[str, str]] = {
+    "colorizer-1": _TOO_LARGE,
     "diagonal_bilstm-1": _TOO_LARGE,
     "diagonal_bilstm-2": _TOO_LARGE,
     "gated_pixelcnn-1": _TOO_LARGE,
