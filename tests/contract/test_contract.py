@@ -92,6 +92,7 @@ UNDECIDED: dict[str, dict[str, str]] = {
     "realnvp-3-dequantized": _TOO_LARGE,
     "row_lstm-1": _TOO_LARGE,
     "row_lstm-2": _TOO_LARGE,
+    "text_to_image-1": _TOO_LARGE,
     "m2-3": _TOO_LARGE_LATENTS,
     "vae-7": _TOO_LARGE_LATENTS,
 }
