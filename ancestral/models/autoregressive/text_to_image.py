@@ -19,6 +19,7 @@ word.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -131,7 +132,7 @@ class TextToImage(AutoregressiveModel):
     @classmethod
     def examples(cls) -> Iterable[Model]:
         words = Event((3,), Categories(4))
-        tiny = {"embedding": 3, "hidden": 4, "maps": 3, "blocks": 1, "head": 8}
-        yield cls(Event((1, 2, 3), Binary()), context_event=words, channels=4, **tiny)
-        yield cls(Event((3, 4, 3), Levels(3)), context_event=words, channels=6, **tiny)
-        yield cls(Event((1, 3, 3), Binary()), channels=4, **tiny)
+        tiny = partial(cls, embedding=3, hidden=4, maps=3, blocks=1, head=8)
+        yield tiny(Event((1, 2, 3), Binary()), context_event=words, channels=4)
+        yield tiny(Event((3, 4, 3), Levels(3)), context_event=words, channels=6)
+        yield tiny(Event((1, 3, 3), Binary()), channels=4)
