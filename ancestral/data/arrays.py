@@ -84,7 +84,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if "Object arrays" in str(error):
             raise InputError(
                 f"{path} holds an array of Python objects, which would have to be unpickled: that is never done,"
-                " since it can run any code; save the array with a numeric dtype"
+                " since it can run any code; save the array with a numeric dtype (rows of different shapes, as clips of"
+                " different lengths, are kept as objects: cut or pad them to one shape)"
             ) from error
         raise InputError(f"{path} cannot be read ({error}); it is damaged or incomplete") from error
     except (*ZIP_ERRORS, KeyError, MemoryError, SyntaxError, TypeError, tokenize.TokenError) as error:

@@ -5,7 +5,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,8 +17,13 @@ from ancestral.data.dataset import Data
 from ancestral.data.entries import UNLABELLED, Entry, Tree, open_tree
 from ancestral.interface import Binary, InputError, Levels, Support
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
+# The formats of which several frames are a clip; several pages of a TIFF are not.
+_ANIMATED = ("GIF", "WEBP", "PNG")
 # The modes that are kept as they are; a palette is what it stands for, colours.
 _MODES = ("1", "L", "LA", "RGB", "RGBA")
 
@@ -32,7 +37,8 @@ def load_images(
     grey: bool = False,
     classes: Sequence[str] = (),
 ) -> Data:
-    """The images in a folder or a zip archive, or one image, (channels, height, width) of 256 levels.
+    """The images in a folder or a zip archive, or one image, (channels, height, width) of 256 levels; of animations
+    (GIF, WebP, PNG) clips of all their frames, (frames, channels, height, width).
 
     They are turned as their EXIF orientation says. Alpha is a fourth channel where all images have colours and alpha;
     otherwise what is transparent is laid on white, with a warning.
@@ -94,13 +100,18 @@ def _in_levels(pixels: UInt8[Tensor, "*shape"], white: int, support: Support, na
 
 def _decode(
     tree: Tree, entries: list[Entry], size: Sequence[int] | None, grey: bool
-) -> tuple[UInt8[Tensor, "n channels height width"], str]:
+) -> tuple[UInt8[Tensor, "n *shape"], str]:
     """All images as one tensor, and their one mode; alpha is a fourth channel where every colour image has one."""
     first, _, mode = _open(tree, entries[0], size, grey)
     pixels = torch.empty(len(entries), *first.shape, dtype=torch.uint8)
     alphas: dict[int, np.ndarray] = {}
     for row, entry in enumerate(entries):
         image, alpha, found = _open(tree, entry, size, grey)
+        if len(image.shape) == len(first.shape) == 4 and len(image) != len(first):
+            raise InputError(
+                f"{entry.path} in {tree.source} has {len(image)} frames, but {entries[0].path} has {len(first)}; clips"
+                " must be of one length: cut them to that of the shortest"
+            )
         if (image.shape, found) != (first.shape, mode):
             raise InputError(
                 f"{entry.path} in {tree.source} is {_words(image, found)}, but {entries[0].path} is"
@@ -125,31 +136,21 @@ def _decode(
 
 def _open(
     tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool
-) -> tuple[UInt8[np.ndarray, "channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
-    """An image as it is meant to be looked at (EXIF orientation), its alpha where it has one, and its mode without."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+) -> tuple[UInt8[np.ndarray, "*frames channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
+    """An image as it is meant to be looked at, its alpha where it has one, and its mode without; of an animation all
+    its frames, in colours or grey, with what is transparent laid on white."""
+    from PIL import Image, ImageSequence, UnidentifiedImageError
 
     content = tree.read(entry)
     try:
         with Image.open(io.BytesIO(content)) as image:
-            picture = ImageOps.exif_transpose(image)
-            if picture.mode.startswith("I;16"):
-                # 16 bits as 8, to the nearest.
-                picture = Image.fromarray(((np.array(picture, dtype=np.uint32) + 128) // 257).astype(np.uint8))
-            if picture.mode == "P":
-                picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
-            if grey and picture.mode not in ("LA", "RGBA"):
-                picture = picture.convert("L")
-            if grey and picture.mode == "RGBA":
-                picture = picture.convert("LA")
-            if picture.mode not in _MODES:
-                raise InputError(
-                    f"{entry.path} in {tree.source} has the mode {picture.mode}, expected one of {', '.join(_MODES)};"
-                    " convert it, or pass grey=True"
-                )
-            if size is not None:
-                picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-            pixels, mode = np.array(picture, dtype=np.uint8), picture.mode
+            if image.format not in _ANIMATED or getattr(image, "n_frames", 1) == 1:
+                return _values_of(tree, entry, image, size, grey)
+            # The first frame of a GIF may be a palette, and those after it colours.
+            frames = [
+                _values_of(tree, entry, _on_white(frame), size, grey)[0] for frame in ImageSequence.Iterator(image)
+            ]
+            return np.stack(frames), None, "L" if grey else "RGB"
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -160,6 +161,40 @@ def _open(
         raise InputError(
             f"{entry.path} in {tree.source} ({len(content)} bytes) is no image, or a damaged one ({error})"
         ) from error
+
+
+def _on_white(frame: "Image.Image") -> "Image.Image":
+    """A frame in colours."""
+    from PIL import Image
+
+    frame = frame.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
+
+
+def _values_of(
+    tree: Tree, entry: Entry, image: "Image.Image", size: Sequence[int] | None, grey: bool
+) -> tuple[UInt8[np.ndarray, "channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
+    """The values of an image, turned as its EXIF orientation says, its alpha, and its mode."""
+    from PIL import Image, ImageOps
+
+    picture = ImageOps.exif_transpose(image)
+    if picture.mode.startswith("I;16"):
+        # 16 bits as 8, to the nearest.
+        picture = Image.fromarray(((np.array(picture, dtype=np.uint32) + 128) // 257).astype(np.uint8))
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    if grey and picture.mode not in ("LA", "RGBA"):
+        picture = picture.convert("L")
+    if grey and picture.mode == "RGBA":
+        picture = picture.convert("LA")
+    if picture.mode not in _MODES:
+        raise InputError(
+            f"{entry.path} in {tree.source} has the mode {picture.mode}, expected one of {', '.join(_MODES)};"
+            " convert it, or pass grey=True"
+        )
+    if size is not None:
+        picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    pixels, mode = np.array(picture, dtype=np.uint8), picture.mode
     channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     if mode.endswith("A"):
         return channels[:-1], channels[-1:], mode[:-1]
@@ -167,4 +202,5 @@ def _open(
 
 
 def _words(image: np.ndarray, mode: str) -> str:
-    return f"{image.shape[1]}x{image.shape[2]} {mode}"
+    frames = f"{len(image)} frames of " if image.ndim == 4 else ""
+    return f"{frames}{image.shape[-2]}x{image.shape[-1]} {mode}"

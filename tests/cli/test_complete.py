@@ -300,3 +300,50 @@ def test_sampling_and_scoring_of_such_runs(cli, images: torch.Tensor) -> None:
     # Arrays may lack the axis of colour.
     np.save("plain.npy", images[:, 0].numpy())
     assert cli("score", "made", "plain.npy").out.startswith("12 log-likelihoods")
+
+
+def test_clips_go_on_after_their_first_frames(cli) -> None:
+    """A video model draws what follows, beside the true continuation; clips of other lengths are refused first."""
+    small = ("--model.channels", 4, "--model.dilations", "[1]", "--model.blocks", 1, "--model.decoder", "pixelcnn")
+    clips = np.random.default_rng(0).integers(0, 2, (20, 4, 5, 5), dtype=np.uint8)
+    np.savez("clips.npz", x=clips[:, :, None])
+    assert cli("fit", "video-pixel-network", "clips.npz", *small, "--steps", 1, "--run-dir", "r").code == 0
+    done = cli("complete", "r", "clips.npz", "--keep", "first:2", "-n", 3, "--completions", 2, "-o", "x.npz")
+    assert done.code == 0, done.err
+    assert "2 completions of each of 3 clips with first:2 kept (50 of 100 values)" in done.out
+    assert "exactly: what is observed comes first in the model's order" in done.out
+    found = np.load("x.npz")
+    assert found["x"].shape == (3, 2, 4, 1, 5, 5)
+    assert np.array_equal(found["original"], clips[:3, :, None])
+    assert np.array_equal(found["x"][:, 0, :2], clips[:3, :2, None])
+    assert cli("complete", "r", "--keep", "first:2", "-n", 3, "--completions", 2, "-o", "x.gif").code == 0
+    with Image.open("x.gif") as animation:
+        assert animation.n_frames == 4
+    before = sorted(Path().rglob("*"))
+    np.savez("short.npz", x=clips[:, :3, None])
+    for number, length in enumerate((3, 4)):
+        Path("folder").mkdir(exist_ok=True)
+        first, *others = (Image.fromarray(255 * frame) for frame in clips[number, :length])
+        first.save(f"folder/{number}.gif", save_all=True, append_images=others)
+    for data, words in (("short.npz", "but short.npz holds"), ("folder", "clips must be of one length")):
+        assert words in cli("complete", "r", data, "--keep", "first:2", "-o", "y.gif").err
+    assert words in cli("fit", "video-pixel-network", "folder", *small, "--steps", 1, "--run-dir", "s").err
+    assert set(Path().rglob("*")) - set(before) == {
+        Path("short.npz"),
+        Path("folder"),
+        Path("folder/0.gif"),
+        Path("folder/1.gif"),
+    }
+
+
+def test_a_context_encoder_fills_a_hole_by_one_prediction(cli) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    np.savez("images.npz", x=images)
+    small = ("--model.channels", 4, "--model.region", "centre", "--steps", 1, "--run-dir", "r")
+    assert cli("fit", "context-encoder", "images.npz", *small).code == 0
+    done = cli("complete", "r", "--keep", "outside", "-n", 2, "-o", "x.npz")
+    assert "1 completion of each of 2 images with outside kept" in done.out
+    assert "no draw of p(missing | observed): filled in as one prediction" in done.out
+    assert np.load("x.npz")["x"].shape == (2, 1, 8, 8, 3)
+    assert cli("complete", "r", "--keep", "outside", "-n", 2).code == 0
+    assert "there is one prediction of each row, not 3" in cli("complete", "r", "--keep", "top", "--completions", 3).err

@@ -319,3 +319,31 @@ def test_whole_texts_and_sounds(tmp_path: Path) -> None:
     sounds = load_data(tmp_path, window=10, mu_law=False, whole=True).test
     assert sounds.origin["file"].tolist() == [f"{n}.wav" for n in range(4) for _ in range(n + 1)]
     assert sounds.x[:, 0].mul(8).round().tolist() == [n for n in range(4) for _ in range(n + 1)]
+
+
+def _write_clip(path: Path, frames: np.ndarray) -> None:
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    first.save(path, save_all=True, append_images=others)
+
+
+def test_animations_are_clips_of_all_their_frames(tmp_path: Path) -> None:
+    clips = np.random.default_rng(0).choice([0, 255], (12, 3, 6, 5, 3)).astype(np.uint8)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number, clip in enumerate(clips):
+        _write_clip(folder / f"{number:02}.gif", clip)
+    data = load_data(folder)
+    assert data.event == Event((3, 3, 6, 5), Levels(256))
+    found = {str(file): x for split in data.splits.values() for file, x in zip(split.origin["file"], split.x)}
+    for number, clip in enumerate(clips):
+        assert np.array_equal(found[f"{number:02}.gif"].numpy(), clip.transpose(0, 3, 1, 2))
+    assert load_data(folder, grey=True).event == Event((3, 1, 6, 5), Levels(256))
+
+
+def test_clips_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    for number, length in enumerate((4, 4, 5, 4)):
+        _write_clip(
+            tmp_path / f"{number}.gif", np.random.default_rng(number).choice([0, 255], (length, 4, 4)).astype(np.uint8)
+        )
+    with pytest.raises(InputError, match=r"2.gif in .* has 5 frames, but 0.gif has 4; clips must be of one length"):
+        load_data(tmp_path)
