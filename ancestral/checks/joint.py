@@ -229,12 +229,15 @@ def _narrower(model: Decoder, fitted: Tensor, z: Tensor, share: float) -> Tensor
     parts = zip(model.split_latents(fitted).values(), model.split_latents(z).values(), strict=True)
     for known, new in parts:
         known, new = known.flatten(1) if known.dim() > 1 else known[:, None], new.reshape(len(z), -1)
-        values, counts = known.unique(dim=0, return_counts=True)
-        if len(values) > min(MOST_VALUES, len(known) // 8):
+        _, places = torch.cat((known, new)).unique(dim=0, return_inverse=True)
+        counts = places[: len(known)].bincount(minlength=len(known) + len(new))
+        values, whole = int((counts > 0).sum()), bool((known == known.round()).all())
+        if values > len(known) // 4 and whole:
+            raise Undecided("its latents are discrete, and take too many values to be counted")
+        if values > min(MOST_VALUES, len(known) // 8) and not whole:
             continuous.append((known, new))
             continue
-        equal = (new[:, None] == values).all(2)
-        log_density = log_density + (equal.double() @ (counts / len(known)).to(z)).log()
+        log_density = log_density + (counts / len(known)).to(z)[places[len(known) :]].log()
     if continuous:
         known, new = (torch.cat(side, 1) for side in zip(*continuous, strict=True))
         size = known.shape[1]

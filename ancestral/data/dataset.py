@@ -11,12 +11,12 @@ from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from ancestral.data.cells import listed
-from ancestral.data.grey import grey_view
 from ancestral.data.moments import moments_of, rows_at_once
 from ancestral.data.schema import Schema
 from ancestral.data.split import Split
 from ancestral.data.support import check_values
 from ancestral.interface import Categories, Columns, Described, Event, InputError, Levels, seeded
+from ancestral.views import grey_view
 
 
 @dataclass(frozen=True)

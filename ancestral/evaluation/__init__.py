@@ -42,6 +42,7 @@ from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, eval
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.stages import StageShares, stage_shares
 from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -85,6 +86,7 @@ __all__ = [
     "SampleJudge",
     "SampleQuality",
     "Score",
+    "StageShares",
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
@@ -138,6 +140,7 @@ __all__ = [
     "rows_to_judge_samples",
     "spike",
     "spread_rows",
+    "stage_shares",
     "standard_error",
     "takes_class",
     "train_factor_classifier",

@@ -3,6 +3,7 @@
 Every metric is such that lower is better.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -32,6 +33,7 @@ from ancestral.evaluation import (
     log_likelihoods,
     nearest_neighbour_error,
     spread_rows,
+    stage_shares,
     standard_error,
     translated,
     true_pairs,
@@ -50,6 +52,7 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    StagedDensity,
     Translator,
 )
 from ancestral.plots import predictions_figure, samples_figure, translations_figure
@@ -265,10 +268,27 @@ def _likelihood(unit: str) -> Measure:
         event = trained.data.event
         score = evaluate(trained.model, trained.data.test, **{"progress": progress, **settings})
         stderr = abs(in_unit(score.stderr, event))
-        return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples)
+        beside = {}
+        if isinstance(trained.model, StagedDensity):
+            how = {key: value for key, value in settings.items() if key in ("batch_size", "limit")}
+            parts = stage_shares(trained.model, trained.data.test, progress=progress, **how).bits_per_dim
+            to_unit = event.size * math.log(2) if unit == "nats" else 1.0
+            beside = {f"of this in {stage}": bits * to_unit for stage, bits in parts.items()}
+        return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples, beside)
 
     def on_test_rows(of_rows: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
-        return lambda trained: in_unit(of_rows(trained).double().mean().item(), trained.data.event)
+        def figure(trained: Trained) -> float:
+            nats = of_rows(trained)[: trained.recipe.evaluation.get("limit")]
+            return in_unit(nats.double().mean().item(), trained.data.event)
+
+        return figure
+
+    def of_model(trained: Trained, model: Model) -> float:
+        """Of another recipe's model, as its own entry measures it but for the rows, which are the same here."""
+        settings = dict(trained.recipe.evaluation)
+        if isinstance(model, ExactDensity):
+            settings.pop("importance_samples", None)
+        return in_unit(evaluate(model, trained.data.test, **settings).nats, trained.data.event)
 
     simpler: dict[str, Callable[[Trained], Tensor]] = {
         "independent": _independent,
@@ -280,7 +300,7 @@ def _likelihood(unit: str) -> Measure:
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
     }
-    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in simpler.items()})
+    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in simpler.items()}, of_model=of_model)
 
 
 def _divergence(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
