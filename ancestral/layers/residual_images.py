@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ancestral.interface import Event, InputError
 from ancestral.layers.conditioning import FlatContext
@@ -65,18 +66,23 @@ class ResidualEncoder(nn.Module):
 
 
 class ResidualDecoder(nn.Module):
-    """The smallest map -> `outputs` feature maps of an image's sides, rectified."""
+    """The smallest map -> feature maps of an image's sides, as many as the largest of the pyramid has.
 
-    def __init__(self, outputs: int, pyramid: Pyramid) -> None:
+    The last step is the nearest-neighbour enlargement alone: whoever takes the maps begins with a convolution.
+    """
+
+    def __init__(self, pyramid: Pyramid) -> None:
         super().__init__()
         layers = pyramid.residual(pyramid.channels[-1])
-        stages = list(zip(pyramid.channels, pyramid.sides))
+        stages = list(zip(pyramid.channels, pyramid.sides, strict=True))
         for (above, sides), (below, _) in reversed(list(pairwise(stages))):
             layers += [Upsample(below, above, sides, "nearest"), *pyramid.residual(above)]
-        first = pyramid.channels[0]
-        last = Upsample(first, outputs, pyramid.image, "nearest") if pyramid.halved else None
-        layers += [last or nn.Conv2d(first, outputs, 3, padding=1), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
+        self.image = pyramid.image if pyramid.halved else None
 
     def forward(self, maps: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs h w"]:
-        return self.layers(maps)
+        maps = self.layers(maps)
+        if self.image is None:
+            return maps
+        height, width = self.image
+        return F.interpolate(maps, scale_factor=2.0, mode="nearest")[:, :, :height, :width]

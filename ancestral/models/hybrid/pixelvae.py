@@ -18,16 +18,16 @@ feature maps enter every PixelCNN layer, before its gates; encoder and decoder a
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ancestral.distributions import DiagonalGaussian, Posterior
 from ancestral.interface import Binary, Categories, Event, InputError, Levels, Model, QuickSettings, Real
-from ancestral.layers.conditioning import FlatContext, centred
-from ancestral.layers.residual_images import Pyramid, ResidualDecoder, ResidualEncoder
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.residual_images import Pyramid
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from ancestral.models.autoregressive.pixelcnn import PixelCNN
 from ancestral.models.hybrid._autoregressive_decoder import AutoregressiveDecoderModel
+from ancestral.models.hybrid._networks import MapsDecoder, VectorEncoder
 from ancestral.registry import register
 
 
@@ -40,7 +40,7 @@ class PixelVAE(AutoregressiveDecoderModel):
         gated: gated PixelCNN layers of two stacks, or the masked residual ones, which have a blind spot.
         upsampling: feature maps of the decoder condition the pixels; otherwise z itself, through linear maps.
         blocks: PixelCNN layers after the first, 7x7 one; few leave more to z.
-        channels: feature maps of a PixelCNN layer, and those that the decoder gives it.
+        channels: feature maps of a PixelCNN layer.
         kernel_size: the side of the PixelCNN layers' convolutions, odd.
         head: feature maps of the last hidden layer.
         stage_channels: of encoder and decoder at the side next to the image's; twice, then four times as many further
@@ -70,19 +70,19 @@ class PixelVAE(AutoregressiveDecoderModel):
             raise InputError(f"latent_dim must be at least 1, got {latent_dim}")
         self.latent_dim = latent_dim
         pyramid = Pyramid(event, stage_channels, stage_blocks)
-        self.encoder = ResidualEncoder(event, context_event, pyramid)
-        self.posterior = nn.Linear(pyramid.size, 2 * latent_dim)
+        self.encoder = VectorEncoder(event, context_event, 2 * latent_dim, pyramid)
+        # Without up-sampling z enters the pixels' layers as it is, with the context beside it.
+        self.decoder = MapsDecoder(context_event, latent_dim, pyramid) if upsampling else None
         self.condition = FlatContext(context_event)
-        size = latent_dim + self.condition.size
-        self.decoder: nn.Module | None = None
-        given = Event((size,), Real())
-        if upsampling:
-            maps = nn.Unflatten(1, pyramid.smallest)
-            self.decoder = nn.Sequential(nn.Linear(size, pyramid.size), maps, ResidualDecoder(channels, pyramid))
-            given = Event((channels, *event.shape[1:]), Real())
+        given = (stage_channels, *event.shape[1:]) if upsampling else (latent_dim + self.condition.size,)
         network = GatedPixelCNN if gated else PixelCNN
         self.pixels = network(
-            event, context_event=given, channels=channels, blocks=blocks, kernel_size=kernel_size, head=head
+            event,
+            context_event=Event(given, Real()),
+            channels=channels,
+            blocks=blocks,
+            kernel_size=kernel_size,
+            head=head,
         )
         # Each layer takes as many numbers of the feature maps as it has of its own.
         self._bound_memory(max(head, (4 if gated else 1) * channels * (blocks + 1)) if upsampling else 4 * channels)
@@ -92,12 +92,10 @@ class PixelVAE(AutoregressiveDecoderModel):
         return {"z": (self.latent_dim,)}
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:
-        image = centred(x, self.event.support, binary=True)
-        return DiagonalGaussian(self.posterior(self.encoder(image, context).flatten(1)), like=self._reference)
+        return DiagonalGaussian(self.encoder(x, context), like=self._reference)
 
     def _given(self, z: Tensor, context: Tensor | None) -> Tensor:
-        z = self.condition(z, context)
-        return z if self.decoder is None else self.decoder(z)
+        return self.condition(z, context) if self.decoder is None else self.decoder(z, context)
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
