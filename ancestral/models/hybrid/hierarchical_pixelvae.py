@@ -158,4 +158,4 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
             cls, latent_dim=2, blocks=1, channels=6, head=8, prior_channels=4, prior_blocks=1, stage_channels=6
         )
         yield tiny(Event((1, 2, 2), Binary()), map_latents=2)
-        yield tiny(Event((1, 1, 3), Levels(3)), map_latents=1, context_event=Event((), Categories(3)))
+        yield tiny(Event((1, 2, 2), Levels(3)), map_latents=1, context_event=Event((), Categories(3)))

@@ -134,4 +134,4 @@ class LossyVAE(AutoregressiveDecoderModel):
         # With fewer maps, one start in a hundred has only dead ReLUs somewhere.
         tiny = partial(cls, latent_dim=2, flow_hidden=[8], channels=6, head=8, stage_channels=6)
         yield tiny(Event((1, 2, 3), Binary()), window=1)
-        yield tiny(Event((2, 1, 2), Levels(3)), length=1, context_event=Event((), Categories(3)))
+        yield tiny(Event((2, 2, 1), Levels(3)), length=1, context_event=Event((), Categories(3)))
