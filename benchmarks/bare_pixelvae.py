@@ -59,6 +59,7 @@ class BarePixelVAE(nn.Module):
         horizontal = (2 * x - 1).contiguous(memory_format=torch.channels_last)
         vertical = F.pad(horizontal, (0, 0, 1, -1))
         for i, layer in enumerate(self.layers):
+            assert isinstance(layer, BareLayer)
             above = layer.vertical(F.pad(vertical, (0, 0, layer.reach, 0))) + parts[2 * i]
             weight = layer.horizontal.weight * layer.mask if layer.first else layer.horizontal.weight
             left = F.conv2d(F.pad(horizontal, (layer.reach, 0)), weight) + layer.vertical_to_horizontal(above)

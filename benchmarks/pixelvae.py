@@ -26,27 +26,32 @@ def main() -> None:
     repetitions = parser.parse_args().repetitions
     print(machine())
     for channels, blocks in ((32, 2), (32, 5)):
-        model, bare = pair(latent_dim=32, channels=channels, blocks=blocks, stage_channels=32)
-        x = images()
-        steps = {
-            "ours": training_step(model, lambda: model.phases()[0].loss(Batch(x)).total),
-            "bare": training_step(bare, lambda: bare.negative_elbo(x, torch.randn(BATCH, 32))),
-        }
-        seconds = interleave(steps, 3 * repetitions)
-        print(
-            f"{blocks} blocks of {channels}: training step {seconds['ours'] * 1e3:.1f} ms, bare"
-            f" {seconds['bare'] * 1e3:.1f} ms: {seconds['ours'] / seconds['bare']:.2f} times (at most 1.1)"
-        )
+        compared(channels, blocks, repetitions)
 
-        @torch.inference_mode()
-        def forward() -> Tensor:
-            return bare.logits(x, torch.randn(BATCH, 32))
 
-        seconds = interleave({"forward": forward, "sample": lambda: model.sample(BATCH)}, repetitions)
-        print(
-            f"  sampling {seconds['sample'] * 1e3:.0f} ms, a bare forward pass {seconds['forward'] * 1e3:.1f} ms:"
-            f" {seconds['sample'] / seconds['forward']:.2f} passes (at most 6)"
-        )
+def compared(channels: int, blocks: int, repetitions: int) -> None:
+    """Prints the cost of a training step against the bare network's, and of sampling in its forward passes."""
+    model, bare = pair(latent_dim=32, channels=channels, blocks=blocks, stage_channels=32)
+    x = images()
+    steps = {
+        "ours": training_step(model, lambda: model.phases()[0].loss(Batch(x)).total),
+        "bare": training_step(bare, lambda: bare.negative_elbo(x, torch.randn(BATCH, 32))),
+    }
+    seconds = interleave(steps, 3 * repetitions)
+    print(
+        f"{blocks} blocks of {channels}: training step {seconds['ours'] * 1e3:.1f} ms, bare"
+        f" {seconds['bare'] * 1e3:.1f} ms: {seconds['ours'] / seconds['bare']:.2f} times (at most 1.1)"
+    )
+
+    @torch.inference_mode()
+    def forward() -> Tensor:
+        return bare.logits(x, torch.randn(BATCH, 32))
+
+    seconds = interleave({"forward": forward, "sample": lambda: model.sample(BATCH)}, repetitions)
+    print(
+        f"  sampling {seconds['sample'] * 1e3:.0f} ms, a bare forward pass {seconds['forward'] * 1e3:.1f} ms:"
+        f" {seconds['sample'] / seconds['forward']:.2f} passes (at most 6)"
+    )
 
 
 def images() -> Tensor:

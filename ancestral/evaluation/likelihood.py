@@ -113,7 +113,7 @@ def evaluate(
         importance_samples: of the lower bound of a model that has no exact density (default: 10); more are tighter.
         refined_rows: take that bound on so many rows, drawn at random, and one of 4 samples on all. What the bound of
             these rows gains by more samples is then taken for the gain of all, which costs a slow decoder less and
-            the standard error hardly anything (double sampling: Cochran 1977, section 12).
+            the standard error hardly anything (double sampling: Cochran 1977, chapter 12).
         batch_size: rows at once of an exact density; a bound takes blocks of rows, so that no draw hangs on it.
         limit: take the first rows alone, at most so many.
         seed: of the draws of a lower bound.

@@ -1,6 +1,7 @@
-"""Hierarchical PixelVAE (Gulrajani et al. 2017, "PixelVAE: A latent variable model for natural images", section 3.1).
+"""Hierarchical PixelVAE (Gulrajani et al. 2017, "PixelVAE: A latent variable model for natural images").
 
-Latents at two resolutions, a vector z_2 and a map z_1 of the smallest feature map's sides, each encoded from x:
+arXiv:1611.05013. Latents at two resolutions, a vector z_2 and a map z_1 of the smallest feature map's sides, each
+encoded from x:
 
     p(x, z_1, z_2) = p(z_2) p(z_1 | z_2) p(x | z_1),    q(z_1, z_2 | x) = q(z_1 | x) q(z_2 | x).
 

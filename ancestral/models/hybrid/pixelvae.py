@@ -3,7 +3,7 @@
 A variational autoencoder whose decoder is autoregressive: p(x | z) = prod_i p(x_i | x_<i, z). A convolutional encoder
 outputs q(z | x), a diagonal Gaussian. An up-sampling decoder turns z ~ N(0, I) into feature maps of the image's sides,
 and these condition a few PixelCNN layers pixel by pixel. What is global goes through z, and the pixels see so little of
-each other that it pays to use it: KL(q(z | x) || p(z)) stays well above zero. Training climbs (equation 1)
+each other that it pays to use it: KL(q(z | x) || p(z)) stays well above zero. Training climbs
 
     L(x) = E_q[ln p(x | z)] - KL(q(z | x) || p(z)).
 

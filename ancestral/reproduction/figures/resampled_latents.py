@@ -1,8 +1,8 @@
 """What each layer of a hierarchical PixelVAE holds: images that share latents, and images that share none.
 
 A sample is made from the top: the vector z_2, the map z_1 given it, the pixels given that. With both latents kept and
-the pixels drawn anew, an image should change in its details alone; with the vector kept and the map drawn anew, in more;
-with everything drawn anew it is another image (Gulrajani et al. 2017, section 4 and figure 5 of arXiv:1611.05013).
+the pixels drawn anew, an image should change in its details alone; with the vector kept and the map drawn anew, in
+more; with everything drawn anew it is another image (Gulrajani et al. 2017, arXiv:1611.05013).
 
 The number is the mean squared difference of two images that share both latents, over that of two independent samples:
 0 where the latents say everything, 100 % where they say nothing.
