@@ -29,6 +29,7 @@ from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, featur
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
+from ancestral.evaluation.information import LatentInformation, kl_of_latents, latent_information
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
@@ -75,6 +76,7 @@ __all__ = [
     "FeatureExtractor",
     "FeaturesLike",
     "KernelDistance",
+    "LatentInformation",
     "LatentSpread",
     "Measure",
     "ModeCoverage",
@@ -126,6 +128,8 @@ __all__ = [
     "kl_from_densities",
     "kl_from_discriminator",
     "kl_from_samples",
+    "kl_of_latents",
+    "latent_information",
     "latent_plane",
     "latent_spread",
     "log_likelihoods",

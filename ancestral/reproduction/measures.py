@@ -30,6 +30,7 @@ from ancestral.evaluation import (
     identity_alignment,
     in_digits,
     independent,
+    kl_of_latents,
     log_likelihoods,
     nearest_neighbour_error,
     spread_rows,
@@ -233,10 +234,16 @@ def _elbo(trained: Trained, split: Split | None = None, samples: int = 100) -> T
         raise InputError(f"{trained.recipe.model} has no ELBO: it is no BoundedDensity")
     generator, parts = torch.Generator().manual_seed(trained.seed), []
     with torch.no_grad():
-        for batch in batches(split or trained.data.test, 64):
+        for batch in batches(split or trained.data.test, 64, trained.recipe.evaluation.get("limit")):
             x, context = batch.x.to(model.device), None if batch.context is None else batch.context.to(model.device)
             parts.append(model.elbo(x, samples=samples, context=context, generator=generator).double().cpu())
     return torch.cat(parts)
+
+
+def _kl(trained: Trained) -> Tensor:
+    """Minus the nats that the latents hold: a part of minus the ELBO."""
+    limit = trained.recipe.evaluation.get("limit")
+    return -kl_of_latents(trained.model, trained.data.test, limit=limit, seed=trained.seed)
 
 
 def _sklearn_gaussian_mixture(trained: Trained) -> Tensor:
@@ -297,6 +304,7 @@ def _likelihood(unit: str) -> Measure:
         "png": _png,
         "gaussian": _gaussian,
         "elbo": _elbo,
+        "kl": _kl,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
     }
