@@ -48,9 +48,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     kept, said = _kept(trained, args)
     labels = None if args.label is None else contexts_to_draw_at(trained, 1, args.label, args.data_root)[0]
     each = 1 if labels is None else len(labels)
-    count = args.completions or (_COMPLETIONS if hides and args.fill == "draw" and each == 1 else each)
-    if args.fill == "mean" and count > each:
-        raise InputError(f"there is one mean of each row, not {count}; leave --completions out")
+    alike = "prediction" if model.predicts else "mean" if args.fill == "mean" else None
+    count = args.completions or (_COMPLETIONS if hides and alike is None and each == 1 else each)
+    if alike is not None and count > each:
+        raise InputError(f"there is one {alike} of each row, not {count}; leave --completions out")
     x, context = _rows(trained, args, options, _ROWS if hides else None)
     known = ~x.isnan() if kept is None else ~x.isnan() & kept
     if bool(known.all()):
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         generator=torch.Generator().manual_seed(args.seed),
     )
     how = filling_in_words(model, args.fill, draws, known, args.temperature)
-    names = ["mean"] if args.fill == "mean" else [str(i + 1) for i in range(count)]
+    names = [alike] if alike is not None else [str(i + 1) for i in range(count)]
     if told is not None:
         called = names_of_classes(trained, int(told.max()) + 1)
         names = [called[label] for label in told.tolist()] if each > 1 else names

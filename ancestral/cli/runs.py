@@ -1,5 +1,6 @@
 """A trained run on disk: its model, and the data it was trained on."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -298,10 +299,16 @@ def contexts_to_draw_at(
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
     if caption is not None:
         return _caption(run, event, caption), f" given {caption!r}"
-    test = run.data(data_root=data_root).test
-    context = contexts_of(test.take(spread_rows(n, len(test))), min(n, len(test)))
+    rows = rows_drawn_at(run, n, data_root)
+    context = contexts_of(rows, len(rows))
     assert context is not None
-    return context.to(run.model.device), f" given the contexts of test rows of {test.name}"
+    return context.to(run.model.device), f" given the contexts of test rows of {rows.name}"
+
+
+def rows_drawn_at(run: Run, n: int, data_root: str | None = None) -> Split:
+    """`n` test rows of the training data, or all where these are fewer, at whose contexts observations are drawn."""
+    test = run.data(data_root=data_root).test
+    return test.take(spread_rows(n, len(test)))
 
 
 def in_turn(contexts: Tensor | None, start: int, stop: int) -> Tensor | None:
@@ -355,9 +362,14 @@ def _listed(names: Sequence[str]) -> str:
 
 def _caption(run: Run, event: Event, caption: str) -> Tensor:
     """The token ids of a caption, padded to the length of those that the model knows, (1, tokens)."""
-    words, known = caption.split(), list(run.recipe.get("caption_vocabulary") or ())
+    known = list(run.recipe.get("caption_vocabulary") or ())
+    # A mark after a word is a word of its own where captions know it.
+    marks = "".join(re.escape(word) for word in known if len(word) == 1 and not word.isalnum())
+    words = (re.sub(f"([{marks}])", r" \1 ", caption) if marks else caption).split()
     if not known:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on captions; leave --caption out")
+    if not words:
+        raise InputError(f"--caption is empty; write one of the words {', '.join(known[1:])}")
     if strange := [word for word in words if word not in known[1:]]:
         hint = did_you_mean(strange[0], known[1:])
         raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {', '.join(known[1:])}")

@@ -15,15 +15,16 @@ from rich.progress import track
 from torch import Tensor
 
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, open_run
+from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, open_run, rows_drawn_at
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
 from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
-from ancestral.evaluation import ClassInput, class_input, decoded
+from ancestral.evaluation import ClassInput, class_input, decoded, takes_class
 from ancestral.interface import AnyLength, Autoregressive, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
 from ancestral.output import check_folder, check_output
 from ancestral.plots import (
     class_grid_figure,
+    given_figure,
     kind_of,
     number_shown,
     samples_figure,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Drawn at once: bounds the memory.
 _BATCH = 256
+#: Test rows of which there are several draws each.
+_ROWS = 8
 #: In a picture or a folder.
 _MOST_AT_ONCE = 10_000
 
@@ -57,6 +60,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     )
     parser.add_argument("--length", type=_whole_number, help="how many steps, of sound or text: any number (WaveNet)")
     parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
+    parser.add_argument(
+        "--each",
+        type=_whole_number,
+        help=f"so many draws given the context of each of -n test rows (default: {_ROWS}), as colourings of a grey"
+        " image; a .png shows what is given, the draws and the real row side by side",
+    )
     parser.add_argument(
         "--temperature",
         type=float,
@@ -91,6 +100,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             raise InputError(f"--length must be a whole number of at least 1, got {args.length}")
         model = model.of_length(args.length)
         assert isinstance(model, Sampler)
+    _check_each(args.each, trained, args.label, args.caption)
     if output.suffix == ".wav" and trained.sample_rate is None:
         raise InputError(f"{model.registered_name} in {args.run} models no sounds; choose .png, .npz or .csv")
     if args.temperature != 1 and not isinstance(model, Autoregressive):
@@ -101,7 +111,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(f"{model.registered_name} in {args.run} models no text; choose .png, .npz or .csv")
     if output.suffix == ".gif" and kind_of(model.event) != "videos":
         raise InputError(f"{model.registered_name} in {args.run} models no videos; choose .png or .npz")
-    n = args.number or number_shown(model.event)
+    n = args.number or (number_shown(model.event) if args.each is None else _ROWS)
     how = class_input(model) if args.label is not None or model.context_event is not None else None
     contexts: Tensor | None
     if how is not None and how.latent is not None and args.caption is None:
@@ -111,8 +121,14 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
     if args.number is None and args.label == "all" and contexts is not None:
         n = 8 * len(contexts)
+    real: Tensor | None = None
+    if args.each is not None:
+        assert contexts is not None
+        real = rows_drawn_at(trained, n, args.data_root).x
+        n, contexts = args.each * len(real), contexts.repeat_interleave(args.each, 0)
+        given = f", {args.each} each,{given}"
     as_picture = output.suffix == ".png" and not in_folder
-    draws = _Draws(trained, model, n, contexts, args.seed, how, args.temperature, as_picture)
+    draws = _Draws(trained, model, n, contexts, args.seed, how, args.temperature, as_picture, real)
     if in_folder:
         _write_folder(draws, output)
     elif output.suffix == ".png":
@@ -142,6 +158,8 @@ class _Draws:
     how: ClassInput | None
     temperature: float
     as_picture: bool
+    #: The rows whose contexts they are drawn at, equally many at each in turn; None where each has one of its own.
+    real: Tensor | None = None
 
     def parts(self) -> Iterator[Tensor]:
         """The observations in parts; with a progress bar where someone watches."""
@@ -218,6 +236,8 @@ class _Draws:
 def _picture(draws: _Draws) -> Figure:
     """All observations; where they are of several classes, class after class."""
     event, run = draws.model.event, draws.run
+    if draws.real is not None:
+        return _beside_real(draws, draws.real)
     x = in_units(draws.all("a picture"), run.schema)
     columns = {**columns_in_figures(run.schema), "sample_rate": run.sample_rate}
     classes = run.classes or []
@@ -226,6 +246,15 @@ def _picture(draws: _Draws) -> Figure:
         return class_grid_figure(x[order], event, classes, **columns)
     real = in_units(run.data().test.x, run.schema) if run.schema is not None and run.has_data else None
     return samples_figure(x, event, real=real, **columns)
+
+
+def _beside_real(draws: _Draws, real: Tensor) -> Figure:
+    """What is given, what is drawn given it, and what is real, a row for each."""
+    context_event, each = draws.model.context_event, draws.n // len(real)
+    assert context_event is not None
+    assert draws.contexts is not None
+    drawn = draws.all("a picture").unflatten(0, (len(real), each))
+    return given_figure(draws.contexts[::each], drawn, real, draws.model.event, context_event)
 
 
 def _write_folder(draws: _Draws, output: Path) -> None:
@@ -254,6 +283,20 @@ def _write(draws: _Draws, output: Path) -> None:
         write_arrays([*arrays, ("y", draws.n, draws.labels)] if draws.of_classes else arrays, output)
     else:
         write_table(draws.tables(), output)
+
+
+def _check_each(each: int | None, run: Run, label: str | None, caption: str | None) -> None:
+    """Refuse several draws of each row where nothing of the rows is given."""
+    if each is None:
+        return
+    if each < 1:
+        raise InputError(f"--each must be at least 1, got {each}")
+    event = run.model.context_event
+    if event is None or takes_class(event):
+        what = "unconditional" if event is None else "conditional on a class, which --class says"
+        raise InputError(f"{run.path} is {what}; --each is of models that are given images, captions or factors")
+    if label is not None or caption is not None:
+        raise InputError(f"--each takes what test rows are given; leave --{'class' if label else 'caption'} out")
 
 
 def _whole_number(text: str) -> int:

@@ -44,21 +44,24 @@ _TOKEN = {word: index for index, word in enumerate(VOCABULARY)}
 
 
 @builtin("shapes", "(3, 32, 32), 256 levels")
-def shapes(store: Store, seed: int, n: int = 10_000, twin: str | None = None) -> Data:
+def shapes(store: Store, seed: int, n: int = 10_000, twin: str | None = None, levels: int = 256) -> Data:
     """Generated images of one shape, with its factors (shape, colour, size, position, rotation) and a caption.
 
     `n` images in all, 80/10/10. `factors` of a split has `shape` and `colour` (numbers), `size` (radius in pixels),
     `x` and `y` (centre in pixels from the left and the top), `rotation` (radians, clockwise, 0 up to the angle at which
-    the shape looks the same again). The label is the shape; `captions` are token ids.
+    the shape looks the same again). The label is the shape; `captions` are token ids. With fewer `levels` than 256 the
+    values of each colour are rounded down to so many steps of equal width.
 
     With a `twin` two domains without pairs: outlined (the shapes as lines on a light ground), or those of grey images
     but for the coloured one.
     """
     if n < 10:
         raise InputError(f"n must be at least 10, to be split 80/10/10, got {n}")
+    if not 2 <= levels <= 256:
+        raise InputError(f"levels of shapes must be from 2 to 256, got {levels}")
     factors = draw_factors(n, torch.Generator().manual_seed(seed))
-    x, tokens = render(factors), captions(factors)
-    event, held_out = Event((3, _SIDE, _SIDE), Levels(256)), n // 10
+    x, tokens = in_levels(render(factors), levels), captions(factors)
+    event, held_out = Event((3, _SIDE, _SIDE), Levels(levels)), n // 10
     bounds = {"train": (0, n - 2 * held_out), "valid": (n - 2 * held_out, n - held_out), "test": (n - held_out, n)}
     train, valid, test = (
         Split(
@@ -79,10 +82,15 @@ def shapes(store: Store, seed: int, n: int = 10_000, twin: str | None = None) ->
     if twin != OUTLINED:
         return with_twin(data, twin, seed)
     styles = {
-        part: Styles(split.x, render(dict(split.factors), outlined=True), split.y, split.factors)
+        part: Styles(split.x, in_levels(render(dict(split.factors), outlined=True), levels), split.y, split.factors)
         for part, split in data.splits.items()
     }
-    return unpaired("shapes", styles, ("filled", OUTLINED), Levels(256), seed, note)
+    return unpaired("shapes", styles, ("filled", OUTLINED), Levels(levels), seed, note)
+
+
+def in_levels(x: UInt8[Tensor, "n 3 32 32"], levels: int) -> UInt8[Tensor, "n 3 32 32"]:
+    """Values 0 .. 255 as 0 .. levels - 1, in steps of equal width."""
+    return x if levels == 256 else (x.int() * levels // 256).to(torch.uint8)
 
 
 def draw_factors(n: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -35,6 +35,8 @@ def filled_in(
     later (`needs_no_look_ahead`) one completion is exact, and more are not drawn. Means are over `draws` completions,
     weighted likewise, and rounded to the support.
 
+    A model that `predicts` fills in its one prediction, whatever is asked for.
+
     Below a `temperature` of 1 the one completion of an autoregressive model is sharpened, as `sample`.
     """
     if draws < 1:
@@ -43,6 +45,8 @@ def filled_in(
         raise InputError(
             f"temperature={temperature} sharpens single draws (draws=1) of autoregressive models; leave it out"
         )
+    if model.predicts:
+        draws = 1
     generator = generator or torch.Generator().manual_seed(0)
     known, rows = ~x.isnan(), x.clone()
     holes = (~known).flatten(1).any(1).nonzero()[:, 0]
@@ -94,6 +98,8 @@ def in_words(
 ) -> str:
     """How a model fills in what is missing of rows, of which so much is `known`."""
     what = "a draw of p(missing | observed)" if how == "draw" else f"means of {draws} draws of p(missing | observed)"
+    if model.predicts:
+        return f"no draw of p(missing | observed): filled in {model.completion}"
     if not isinstance(model, Autoregressive):
         return f"{what}, {model.completion}"
     no_look_ahead = bool(needs_no_look_ahead(model, known).all())

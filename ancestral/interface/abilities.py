@@ -82,6 +82,8 @@ class Completer(Model):
 
     #: How a completion comes about, for those who read it: "exactly", "by a Markov chain".
     completion: ClassVar[str] = "as the model predicts it"
+    #: Whether what it fills in is one prediction, the same every time, and no draw.
+    predicts: ClassVar[bool] = False
 
     @abstractmethod
     def _complete(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor: ...

@@ -44,6 +44,18 @@ def unsupported_image(event: Event) -> str | None:
     return None
 
 
+def upsampling_stages(event: Event, channels: int, upsampling: str, norm: str = "batch") -> list[nn.Module]:
+    """From the smallest map back to the image, stage by stage: norm, ReLU, and a convolution that doubles the sides."""
+    sizes, widths = stages(event, channels)
+    bias = check_norm(norm) not in _SUBTRACT_MEANS
+    layers: list[nn.Module] = []
+    for stage in range(len(widths) - 1, 0, -1):
+        last = stage == 1
+        layers += [NORMS[norm](widths[stage]), nn.ReLU()]
+        layers += [Upsample(widths[stage], widths[stage - 1], sizes[stage - 1], upsampling, bias=last or bias)]
+    return layers
+
+
 class ImageDecoder(nn.Module):
     """A vector (batch, inputs) through a small map of many channels, up-sampled stage by stage to the image."""
 
@@ -56,11 +68,8 @@ class ImageDecoder(nn.Module):
         layers: list[nn.Module] = [
             nn.Linear(inputs, widths[-1] * math.prod(sizes[-1]), bias=bias),
             nn.Unflatten(1, (widths[-1], *sizes[-1])),
+            *upsampling_stages(event, channels, upsampling, norm),
         ]
-        for stage in range(len(widths) - 1, 0, -1):
-            last = stage == 1
-            layers += [NORMS[norm](widths[stage]), nn.ReLU()]
-            layers += [Upsample(widths[stage], widths[stage - 1], sizes[stage - 1], upsampling, bias=last or bias)]
         self.layers = nn.Sequential(*layers, last_activation)
         self.apply(initialise)
 

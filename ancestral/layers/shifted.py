@@ -212,6 +212,23 @@ class ShiftedScale(nn.Module):
         return streams
 
 
+class ShiftedStack(nn.Module):
+    """Gated layers at one resolution, `given` features of the same pixels by a short-cut into each: those of what the
+    whole image is conditioned on, which need not be shifted (Royer et al. 2017). Without `given` there is no short-cut.
+    """
+
+    def __init__(self, channels: int, blocks: int, *, given: bool, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(GatedStreams(channels, short_cut=given, dropout=dropout) for _ in range(blocks))
+
+    def forward(self, streams: Streams, given: Float[Tensor, "batch channels h w"] | None) -> Streams:
+        features = None if given is None else Features.of(given)
+        both = None if features is None else Streams(features, features)
+        for layer in self.layers:
+            streams = layer(streams, both, None)
+        return streams
+
+
 class ShiftedHalf(nn.Module):
     """Down to half the resolution by strided convolutions, through the layers there, and back."""
 

@@ -28,19 +28,22 @@ from ancestral.layers.shifted import (
     ShiftedHalf,
     ShiftedInput,
     ShiftedScale,
+    ShiftedStack,
     concat_elu,
 )
 
 
 class ShiftedRaster(Stepwise):
-    """A `ShiftedInput`, a `ShiftedScale`, and a 1x1 convolution of the horizontal stream's ELU to the parameters of a
-    `PixelMixture`, on n images in raster order, whose values v are seen as v * `scale` - 1.
+    """A `ShiftedInput`, a `ShiftedScale` or a `ShiftedStack`, and a 1x1 convolution of the horizontal stream's ELU to
+    the parameters of a `PixelMixture`, on n images in raster order, whose values v are seen as v * `scale` - 1.
+
+    `context` is the vector (n, size) of a `ShiftedScale`, and the features (n, channels, h, w) of a `ShiftedStack`.
     """
 
     def __init__(
         self,
         first: ShiftedInput,
-        network: ShiftedScale,
+        network: ShiftedScale | ShiftedStack,
         output: PointwiseConv2d,
         mixture: PixelMixture,
         shape: tuple[int, ...],
@@ -54,7 +57,11 @@ class ShiftedRaster(Stepwise):
         channels = output.direction.shape[1]
         self.work = n * 8 * channels**2
         self.first = _Input(first, n, self.width)
-        self.network = _Scale(network, self.first.line, context)
+        self.network: _Scale | _Stack
+        if isinstance(network, ShiftedScale):
+            self.network = _Scale(network, self.first.line, context)
+        else:
+            self.network = _Stack(network, self.first.line, context)
         self.output, self.output_bias = output.weight[:, :, 0, 0].T.contiguous(), output.bias
 
     def parameters(self, step: int) -> Tensor:
@@ -279,6 +286,38 @@ class _Scale:
         if self.lower is not None:
             self.lower.advance(row, column)
         for layer in self.ascent:
+            layer.horizontal.advance(column)
+        return self.line.pixels[column][0]
+
+
+class _Stack:
+    """The caches of a `ShiftedStack`, and what it is given, of which the horizontal stream finds the current row on a
+    line of its own."""
+
+    def __init__(self, stack: ShiftedStack, line: _Line, given: Tensor | None) -> None:
+        n, _, channels = line.values.shape
+        self.given: Features | None = None
+        row: _Line | None = None
+        if given is not None:
+            self.given = Features.of(given.permute(0, 2, 3, 1), dim=-1)
+            row = self.row = _Line(line.values, n, line.width, channels)
+        self.layers = []
+        for streams in stack.layers:
+            self.layers.append(_Streams(streams, line, row, n, None))
+            line = self.layers[-1].horizontal.line
+        self.line = line
+
+    def begin(self, vertical: Features, row: int) -> Features:
+        given = None if self.given is None else Features(*(part[:, row] for part in self.given))
+        if given is not None:
+            self.row.active[:, 1:] = given.active
+        for layer in self.layers:
+            vertical = layer.begin(vertical, given)
+        return vertical
+
+    def advance(self, row: int, column: int) -> Tensor:
+        """The horizontal stream's last features at a pixel, (n, channels)."""
+        for layer in self.layers:
             layer.horizontal.advance(column)
         return self.line.pixels[column][0]
 

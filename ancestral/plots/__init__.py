@@ -3,6 +3,7 @@
 from ancestral.plots.completions import completions_figure
 from ancestral.plots.curves import em_trace, learning_curves
 from ancestral.plots.figures import figure_png, page_pngs, save_figure
+from ancestral.plots.given import given_figure, is_image_of
 from ancestral.plots.latents import manifold_figure, place_name, reconstruction_figure, walks_figure
 from ancestral.plots.panels import panels_figure
 from ancestral.plots.samples import class_grid_figure, kind_of, number_shown, predictions_figure, samples_figure
@@ -16,6 +17,8 @@ __all__ = [
     "completions_figure",
     "em_trace",
     "figure_png",
+    "given_figure",
+    "is_image_of",
     "kind_of",
     "learning_curves",
     "manifold_figure",

@@ -20,6 +20,8 @@ from ancestral.evaluation import (
 )
 from ancestral.interface import Decoder, Encoder, Model, Sampler
 from ancestral.plots import (
+    given_figure,
+    is_image_of,
     kind_of,
     learning_curves,
     manifold_figure,
@@ -32,6 +34,8 @@ from ancestral.reproduction.measures import Measurement, Trained
 
 #: Walks and steps in a panel of walks.
 _WALKS = 8
+#: Rows, and draws of each, in a panel of what is drawn given images.
+_GIVEN, _EACH = 8, 4
 #: Points a side of a manifold, real rows by which the use of a latent space is known, and how far a latent is moved.
 _SIDE, _ROWS, _REACH = 20, 1000, 3
 
@@ -63,6 +67,7 @@ def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Gen
         panels[f"samples of {model.registered_name}"] = samples_figure(
             in_units(drawn, schema), event, real=in_units(real.x, schema), sample_rate=data.sample_rate, **columns
         )
+        panels |= _several_given(model, real, generator)
     if not isinstance(model, Decoder) or not (model.has_prior or isinstance(model, Encoder)):
         return panels
     ends = real.take(spread_rows(2 * _WALKS, len(real)))
@@ -85,6 +90,19 @@ def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Gen
         title = f"real data; below, all but {shares} of their latents drawn anew"
         panels[title] = samples_figure(in_units(rows, schema), event, columns=half, **columns)
     return panels
+
+
+def _several_given(model: Sampler, real: Split, generator: torch.Generator) -> dict[str, Figure]:
+    """Of a model that is given an image, several draws for one, beside it and the real row."""
+    if not is_image_of(model.context_event, model.event):
+        return {}
+    assert model.context_event is not None
+    rows = real.take(spread_rows(_GIVEN, len(real)))
+    context = _at(model, rows, len(rows))
+    assert context is not None
+    drawn = model.sample(_EACH * len(rows), context=context.repeat_interleave(_EACH, 0), generator=generator)
+    shown = given_figure(context, drawn.unflatten(0, (len(rows), _EACH)), rows.x, model.event, model.context_event)
+    return {"what is given, draws, and the real data": shown}
 
 
 def _at(model: Model, rows: Split, n: int) -> torch.Tensor | None:

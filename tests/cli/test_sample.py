@@ -191,3 +191,37 @@ def test_videos_are_an_animation_or_a_picture_of_their_frames(cli, run: str) -> 
         assert gif.format == "GIF"
     assert cli("sample", "v", "-n", 3, "-o", "s.png").code == 0
     assert "models no videos; choose .png or .npz" in cli("sample", run, "-o", "r.gif").err
+
+
+def test_several_colourings_of_one_grey_image(cli) -> None:
+    x = np.random.default_rng(0).integers(0, 4, (40, 6, 5, 3), dtype=np.uint8)
+    np.savez("images.npz", x=x)
+    small = ("--model.channels", 4, "--model.blocks", 1, "--model.dilations", "[1]", "--model.components", 2)
+    assert cli("fit", "colorizer", "images.npz", "--context", "grey", *small, "--steps", 2, "--run-dir", "r").code == 0
+    drawn = cli("sample", "r", "-n", 3, "--each", 2)
+    assert drawn.out == (
+        "6 samples of colorizer, 2 each, given the contexts of test rows of images.npz (test) in samples.png\n"
+    )
+    with Image.open("samples.png") as picture:
+        assert picture.mode == "RGBA"
+    assert cli("sample", "r", "-n", 3, "--each", 2, "-o", "x.npz").code == 0
+    drawn = np.load("x.npz")["x"]
+    assert drawn.shape == (6, 6, 5, 3)
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert "--each must be at least 1, got 0" in cli("sample", "r", "--each", 0).err
+    assert "leave --class out" in cli("sample", "r", "--each", 2, "--class", 1).err
+
+
+def test_several_draws_of_what_is_given_nothing_are_refused(cli, run: str) -> None:
+    assert "unconditional; --each is of models" in cli("sample", run, "--each", 2).err
+
+
+def test_a_caption_is_checked_word_by_word(cli) -> None:
+    small = ("--model.channels", 4, "--model.blocks", 0, "--model.head", 4, "--model.maps", 2, "--model.hidden", 2)
+    data = ("shapes", "--data.n", 60, "--data.levels", 2, "--context", "captions")
+    assert cli("fit", "text-to-image", *data, *small, "--steps", 1, "--run-dir", "r").code == 0
+    drawn = cli("sample", "r", "-n", 1, "--caption", "a large red circle at the top left, rotated", "-o", "x.npz")
+    assert drawn.code == 0
+    for empty in ("", "  "):
+        assert "--caption is empty; write one of the words a, at, the" in cli("sample", "r", "--caption", empty).err
+    assert "--caption has 'cirle' (did you mean 'circle'?)" in cli("sample", "r", "--caption", "a large cirle").err

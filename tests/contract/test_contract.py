@@ -80,6 +80,7 @@ _TOO_LARGE_LATENTS = _TOO_LARGE | {"given its latents an observation has total p
 #: Where the weights cover a part of p(x), samples are not held against them.
 _TOO_LARGE_VIEWED = {name: reason for name, reason in _TOO_LARGE_LATENTS.items() if "samples" not in name}
 UNDECIDED: dict[str, dict[str, str]] = {
+    "colorizer-1": _TOO_LARGE,
     "diagonal_bilstm-1": _TOO_LARGE,
     "diagonal_bilstm-2": _TOO_LARGE,
     "gated_pixelcnn-1": _TOO_LARGE,
@@ -97,6 +98,7 @@ UNDECIDED: dict[str, dict[str, str]] = {
     "realnvp-3-dequantized": _TOO_LARGE,
     "row_lstm-1": _TOO_LARGE,
     "row_lstm-2": _TOO_LARGE,
+    "text_to_image-1": _TOO_LARGE,
     "m2-3": _TOO_LARGE_LATENTS,
     "vae-7": _TOO_LARGE_LATENTS,
 }

@@ -1,17 +1,12 @@
-"""What adversarial models share: a generator against a network that judges it; and the game of Goodfellow et al. 2014.
-
-The discriminator's output is a logit, ln D(x) - ln(1 - D(x)); at its optimum that is ln p_data(x) - ln p_G(x). With it,
--ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), which neither overflow nor lose the gradient.
-"""
+"""What adversarial models share: a generator against a network that judges it; and the game of Goodfellow et al. 2014,
+whose losses are those of `ancestral.layers.game`."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ancestral.interface import (
     Adam,
@@ -28,31 +23,10 @@ from ancestral.interface import (
     Sampler,
 )
 from ancestral.layers.conditioning import FlatContext, centred, uncentred
+from ancestral.layers.game import discriminator_loss, generator_loss
 from ancestral.models.adversarial._networks import Discriminator
 
 OBJECTIVES = ("non_saturating", "minimax")
-
-
-def discriminator_loss(
-    real_logits: Float[Tensor, " batch"], fake_logits: Float[Tensor, " batch"], real_label: float = 1.0
-) -> Losses:
-    """-V(D, G) of equation 1: the binary cross-entropy of real against generated, with `real_label` for the real.
-
-    Its lowest value over all D, with a label of 1, is ln 4 - 2 JS(p_data, p_G).
-    """
-    # -r ln D - (1 - r) ln(1 - D) = softplus(-logit) + (1 - r) logit
-    real = F.softplus(-real_logits).mean()
-    if real_label != 1:
-        real = real + (1 - real_label) * real_logits.mean()
-    fake = F.softplus(fake_logits).mean()
-    return Losses(real + fake, {"real": real, "fake": fake})
-
-
-def generator_loss(fake_logits: Float[Tensor, " batch"], objective: str) -> Losses:
-    """E ln(1 - D(G(z))) for "minimax", E -ln D(G(z)) for "non_saturating" (section 3), to be minimised."""
-    if objective == "minimax":
-        return Losses(-F.softplus(fake_logits).mean())
-    return Losses(F.softplus(-fake_logits).mean())
 
 
 class GeneratorModel(Sampler, MeanDecoder):

@@ -43,11 +43,12 @@ from ancestral.interface import (
     Real,
 )
 from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.game import discriminator_loss, generator_loss
 from ancestral.layers.image_networks import ImageEncoder
 from ancestral.layers.mlp import activation
 from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.models.adversarial._bidirectional import BidirectionalModel, check_rows
-from ancestral.models.adversarial._two_players import check_objective, discriminator_loss, generator_loss
+from ancestral.models.adversarial._two_players import check_objective
 from ancestral.registry import register
 
 #: Observations, on the networks' scale, and latents.

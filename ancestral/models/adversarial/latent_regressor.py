@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ancestral.interface import Batch, Binary, Categories, Event, InputError, Levels, Losses, Model, Phase, Real
+from ancestral.layers.game import generator_loss
 from ancestral.layers.observation_networks import NetworkSettings
 from ancestral.models.adversarial._bidirectional import BidirectionalModel, check_rows
 from ancestral.models.adversarial._networks import ImageDiscriminator, VectorDiscriminator
-from ancestral.models.adversarial._two_players import GoodfellowModel, generator_loss
+from ancestral.models.adversarial._two_players import GoodfellowModel
 from ancestral.registry import register
 
 

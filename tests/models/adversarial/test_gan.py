@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from ancestral.interface import Adam, Batch, Binary, Event, InputError, Levels, Losses, Real, Support
-from ancestral.models.adversarial._two_players import discriminator_loss, generator_loss
+from ancestral.layers.game import discriminator_loss, generator_loss
 from ancestral.models.adversarial.gan import GAN
 
 GRID = torch.linspace(-8, 8, 4001, dtype=torch.float64)

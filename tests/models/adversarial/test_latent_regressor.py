@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ancestral.interface import Adam, Batch, Binary, Event, InputError, Levels, Losses, Real
-from ancestral.models.adversarial._two_players import generator_loss
+from ancestral.layers.game import generator_loss
 from ancestral.models.adversarial.latent_regressor import LatentRegressor
 
 
