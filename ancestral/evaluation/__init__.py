@@ -42,6 +42,7 @@ from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, eval
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.transfer import Transfer, TransferError, linear_probe_error
 from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -85,6 +86,8 @@ __all__ = [
     "SampleJudge",
     "SampleQuality",
     "Score",
+    "Transfer",
+    "TransferError",
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
@@ -126,6 +129,7 @@ __all__ = [
     "kl_from_samples",
     "latent_plane",
     "latent_spread",
+    "linear_probe_error",
     "log_likelihoods",
     "measures",
     "mode_coverage",
