@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ancestral.evaluation import ErrorRate as ErrorRate
     from ancestral.evaluation import SampleQuality as SampleQuality
     from ancestral.evaluation import Score as Score
+    from ancestral.evaluation import Transfer as Transfer
     from ancestral.evaluation import evaluate as evaluate
     from ancestral.evaluation import evaluate_classifier as evaluate_classifier
     from ancestral.evaluation import evaluate_samples as evaluate_samples
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from ancestral.training import Step as Step
     from ancestral.training import TrainingDiverged as TrainingDiverged
     from ancestral.training import fit as fit
+    from ancestral.training import probe as probe
 
 #: The public names by the module that each lives in, the same as above for type checkers. Imported on first use:
 #: `import ancestral` must not pay for torch.
@@ -100,7 +102,7 @@ _PUBLIC = {
     "data": "Data Split list_data load_data",
     "estimators": "SemiSupervisedClassifier",
     "evaluation": (
-        "Divergence ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples "
+        "Divergence ErrorRate SampleQuality Score Transfer evaluate evaluate_classifier evaluate_samples "
         "jensen_shannon jensen_shannon_from_densities jensen_shannon_from_discriminator "
         "jensen_shannon_from_samples kl_divergence kl_from_densities kl_from_discriminator kl_from_samples "
         "wasserstein wasserstein_from_critic wasserstein_from_samples"
@@ -114,7 +116,7 @@ _PUBLIC = {
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",
     "reproduction": "LedgerEntry list_figures list_recipes reproduce",
-    "training": "Constant Cosine Report Schedule Step TrainingDiverged fit",
+    "training": "Constant Cosine Report Schedule Step TrainingDiverged fit probe",
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

@@ -44,6 +44,7 @@ from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
 from ancestral.evaluation.stages import StageShares, stage_shares
+from ancestral.evaluation.transfer import Transfer, TransferError, linear_probe_error
 from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -89,6 +90,8 @@ __all__ = [
     "SampleQuality",
     "Score",
     "StageShares",
+    "Transfer",
+    "TransferError",
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
@@ -132,6 +135,7 @@ __all__ = [
     "latent_information",
     "latent_plane",
     "latent_spread",
+    "linear_probe_error",
     "log_likelihoods",
     "measures",
     "mode_coverage",

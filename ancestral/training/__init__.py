@@ -1,6 +1,7 @@
 """Training: one engine for models with phases, one for closed-form fits."""
 
 from ancestral.training.fit import fit
+from ancestral.training.probe import probe
 from ancestral.training.report import Report, TrainingDiverged
 from ancestral.training.schedules import Constant, Cosine, Schedule, Step
 from ancestral.training.specs import training_arguments
@@ -13,5 +14,6 @@ __all__ = [
     "Step",
     "TrainingDiverged",
     "fit",
+    "probe",
     "training_arguments",
 ]
