@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from ancestral.reproduction import reproduce as reproduce
     from ancestral.training import Constant as Constant
     from ancestral.training import Cosine as Cosine
+    from ancestral.training import Linear as Linear
     from ancestral.training import Report as Report
     from ancestral.training import Schedule as Schedule
     from ancestral.training import Step as Step
@@ -113,7 +114,7 @@ _PUBLIC = {
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",
     "reproduction": "LedgerEntry list_figures list_recipes reproduce",
-    "training": "Constant Cosine Report Schedule Step TrainingDiverged fit",
+    "training": "Constant Cosine Linear Report Schedule Step TrainingDiverged fit",
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

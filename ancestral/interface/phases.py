@@ -100,6 +100,8 @@ class Phase:
     after_step: Callable[[], None] | None = None
     starts: float = 0.0
     ends: float = 1.0
+    #: Whether its gradients are sparse: of those rows of a table alone that a batch looks up.
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.starts < self.ends <= 1:

@@ -7,10 +7,10 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp
 from ancestral.suggestions import did_you_mean
 from ancestral.training.fit import fit
-from ancestral.training.schedules import Constant, Cosine, Schedule, Step
+from ancestral.training.schedules import Constant, Cosine, Linear, Schedule, Step
 
 _OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
-_SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "step": Step}
+_SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "linear": Linear, "step": Step}
 T = TypeVar("T")
 
 
