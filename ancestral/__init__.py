@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ancestral.interface import RMSProp as RMSProp
     from ancestral.interface import Sampler as Sampler
     from ancestral.interface import Shuffled as Shuffled
+    from ancestral.interface import SparseSGD as SparseSGD
     from ancestral.interface import Support as Support
     from ancestral.interface import Translator as Translator
     from ancestral.interface import Unpaired as Unpaired
@@ -108,8 +109,8 @@ _PUBLIC = {
     "interface": (
         "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
         "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "
-        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
-        "Translator Unpaired abilities maximum_likelihood repeated"
+        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled SparseSGD "
+        "Support Translator Unpaired abilities maximum_likelihood repeated"
     ),
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",

@@ -65,6 +65,7 @@ from ancestral.interface.phases import (
     Phase,
     RMSProp,
     Shuffled,
+    SparseSGD,
     Unpaired,
 )
 from ancestral.interface.standardization import Standardization
@@ -107,6 +108,7 @@ __all__ = [
     "Real",
     "Sampler",
     "Shuffled",
+    "SparseSGD",
     "Standardization",
     "Support",
     "Translator",

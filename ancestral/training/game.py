@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ancestral.interface import SGD, Batch, InputError, Losses, Model, Phase
+from ancestral.interface import Batch, InputError, Losses, Model, Phase, SparseSGD
 from ancestral.suggestions import did_you_mean
 from ancestral.training.devices import Devices
 from ancestral.training.diagnosis import find_fault, find_spoiled_parameter
@@ -49,11 +49,9 @@ class Player:
             if not is_dataclass(spec):
                 raise InputError(f"lr needs an optimizer that is a dataclass with the field lr, got {spec!r}")
             spec = replace(spec, lr=lr)
-        if phase.sparse and not (isinstance(spec, SGD) and spec.momentum == 0):
-            raise InputError(
-                f"the gradients of the phase {phase.name!r} are sparse, which SGD without momentum alone follows; got"
-                f" {spec}"
-            )
+        if phase.sparse != isinstance(spec, SparseSGD):
+            kind = "sparse, which SparseSGD alone follows" if phase.sparse else "dense, and SparseSGD follows sparse ones"
+            raise InputError(f"the gradients of the phase {phase.name!r} are {kind}; got {spec}")
         self._lr = spec.lr
         self.optimizer = spec.build(self.parameters)
 

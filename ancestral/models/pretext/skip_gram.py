@@ -11,10 +11,13 @@ where U is the unigram distribution of the training text. Before any distance is
 (section 2.3): it stays with probability min(1, sqrt(t / U(w)) + t / U(w)), as in the authors' program, after which all
 others are made, and not with that of equation 5, sqrt(t / U(w)).
 
-The negatives of a pair are k draws of P. Here 32 words that follow each other share 32 draws, each of which counts
-k c / 32 times for a word with c contexts: the expectation over the draws is that of equation 4, as many products are
-taken, and they are products of matrices. A step costs what its words do, however large the vocabulary: the gradients are
-sparse, and plain stochastic gradient descent follows them, at a rate that falls linearly.
+The negatives of a pair are k draws of P. Here 16 words that follow each other share 16 draws, each of which counts
+k c / 16 times for a word with c contexts. The expectation over the draws is that of equation 4, and all are products of
+matrices. A step costs what its words do, however large the vocabulary: the gradients are sparse, and plain stochastic
+gradient descent follows them, at a rate that falls linearly.
+
+The loss is of a row, so that `lr` is the rate of a pair times the rows of a step. The program moves by each pair at a
+rate of 0.025; a step that adds up the pairs of many more than 1,024 tokens diverges at this rate.
 
 Faithful: equation 4 in expectation, v uniform in ±1/(2d) and v' = 0 at first, both as in the program. There a negative
 that is the context itself is left out; here, as in equation 4, it is not. Phrases (section 4 of the second paper) and
@@ -22,31 +25,63 @@ the hierarchical softmax are left out.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.functional import pad, softplus
 
-from ancestral.interface import SGD, Batch, Categories, Event, Features, InputError, Losses, Model, Phase, QuickSettings
+from ancestral.interface import (
+    Batch,
+    Categories,
+    Event,
+    Features,
+    InputError,
+    Losses,
+    Model,
+    Phase,
+    QuickSettings,
+    SparseSGD,
+)
 from ancestral.registry import register
 
-#: Words that share their negatives, and these negatives.
-_BLOCK = 32
-#: Tokens of a step, and the rate of a pair in it (the authors' program).
-_TOKENS, _RATE = 4096, 0.025
+#: Words that follow each other and share as many negatives.
+_BLOCK = 16
+#: Tokens of a step, and the rate of a pair in it.
+_TOKENS, _RATE = 1024, 0.025
 
 
 class Pairs(NamedTuple):
-    """The words of a batch in blocks, and what each of them is told from: the words about the block, and the noise."""
+    """The words of a batch in blocks, and what each predicts: which of the words about its block, and not which noise."""
 
     words: Int64[Tensor, "blocks block"]
     #: First the words from `window` before the block to `window` after it, then the negatives.
     others: Int64[Tensor, "blocks others"]
-    #: Whether the one of the words about the block is a context of the word.
-    is_context: Bool[Tensor, "blocks block about"]
-    #: How often each negative counts for the word.
-    times: Float[Tensor, "blocks block 1"]
+    #: 1 where that one of the words about the block is a context of the word.
+    contexts: Float[Tensor, "blocks block about"]
+    #: How often each of the others counts for the word: its contexts once, the negatives k c / 16 times.
+    weights: Float[Tensor, "blocks block others"]
+
+
+class NegativeSampling(torch.autograd.Function):
+    """The cost of all pairs together, with its gradient: σ(s) times the weight, less 1 for a context."""
+
+    @staticmethod
+    def forward(ctx: Any, words: Tensor, others: Tensor, contexts: Tensor, weights: Tensor) -> Tensor:
+        products = torch.bmm(words, others.transpose(1, 2))
+        ctx.save_for_backward(words, others, contexts, weights, products)
+        # -ln σ(-s) = softplus(s), and -ln σ(s) = softplus(s) - s.
+        costs = torch.dot(softplus(products).flatten(), weights.flatten())
+        return costs - (products[:, :, : contexts.shape[2]] * contexts).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        words, others, contexts, weights, products = ctx.saved_tensors
+        slopes = products.sigmoid().mul_(weights)
+        slopes[:, :, : contexts.shape[2]].sub_(contexts)
+        slopes.mul_(gradients[0])
+        return torch.bmm(slopes, others), torch.bmm(slopes.transpose(1, 2), words), None, None
 
 
 @register("skip_gram")
@@ -65,6 +100,7 @@ class SkipGram(Features):
         special: the tokens below this one are no words: padding and unknown words, which are skipped.
     """
 
+    distance: Tensor
     keep: Tensor
     noise: Tensor
 
@@ -97,6 +133,10 @@ class SkipGram(Features):
             kept = torch.ones_like(shares)
         kept[:special] = 0.0
         noise = shares.pow(0.75).cumsum(0)
+        place = torch.arange(-window, _BLOCK + window) - torch.arange(_BLOCK)[:, None]
+        # A word is no context of itself, however far its contexts reach.
+        distance = place.abs().masked_fill(place == 0, window + 1).short()
+        self.register_buffer("distance", distance, persistent=False)
         self.register_buffer("keep", kept.float(), persistent=False)
         self.register_buffer("noise", noise / noise[-1], persistent=False)
         self.words = nn.Embedding(tokens, dimensions, sparse=True)
@@ -126,44 +166,37 @@ class SkipGram(Features):
         return QuickSettings(training=training)
 
     def phases(self) -> Sequence[Phase]:
-        optimizer = SGD(_RATE * _rows(self.event))
-        return [Phase("model", list(self.parameters()), self._loss, optimizer=optimizer, sparse=True)]
+        return [Phase("model", list(self.parameters()), self._loss, optimizer=SparseSGD(_RATE * 128), sparse=True)]
 
     def _loss(self, batch: Batch) -> Losses:
         """Equation 4 summed over the pairs of a row, on average over the rows; and a pair's share of it."""
         pairs = self._pairs(batch.x)
-        products = torch.bmm(self.words(pairs.words), self.contexts(pairs.others).transpose(1, 2))
-        about = pairs.is_context.shape[2]
-        is_context = pairs.is_context.to(products.dtype)
-        noise = pairs.times.expand(-1, -1, products.shape[2] - about)
-        # -ln σ(-s) = softplus(s), and -ln σ(s) = softplus(s) - s.
-        weights = torch.cat([is_context, noise.to(products.dtype)], dim=2)
-        cost = (weights * nn.functional.softplus(products)).sum() - (is_context * products[:, :, :about]).sum()
-        count = pairs.is_context.sum()
-        return Losses(cost / len(batch.x), {"pair": cost.detach() / count.clamp(min=1)})
+        words, others = self.words(pairs.words), self.contexts(pairs.others)
+        cost = NegativeSampling.apply(words, others, pairs.contexts, pairs.weights)
+        return Losses(cost / len(batch.x), {"pair": cost.detach() / pairs.contexts.sum().clamp(min=1)})
 
     def _pairs(self, x: Int64[Tensor, "batch length"]) -> Pairs:
         stays = torch.rand(x.shape, dtype=self.keep.dtype, device=x.device) < self.keep[x]
-        words, rows = x[stays], stays.nonzero()[:, 0]
+        words, rows = x[stays], stays.nonzero()[:, 0].int()
         # One row after another, in whole blocks; what fills the last one, and both ends, is of no row.
         reach, blocks = self.window, -(-len(words) // _BLOCK)
         ends = (reach, reach + blocks * _BLOCK - len(words))
-        words, rows = nn.functional.pad(words, ends), nn.functional.pad(rows, ends, value=-1)
+        words, rows = pad(words, ends), pad(rows, ends, value=-1)
         size = _BLOCK + 2 * reach
         about, rows_about = (
             values.unfold(0, size, _BLOCK) if blocks else values.new_empty(0, size) for values in (words, rows)
         )
-        middle = slice(reach, reach + _BLOCK)
-        here, there = torch.arange(_BLOCK, device=x.device), torch.arange(-reach, _BLOCK + reach, device=x.device)
-        distance = (there - here[:, None]).abs()
-        drawn = torch.randint(1, reach + 1, (blocks, _BLOCK, 1), device=x.device)
-        of_row = rows_about[:, middle, None]
-        is_context = (distance > 0) & (distance <= drawn) & (of_row == rows_about[:, None]) & (of_row >= 0)
-        # Of the smallest token at which the noise's cumulative distribution exceeds a uniform number.
+        own = slice(reach, reach + _BLOCK)
+        drawn = torch.randint(1, reach + 1, (blocks, _BLOCK, 1), dtype=torch.int16, device=x.device)
+        # What fills a block is told apart from what surrounds it, too.
+        rows_own = rows_about[:, own, None].masked_fill(rows_about[:, own, None] < 0, -2)
+        contexts = ((self.distance <= drawn) & (rows_own == rows_about[:, None])).to(self.dtype)
+        # The token at which the noise's cumulative distribution first exceeds a uniform number.
         uniform = torch.rand(blocks, _BLOCK, dtype=self.noise.dtype, device=x.device)
         negatives = torch.searchsorted(self.noise, uniform, right=True)
-        times = is_context.sum(2, keepdim=True) * (self.negatives / _BLOCK)
-        return Pairs(about[:, middle], torch.cat([about, negatives], dim=1), is_context, times)
+        times = contexts.sum(2, keepdim=True) * (self.negatives / _BLOCK)
+        weights = torch.cat([contexts, times.expand(-1, -1, _BLOCK)], dim=2)
+        return Pairs(about[:, own], torch.cat([about, negatives], dim=1), contexts, weights)
 
     def _features(self, x: Tensor) -> Tensor:
         is_word = (x >= self.special).to(self.dtype)[:, :, None]
