@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from ancestral.interface import RMSProp as RMSProp
     from ancestral.interface import Sampler as Sampler
     from ancestral.interface import Shuffled as Shuffled
+    from ancestral.interface import SparseSGD as SparseSGD
     from ancestral.interface import StagedDensity as StagedDensity
     from ancestral.interface import Support as Support
     from ancestral.interface import Translator as Translator
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from ancestral.reproduction import reproduce as reproduce
     from ancestral.training import Constant as Constant
     from ancestral.training import Cosine as Cosine
+    from ancestral.training import Linear as Linear
     from ancestral.training import Report as Report
     from ancestral.training import Schedule as Schedule
     from ancestral.training import Step as Step
@@ -110,13 +112,13 @@ _PUBLIC = {
     "interface": (
         "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
         "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "
-        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled "
+        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled SparseSGD "
         "StagedDensity Support Translator Unpaired abilities maximum_likelihood repeated"
     ),
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",
     "reproduction": "LedgerEntry list_figures list_recipes reproduce",
-    "training": "Constant Cosine Report Schedule Step TrainingDiverged fit probe",
+    "training": "Constant Cosine Linear Report Schedule Step TrainingDiverged fit probe",
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

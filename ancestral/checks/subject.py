@@ -107,7 +107,7 @@ class Subject:
             with seeded(self.generator(), probe.device):
                 phase.loss(probe.prepare(self.batch(self.rows(16)))).total.backward()
         gradients = [parameter.grad for parameter in probe.parameters() if parameter.requires_grad]
-        return all(gradient is not None and bool((gradient != 0).any()) for gradient in gradients)
+        return all(gradient is not None and bool((gradient.to_dense() != 0).any()) for gradient in gradients)
 
     @functools.cached_property
     def model(self) -> Model:

@@ -72,6 +72,13 @@ class Data(Described):
         """The share of the training rows that have a label, in [0, 1]."""
         return 0.0 if self.train.y is None else float((self.train.y >= 0).double().mean())
 
+    @property
+    def frequencies(self) -> list[int] | None:
+        """How often each value of `Categories` occurs in the training split: in all of a text, where windows are drawn."""
+        if not isinstance(self.event.support, Categories):
+            return None
+        return self.train.sequences.flatten().long().bincount(minlength=self.event.support.categories).tolist()
+
     def moments(self) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         """The mean and the standard deviation of each dimension over the training split, float64; NaN is left out.
 

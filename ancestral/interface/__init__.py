@@ -66,6 +66,7 @@ from ancestral.interface.phases import (
     Phase,
     RMSProp,
     Shuffled,
+    SparseSGD,
     Unpaired,
 )
 from ancestral.interface.standardization import Standardization
@@ -108,6 +109,7 @@ __all__ = [
     "Real",
     "Sampler",
     "Shuffled",
+    "SparseSGD",
     "StagedDensity",
     "Standardization",
     "Support",

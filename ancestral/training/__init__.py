@@ -3,12 +3,13 @@
 from ancestral.training.fit import fit
 from ancestral.training.probe import probe
 from ancestral.training.report import Report, TrainingDiverged
-from ancestral.training.schedules import Constant, Cosine, Schedule, Step
+from ancestral.training.schedules import Constant, Cosine, Linear, Schedule, Step
 from ancestral.training.specs import training_arguments
 
 __all__ = [
     "Constant",
     "Cosine",
+    "Linear",
     "Report",
     "Schedule",
     "Step",
