@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ancestral.evaluation import ErrorRate as ErrorRate
     from ancestral.evaluation import SampleQuality as SampleQuality
     from ancestral.evaluation import Score as Score
+    from ancestral.evaluation import Transfer as Transfer
     from ancestral.evaluation import evaluate as evaluate
     from ancestral.evaluation import evaluate_classifier as evaluate_classifier
     from ancestral.evaluation import evaluate_samples as evaluate_samples
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from ancestral.interface import RMSProp as RMSProp
     from ancestral.interface import Sampler as Sampler
     from ancestral.interface import Shuffled as Shuffled
+    from ancestral.interface import SparseSGD as SparseSGD
+    from ancestral.interface import StagedDensity as StagedDensity
     from ancestral.interface import Support as Support
     from ancestral.interface import Translator as Translator
     from ancestral.interface import Unpaired as Unpaired
@@ -85,11 +88,13 @@ if TYPE_CHECKING:
     from ancestral.reproduction import reproduce as reproduce
     from ancestral.training import Constant as Constant
     from ancestral.training import Cosine as Cosine
+    from ancestral.training import Linear as Linear
     from ancestral.training import Report as Report
     from ancestral.training import Schedule as Schedule
     from ancestral.training import Step as Step
     from ancestral.training import TrainingDiverged as TrainingDiverged
     from ancestral.training import fit as fit
+    from ancestral.training import probe as probe
 
 #: The public names by the module that each lives in, the same as above for type checkers. Imported on first use:
 #: `import ancestral` must not pay for torch.
@@ -99,7 +104,7 @@ _PUBLIC = {
     "data": "Data Split list_data load_data",
     "estimators": "SemiSupervisedClassifier",
     "evaluation": (
-        "Divergence ErrorRate SampleQuality Score evaluate evaluate_classifier evaluate_samples "
+        "Divergence ErrorRate SampleQuality Score Transfer evaluate evaluate_classifier evaluate_samples "
         "jensen_shannon jensen_shannon_from_densities jensen_shannon_from_discriminator "
         "jensen_shannon_from_samples kl_divergence kl_from_densities kl_from_discriminator kl_from_samples "
         "wasserstein wasserstein_from_critic wasserstein_from_samples"
@@ -107,13 +112,13 @@ _PUBLIC = {
     "interface": (
         "Adam AnyLength Autoregressive Batch Binary BoundedDensity Categories Classifier ClosedFormFit Columns "
         "Completer Critic Decoder Encoder Event ExactDensity Features FitStep InputError JointDensity LabelledMix "
-        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled Support "
-        "Translator Unpaired abilities maximum_likelihood repeated"
+        "Levels Losses MeanDecoder Model OptimizerSpec Phase QuickSettings RMSProp Real SGD Sampler Shuffled SparseSGD "
+        "StagedDensity Support Translator Unpaired abilities maximum_likelihood repeated"
     ),
     "persistence": "load save",
     "registry": "build list_models quick_settings register supports",
     "reproduction": "LedgerEntry list_figures list_recipes reproduce",
-    "training": "Constant Cosine Report Schedule Step TrainingDiverged fit",
+    "training": "Constant Cosine Linear Report Schedule Step TrainingDiverged fit probe",
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

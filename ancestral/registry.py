@@ -114,7 +114,8 @@ def build(name: str, data: Event | Described, **settings: Any) -> Model:
     """A new model for an event, or for a data set (`load_data`), in evaluation mode.
 
     `settings` are the constructor's arguments. From a data set come its `event` and, unless they are given, what else
-    the constructor asks for and the data have: `context_event`, `classes` (how many), `labelled_share` and `domains`.
+    the constructor asks for and the data have: `context_event`, `classes` (how many), `labelled_share`, `domains` and
+    `frequencies`.
     On `Real` data the model is then standardised, so that no result hangs on their units: see `Model.standardize`.
 
     A model that lives on `Real` data is returned dequantized for `Levels` data.
@@ -171,6 +172,8 @@ def _described(data: Described, known: Iterable[str]) -> dict[str, Any]:
         found["labelled_share"] = data.labelled_share
     if data.domains is not None and "domains" in known:
         found["domains"] = list(data.domains)
+    if "frequencies" in known and (frequencies := data.frequencies) is not None:
+        found["frequencies"] = frequencies
     return found
 
 

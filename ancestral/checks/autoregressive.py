@@ -166,18 +166,20 @@ def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
     context = None if context is None else model._cast_context(context)
     for order, path in enumerate(model.orders.tolist()):
         expected = model._conditionals(x, context, order).flatten(2)
-        steps = model._stepwise(n, context, order)
-        for step, dimension in enumerate(path):
-            used = model.observation.at(dimension).size
-            found, own = steps.parameters(step)[:, :used], expected[:, :used, dimension]
+        steps, along = model._stepwise(n, context, order), torch.tensor(path)
+        for step, place in enumerate(steps.runs(len(path))):
+            dimensions = along[place]
+            first = int(dimensions.flatten()[0])
+            used = model.observation.at(first).size
+            found, own = steps.parameters(step)[:, :used], expected[:, :used, dimensions]
             # Sums of other lengths and in another order round differently.
             require(
-                torch.allclose(found, own, rtol=1e-4, atol=1e-4),
-                f"step {step} of order {order}, {_where(subject.event, dimension)}: the cached parameters are"
+                found.shape == own.shape and torch.allclose(found, own, rtol=1e-4, atol=1e-4),
+                f"step {step} of order {order}, {_where(subject.event, first)}: the cached parameters are"
                 f" {_show(found)}, those of one pass over the same values {_show(own)}: rounding"
                 " that grows from step to step, or a feature that is cached wrongly",
             )
-            steps.write(step, x.flatten(1)[:, dimension])
+            steps.write(step, x.flatten(1)[:, dimensions])
 
 
 def completions_keep_what_is_known(subject: Subject) -> None:
@@ -371,7 +373,7 @@ def _cause(event: Event, wrong: Tensor, tried: Tensor) -> str:
 
 
 def _show(parameters: Tensor) -> str:
-    return str([round(float(value), 4) for value in parameters[0, :4]])
+    return str([round(float(value), 4) for value in parameters[0].flatten()[:4]])
 
 
 def _discrete(subject: Subject) -> str | None:

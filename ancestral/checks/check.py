@@ -41,6 +41,7 @@ PROPERTIES: tuple[Property, ...] = (
     *stored.PROPERTIES,
     *autoregressive.LENGTHS,
     *training.RESUMPTION,
+    *density.STAGES,
 )
 
 

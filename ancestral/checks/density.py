@@ -30,6 +30,7 @@ from ancestral.interface import (
     ExactDensity,
     Model,
     Sampler,
+    StagedDensity,
     repeated,
 )
 
@@ -158,6 +159,27 @@ def bounds_are_in_order(subject: Subject, repeats: int = 256) -> None:
                 float(paired(exact.expand_as(values), values).min()) >= -Z_LIMIT,
                 f"{name} is above the exact log_prob: {float(values.mean()):.4f} > {float(exact.mean()):.4f} nats",
             )
+
+
+def stages_sum_to_the_likelihood(subject: Subject) -> None:
+    model, n = subject.far, subject.rows(16)
+    assert isinstance(model, StagedDensity)
+    x, context = subject.observations(n, torch.float64), subject.contexts(n)
+    found = model.stage_log_probs(x, context=context)
+    require(
+        tuple(found.shape) == (len(model.stages), n),
+        f"stage_log_probs must have shape ({len(model.stages)} stages, {n}), got {tuple(found.shape)}",
+    )
+    if isinstance(model, ExactDensity):
+        name, whole = "log_prob", model.log_prob(x, context=context)
+    else:
+        assert isinstance(model, BoundedDensity)
+        name, whole = "elbo", model.elbo(x, context=context, generator=subject.generator())
+    require(
+        torch.allclose(found.sum(0), whole, rtol=1e-7, atol=1e-7),
+        f"the stages sum to {float(found.sum(0)[0]):.6f} nats, but {name} is {float(whole[0]):.6f}: a stage is left"
+        " out, counted twice, or given something else than what comes before it",
+    )
 
 
 def samples_follow_the_density(subject: Subject) -> None:
@@ -353,3 +375,5 @@ SAMPLING = (
     Property("completions follow the density", _completes_exactly, completions_follow_the_density, by_chance=True),
     Property("dequantized samples are cells", lambda s: _dequantized(s.original), dequantized_samples_are_the_cells),
 )
+
+STAGES = (Property("stages sum to the likelihood", needs(StagedDensity), stages_sum_to_the_likelihood),)

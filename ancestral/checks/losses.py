@@ -83,7 +83,7 @@ def _slopes(
     ways: list[Tensor] = []
     loss, phase = moved(0.0)
     gradients = torch.autograd.grad(loss, list(phase.parameters), allow_unused=True)
-    pairs = [(g, d) for g, d in zip(gradients, ways) if g is not None]
+    pairs = [(g.to_dense(), d) for g, d in zip(gradients, ways) if g is not None]
     slope = sum(float((g * d).sum()) for g, d in pairs)
     length = math.sqrt(sum(float(g.square().sum()) for g, _ in pairs))
     derivative = float(moved(step)[0].detach() - moved(-step)[0].detach()) / (2 * step)

@@ -29,6 +29,7 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    StagedDensity,
     Support,
     Translator,
     Unpaired,
@@ -106,7 +107,7 @@ class Subject:
             with seeded(self.generator(), probe.device):
                 phase.loss(probe.prepare(self.batch(self.rows(16)))).total.backward()
         gradients = [parameter.grad for parameter in probe.parameters() if parameter.requires_grad]
-        return all(gradient is not None and bool((gradient != 0).any()) for gradient in gradients)
+        return all(gradient is not None and bool((gradient.to_dense() != 0).any()) for gradient in gradients)
 
     @functools.cached_property
     def model(self) -> Model:
@@ -328,6 +329,9 @@ def methods(model: Model) -> Mapping[str, Method]:
         found["log_prob_lower_bound"] = lambda x, context, generator: bounded.log_prob_lower_bound(
             x, importance_samples=3, context=context, generator=generator
         )
+    if isinstance(model, StagedDensity):
+        staged = model
+        found["stage_log_probs"] = lambda x, context, _: staged.stage_log_probs(x, context=context).T
     if isinstance(model, Encoder):
         found["encode"] = functools.partial(_encode, model)
     if isinstance(model, Critic):
@@ -410,4 +414,5 @@ _DETERMINISTIC = (
     "log_joint",
     "log_prior",
     "log_prob",
+    "stage_log_probs",
 )

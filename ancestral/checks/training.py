@@ -174,7 +174,7 @@ def _gradients(subject: Subject, model: Model, phase: Phase) -> dict[nn.Paramete
     require(bool(torch.isfinite(losses.total)), f"{title} is {float(losses.total.detach())}")
     require(losses.total.requires_grad, f"{title} does not depend on the parameters that the phase lists")
     losses.total.backward()
-    return {parameter: parameter.grad for parameter in phase.parameters if parameter.grad is not None}
+    return {parameter: parameter.grad.to_dense() for parameter in phase.parameters if parameter.grad is not None}
 
 
 def _on_one_batch(subject: Subject) -> tuple[Model, Batch]:

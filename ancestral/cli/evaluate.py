@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ancestral.cli.parsing import add_signature, keywords, parse
 from ancestral.cli.runs import chosen_split, is_whole, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
-from ancestral.evaluation import amortization_gap, evaluate, measures, why_no_error_rate
+from ancestral.evaluation import amortization_gap, evaluate, latent_information, measures, why_no_error_rate
 from ancestral.interface import InputError, Translator
 
 #: What is not a flag.
@@ -32,6 +32,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         action="store_true",
         help="also how much the ELBO would rise if each row had the best q of its own, not the encoder's",
     )
+    parser.add_argument(
+        "--kl",
+        action="store_true",
+        help="also how many nats the latents hold, KL(q(z|x) || p(z)), and what share of the ELBO that is",
+    )
     args = parse(parser, words)
     trained = open_run(args.run, device=args.device)
     data = trained.named(args.data, args.split, args.data_root, options)
@@ -44,6 +49,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
             reason = f"{data.name} does not know which rows of its domains are pairs"
         raise InputError(f"{args.run} has no likelihood, no samples and no error rate to measure: {reason}")
     lines: list[tuple[str, object]] = list(results)
+    if args.kl:
+        how = {key: settings[key] for key in ("limit", "seed", "progress") if key in settings}
+        lines.append((args.split or "test", latent_information(trained.model, split, **how)))
     if args.amortization_gap:
         how = {key: settings[key] for key in ("limit", "seed", "progress") if key in settings}
         lines.append((args.split or "test", amortization_gap(trained.model, split, **how)))

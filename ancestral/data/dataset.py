@@ -11,12 +11,12 @@ from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from ancestral.data.cells import listed
-from ancestral.data.grey import grey_view
 from ancestral.data.moments import moments_of, rows_at_once
 from ancestral.data.schema import Schema
 from ancestral.data.split import Split
 from ancestral.data.support import check_values
 from ancestral.interface import Categories, Columns, Described, Event, InputError, Levels, seeded
+from ancestral.views import grey_view
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,13 @@ class Data(Described):
     def labelled_share(self) -> float:
         """The share of the training rows that have a label, in [0, 1]."""
         return 0.0 if self.train.y is None else float((self.train.y >= 0).double().mean())
+
+    @property
+    def frequencies(self) -> list[int] | None:
+        """How often each value of `Categories` occurs in the training split: in all of a text, where windows are drawn."""
+        if not isinstance(self.event.support, Categories):
+            return None
+        return self.train.sequences.flatten().long().bincount(minlength=self.event.support.categories).tolist()
 
     def moments(self) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         """The mean and the standard deviation of each dimension over the training split, float64; NaN is left out.

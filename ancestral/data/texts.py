@@ -34,6 +34,7 @@ def load_text(
     *,
     tokens: str = "characters",
     vocabulary: int | Sequence[str] | None = None,
+    min_count: int = 1,
     lower: bool = False,
     length: int | None = None,
     window: int | None = None,
@@ -52,20 +53,23 @@ def load_text(
         tokens: 'characters', or 'words': runs of letters and digits, and punctuation marks.
         vocabulary: How many tokens are known, the most frequent of the training text (by default all of them); or the
             vocabulary of other data, so that ids mean the same.
+        min_count: How often a token must occur in the training text to be known; a vocabulary of other data says so
+            itself.
         lower: Take all letters as small.
         length: The tokens of each line: longer ones are cut at the end, shorter ones padded.
         window: The tokens of each observation, see `load_data`.
         classes: The names of known classes, whose folders label files even where there is one alone.
     """
-    _check(support, tokens, vocabulary, length, window)
+    _check(support, tokens, vocabulary, min_count, length, window)
+    known = _Known(vocabulary, min_count)
     lines = [
         _Line(text.lower() if lower else text, entry)
         for entry, content in _read(path, classes)
         for text in content.splitlines()
     ]
     if window is None:
-        return _by_lines(path.name, lines, tokens, vocabulary, length, seed)
-    return _in_windows(path.name, lines, tokens, vocabulary, window, whole=seed is None)
+        return _by_lines(path.name, lines, tokens, known, length, seed)
+    return _in_windows(path.name, lines, tokens, known, window, whole=seed is None)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def _by_lines(
     name: str,
     lines: list[_Line],
     tokens: str,
-    vocabulary: int | Sequence[str] | None,
+    wanted: "_Known",
     length: int | None,
     seed: int | None,
 ) -> Data:
@@ -88,9 +92,9 @@ def _by_lines(
     parts, names = group([line.entry for line in lines], torch.arange(len(lines)))
     full = complete(parts, seed=seed, name=name)
     found = [_tokens(line.text, tokens) for line in lines]
-    known = _vocabulary((token for row in full["train"].x.tolist() for token in found[row]), vocabulary)
+    known = _vocabulary((token for row in full["train"].x.tolist() for token in found[row]), wanted, name)
     ids = _ids(known)
-    _warn_of_unknown(chain.from_iterable(found), ids, name, vocabulary)
+    _warn_of_unknown(chain.from_iterable(found), ids, name, wanted)
     longest = length or max(map(len, found))
     x = torch.zeros(len(lines), longest, dtype=torch.int64)
     for row, line in enumerate(found):
@@ -103,16 +107,16 @@ def _by_lines(
 
 
 def _in_windows(
-    name: str, lines: list[_Line], tokens: str, vocabulary: int | Sequence[str] | None, window: int, *, whole: bool
+    name: str, lines: list[_Line], tokens: str, wanted: "_Known", window: int, *, whole: bool
 ) -> Data:
     if any(line.entry.label is not None for line in lines):
         raise InputError(f"the folders of {name} label its lines, which windows go across; leave one of the two out")
     texts = {part: "\n".join(line.text for line in lines if line.entry.split == part) for part in SPLITS}
     there = {part: _tokens(text, tokens) for part, text in texts.items() if text}
     found = dict.fromkeys(SPLITS, there["train"]) if whole and list(there) == ["train"] else _contiguous(there, name)
-    known = _vocabulary(found["train"], vocabulary)
+    known = _vocabulary(found["train"], wanted, name)
     ids = _ids(known)
-    _warn_of_unknown(chain.from_iterable(found[part] for part in there), ids, name, vocabulary)
+    _warn_of_unknown(chain.from_iterable(found[part] for part in there), ids, name, wanted)
     support = Categories(len(known))
     parts = {part: Sequences([_encoded(text, ids)]) for part, text in found.items()}
     note = "" if all(texts.values()) else "split in the order of the text"
@@ -150,21 +154,50 @@ def _named_split(entry: Entry) -> Entry:
 
 def _decoded(content: bytes, source: str) -> str:
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is no text in UTF-8 ({error}); convert it") from error
+        raise InputError(f"{source} is no text in UTF-8 ({error}); {_how_to_convert(content)}") from error
+    if "\0" in text:  # UTF-16 of English without its mark is UTF-8, too
+        raise InputError(f"{source} is no text: it has bytes of 0; {_how_to_convert(content)}")
+    return text
+
+
+def _how_to_convert(content: bytes) -> str:
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content
+    guess = "UTF-16" if wide else "ISO-8859-1"
+    return f"if it is in {guess}, convert it with `iconv -f {guess} -t UTF-8`"
 
 
 def _tokens(text: str, kind: str) -> Sequence[str]:
     return text if kind == "characters" else _WORD.findall(text)
 
 
-def _vocabulary(tokens: Iterable[str], wanted: int | Sequence[str] | None) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Known:
+    """Which tokens are to be known: the `vocabulary` of other data, or so many, that occur `min_count` times."""
+
+    vocabulary: int | Sequence[str] | None
+    min_count: int
+
+    @property
+    def of_other_data(self) -> Sequence[str] | None:
+        return None if isinstance(self.vocabulary, int) else self.vocabulary
+
+
+def _vocabulary(tokens: Iterable[str], wanted: _Known, name: str) -> tuple[str, ...]:
     """Padding, unknown, and the most frequent tokens, in the order of their counts and then of the alphabet."""
-    if wanted is not None and not isinstance(wanted, int):
-        return tuple(wanted)
+    if (given := wanted.of_other_data) is not None:
+        return tuple(given)
+    assert wanted.vocabulary is None or isinstance(wanted.vocabulary, int)
     counts = Counter(tokens)
-    return (_PADDING, _UNKNOWN, *sorted(counts, key=lambda token: (-counts[token], token))[:wanted])
+    often = [token for token in counts if counts[token] >= wanted.min_count]
+    if not often:
+        most, count = max(counts.items(), key=lambda item: item[1])
+        raise InputError(
+            f"no token of {name} occurs {wanted.min_count} times, as min_count asks: {most!r}, the most frequent,"
+            f" occurs {count} times"
+        )
+    return (_PADDING, _UNKNOWN, *sorted(often, key=lambda token: (-counts[token], token))[: wanted.vocabulary])
 
 
 def _ids(vocabulary: Sequence[str]) -> dict[str, int]:
@@ -176,11 +209,9 @@ def _encoded(tokens: Sequence[str], ids: Mapping[str, int]) -> Int64[Tensor, " t
     return torch.tensor([ids.get(token, unknown) for token in tokens], dtype=torch.int64)
 
 
-def _warn_of_unknown(
-    tokens: Iterable[str], ids: Mapping[str, int], name: str, vocabulary: int | Sequence[str] | None
-) -> None:
+def _warn_of_unknown(tokens: Iterable[str], ids: Mapping[str, int], name: str, wanted: _Known) -> None:
     """Say how many tokens of a text are not in a vocabulary that is another text's."""
-    if vocabulary is None or isinstance(vocabulary, int):
+    if wanted.of_other_data is None:
         return
     counts = Counter(tokens)
     if unknown := {token: count for token, count in counts.items() if token not in ids}:
@@ -200,6 +231,7 @@ def _check(
     support: Support | None,
     tokens: str,
     vocabulary: int | Sequence[str] | None,
+    min_count: int,
     length: int | None,
     window: int | None,
 ) -> None:
@@ -209,6 +241,8 @@ def _check(
         raise InputError(f"tokens must be characters or words, got {tokens!r}")
     if isinstance(vocabulary, int) and vocabulary < 1:
         raise InputError(f"vocabulary must be at least 1, got {vocabulary}")
+    if min_count < 1:
+        raise InputError(f"min_count must be at least 1, got {min_count}")
     if (isinstance(vocabulary, str)) or (
         not isinstance(vocabulary, int | None) and tuple(vocabulary[:2]) != (_PADDING, _UNKNOWN)
     ):

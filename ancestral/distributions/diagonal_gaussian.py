@@ -51,6 +51,19 @@ class DiagonalGaussian(Posterior):
         """KL(q || N(0, 1)) of each dimension in nats, 1/2 (mu^2 + sigma^2 - 1 - ln sigma^2): the same, appendix B."""
         return 0.5 * (self.location.square() + self.log_variance.exp() - 1 - self.log_variance)
 
+    def kl_to(
+        self, mean: Float[Tensor, "*samples batch size"], log_variance: Float[Tensor, "*samples batch size"]
+    ) -> Float[Tensor, "*samples batch size"]:
+        """KL(q || N(mean, exp(log_variance))) of each dimension in nats."""
+        log_ratio = self.log_variance - log_variance
+        distance = (self.location - mean).square() * torch.exp(-log_variance)
+        return 0.5 * (distance + log_ratio.exp() - 1 - log_ratio)
+
+    def dimensions(self, start: int, end: int) -> "DiagonalGaussian":
+        """The marginal of the dimensions from `start` to before `end`."""
+        parts = self.location[:, start:end], self.log_variance[:, start:end]
+        return DiagonalGaussian(torch.cat(parts, dim=1), like=self.location)
+
     @property
     def distribution(self) -> Distribution:
         return Independent(Normal(self.location, torch.exp(0.5 * self.log_variance)), 1)

@@ -29,6 +29,7 @@ from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, featur
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
+from ancestral.evaluation.information import LatentInformation, kl_of_latents, latent_information
 from ancestral.evaluation.latent_arithmetic import VectorArithmetic, vector_arithmetic
 from ancestral.evaluation.latents import Path, decoded, resampled, walks
 from ancestral.evaluation.likelihood import Score, bits_per_dim, evaluate, in_digits, log_likelihoods, standard_error
@@ -42,6 +43,8 @@ from ancestral.evaluation.sample_quality import SampleJudge, SampleQuality, eval
 from ancestral.evaluation.size import count_parameters
 from ancestral.evaluation.spectra import PowerSpectrum, power_spectrum
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.stages import StageShares, stage_shares
+from ancestral.evaluation.transfer import Transfer, TransferError, linear_probe_error
 from ancestral.evaluation.transport import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.traversals import (
     LatentSpread,
@@ -74,6 +77,7 @@ __all__ = [
     "FeatureExtractor",
     "FeaturesLike",
     "KernelDistance",
+    "LatentInformation",
     "LatentSpread",
     "Measure",
     "ModeCoverage",
@@ -85,6 +89,9 @@ __all__ = [
     "SampleJudge",
     "SampleQuality",
     "Score",
+    "StageShares",
+    "Transfer",
+    "TransferError",
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
@@ -124,8 +131,11 @@ __all__ = [
     "kl_from_densities",
     "kl_from_discriminator",
     "kl_from_samples",
+    "kl_of_latents",
+    "latent_information",
     "latent_plane",
     "latent_spread",
+    "linear_probe_error",
     "log_likelihoods",
     "measures",
     "mode_coverage",
@@ -138,6 +148,7 @@ __all__ = [
     "rows_to_judge_samples",
     "spike",
     "spread_rows",
+    "stage_shares",
     "standard_error",
     "takes_class",
     "train_factor_classifier",

@@ -15,12 +15,19 @@ from ancestral.interface import Classifier, ClosedFormFit, InputError, Model
 class ErrorRate:
     """The share of labelled rows that are given another class than their label (smaller is better), in [0, 1].
 
-    `stderr` is the binomial standard error sqrt(error (1 - error) / n), `n` the number of labelled rows.
+    `stderr` is the binomial standard error sqrt(p (1 - p) / n) at p = (wrong + 1) / (n + 2), Laplace's rule: none wrong
+    among a few rows is no proof of no error. `n` is the number of labelled rows.
     """
 
     error: float
     stderr: float
     n: int
+
+    @classmethod
+    def counted(cls, wrong: int, n: int) -> "ErrorRate":
+        """Of so many wrong among `n`."""
+        p = (wrong + 1) / (n + 2)
+        return cls(wrong / n, math.sqrt(p * (1 - p) / n), n)
 
     def __str__(self) -> str:
         return f"{100 * self.error:.2f} ± {100 * self.stderr:.2f} % error, n = {self.n:,}"
@@ -70,5 +77,4 @@ def evaluate_classifier(
         n += len(y)
     if n == 0:
         raise InputError(f"none of the first {limit} rows has a label; raise limit")
-    error = wrong / n
-    return ErrorRate(error, math.sqrt(error * (1 - error) / n), n)
+    return ErrorRate.counted(wrong, n)

@@ -1,9 +1,9 @@
 """The one ruler for likelihood: `evaluate`, and the one place where nats become bits per dimension."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,8 @@ from ancestral.output import counted
 
 #: Importance samples for a bound where the caller names no number.
 DEFAULT_IMPORTANCE_SAMPLES = 10
+#: Importance samples of all rows where only some of them get more.
+_FIRST_SAMPLES = 4
 #: Rows that a bound is taken of at once. Fixed, so that the draws for a row hang on neither a batch size nor a limit;
 #: the model's `rows_at_once` bounds the memory.
 _BLOCK = 64
@@ -35,6 +37,8 @@ class Score:
     kind: Literal["exact", "lower bound"]
     n: int
     importance_samples: int | None = None
+    #: Rows by which the bound of `importance_samples` is known, drawn from the n; None where it is that of all.
+    refined_rows: int | None = None
     #: Of a table of several kinds of columns, how many of them are densities.
     densities: int | None = None
 
@@ -60,6 +64,8 @@ class Score:
         nats = f"{in_digits(self.nats)} nats, standard error unknown"
         if not math.isnan(self.stderr):
             nats = f"{in_digits(self.nats)} ± {in_digits(self.stderr)} nats"
+        if self.refined_rows:
+            how = f"{how} on {self.refined_rows:,} random rows and {_FIRST_SAMPLES} on all"
         if self.densities:
             how = f"{how}, densities in {counted(self.densities, 'column')}"
         return f"{nats} ({how}), {in_digits(self.bits_per_dim, 4)} bits/dim, n = {self.n}"
@@ -89,6 +95,7 @@ def evaluate(
     data: Split | Tensor,
     *,
     importance_samples: int | None = None,
+    refined_rows: int | None = None,
     batch_size: int = 256,
     limit: int | None = None,
     seed: int = 0,
@@ -104,6 +111,9 @@ def evaluate(
         model: one with a density.
         data: rows of the model's event.
         importance_samples: of the lower bound of a model that has no exact density (default: 10); more are tighter.
+        refined_rows: take that bound on so many rows, drawn at random, and one of 4 samples on all. What the bound of
+            these rows gains by more samples is then taken for the gain of all, which costs a slow decoder less and
+            the standard error hardly anything (double sampling: Cochran 1977, chapter 12).
         batch_size: rows at once of an exact density; a bound takes blocks of rows, so that no draw hangs on it.
         limit: take the first rows alone, at most so many.
         seed: of the draws of a lower bound.
@@ -112,19 +122,33 @@ def evaluate(
     Raises:
         InputError: The model defines no density, or an exact one is given `importance_samples`.
     """
-    values = log_likelihoods(
-        model,
-        data,
-        importance_samples=importance_samples,
-        batch_size=batch_size,
-        limit=limit,
-        seed=seed,
-        progress=progress,
-    )
+    how: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    if refined_rows is not None:
+        return _refined(model, data, importance_samples, refined_rows, limit, how)
+    values = log_likelihoods(model, data, importance_samples=importance_samples, limit=limit, **how)
     exact = isinstance(model, ExactDensity)
     return Score.of(
         values, model.event, importance_samples=None if exact else importance_samples or DEFAULT_IMPORTANCE_SAMPLES
     )
+
+
+def _refined(
+    model: Model, data: Split | Tensor, samples: int | None, rows: int, limit: int | None, how: Mapping[str, Any]
+) -> Score:
+    """The bound of `samples` importance samples, by that of few on all rows and its gain on some `rows`."""
+    if isinstance(model, ExactDensity):
+        raise InputError(f"{type(model).__name__} is exact: it takes no refined_rows")
+    if samples is None or samples <= _FIRST_SAMPLES:
+        raise InputError(f"refined_rows are for more than {_FIRST_SAMPLES} importance_samples, got {samples}")
+    n = len(data) if limit is None else min(len(data), limit)
+    if not 2 <= rows <= n:
+        raise InputError(f"refined_rows must be at least 2 and at most the {n} rows that are scored, got {rows}")
+    first = log_likelihoods(model, data, importance_samples=_FIRST_SAMPLES, limit=limit, **how)
+    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(how["seed"]))[:rows].sort().values
+    some = data.take(chosen) if isinstance(data, Split) else data[chosen]
+    gain = log_likelihoods(model, some, importance_samples=samples, **how) - first[chosen]
+    score = Score.of(first + gain.mean(), model.event, importance_samples=samples)
+    return replace(score, stderr=math.hypot(score.stderr, standard_error(gain)), refined_rows=rows)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
 from ancestral.evaluation.spikes import spike
+from ancestral.evaluation.stages import StageShares, stage_shares
 from ancestral.interface import (
     BoundedDensity,
     Encoder,
@@ -18,10 +19,11 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    StagedDensity,
     Translator,
 )
 
-Measure: TypeAlias = Score | SampleQuality | Reconstruction | ErrorRate | Alignment
+Measure: TypeAlias = Score | StageShares | SampleQuality | Reconstruction | ErrorRate | Alignment
 
 #: Candidates among which the partner of a translation is looked for, where there are as many.
 _CANDIDATES = 1000
@@ -45,10 +47,11 @@ def measures(
 ) -> list[tuple[str, Measure]]:
     """Each measure that the model has, with the name of the split that it was taken on.
 
-    By its likelihood; without a density by its samples, and without these by what its codes decode to. Where a number
-    of `samples` or the `features` to compare them by are given, any sampler is judged by them, too. A classifier is
-    judged by its error besides, and a translator by the pairs that the data hid from its training. Without a `split`
-    these are the test rows, or for samples `rows_to_judge_samples`.
+    By its likelihood, and where that has stages, how it divides among them; without a density by its samples, and
+    without these by what its codes decode to. Where a number of `samples` or the `features` to compare them by are
+    given, any sampler is judged by them, too. A classifier is judged by its error besides, and a translator by the
+    pairs that the data hid from its training. Without a `split` these are the test rows, or for samples
+    `rows_to_judge_samples`.
     """
     asked = samples is not None or features is not None
     if asked and not isinstance(model, Sampler):
@@ -69,6 +72,8 @@ def measures(
         found.append((name, score))
         if reason := spike(score.nats, rows):
             warnings.warn(reason, stacklevel=2)
+        if isinstance(model, StagedDensity):
+            found.append((name, stage_shares(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
     elif isinstance(model, Sampler):
         asked = True
     elif isinstance(model, Encoder) and isinstance(model, MeanDecoder):

@@ -1,6 +1,5 @@
 """What a representation is worth to a classifier that learns nothing more: the label of the nearest neighbour."""
 
-import math
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -60,8 +59,7 @@ def nearest_neighbour_error(
         raise InputError("nearest neighbours need finite features; the model's are not, so its training went wrong")
     nearest = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(reference.numpy(), reference_labels.numpy())
     given = torch.from_numpy(nearest.predict(features.numpy()))
-    error = float((given != labels).double().mean())
-    return ErrorRate(error, math.sqrt(error * (1 - error) / len(labels)), len(labels))
+    return ErrorRate.counted(int((given != labels).sum()), len(labels))
 
 
 def _labelled(split: Split) -> tuple[Split, Tensor]:

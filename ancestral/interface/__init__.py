@@ -34,6 +34,7 @@ from ancestral.interface.abilities import (
     JointDensity,
     MeanDecoder,
     Sampler,
+    StagedDensity,
     Translator,
     abilities,
     log_standard_normal,
@@ -65,6 +66,7 @@ from ancestral.interface.phases import (
     Phase,
     RMSProp,
     Shuffled,
+    SparseSGD,
     Unpaired,
 )
 from ancestral.interface.standardization import Standardization
@@ -107,6 +109,8 @@ __all__ = [
     "Real",
     "Sampler",
     "Shuffled",
+    "SparseSGD",
+    "StagedDensity",
     "Standardization",
     "Support",
     "Translator",

@@ -313,6 +313,31 @@ class BoundedDensity(Model):
         return total - math.log(samples)
 
 
+class StagedDensity(Model):
+    """Its log-likelihood, or its ELBO, is a sum over stages, each given those before it: a coarse view, then what that
+    leaves open. Of discrete data.
+
+    Write `stages` and `_stage_log_probs(x, context) -> (stages, batch)` nats, whose sum over the stages is `log_prob`
+    of an exact density, and otherwise the ELBO, of which then nothing is random.
+    """
+
+    @property
+    @abstractmethod
+    def stages(self) -> tuple[str, ...]:
+        """What the stages are called, the first one first."""
+
+    @abstractmethod
+    def _stage_log_probs(self, x: Tensor, context: Tensor | None) -> Tensor: ...
+
+    def stage_log_probs(
+        self, x: Num[Tensor, "batch *event"], *, context: Tensor | None = None
+    ) -> Float[Tensor, "stages batch"]:
+        """What each stage adds to the log-likelihood of an observation, or to its bound, in nats, (stages, batch)."""
+        x, context = self._checked(x), self._checked_context(context, len(x))
+        with self._public():
+            return self._stage_log_probs(x, context)
+
+
 @overload
 def repeated(values: Tensor, samples: int) -> Tensor: ...
 @overload
@@ -609,6 +634,7 @@ ABILITIES: tuple[type[Model], ...] = (
     Autoregressive,
     AnyLength,
     BoundedDensity,
+    StagedDensity,
     Decoder,
     MeanDecoder,
     JointDensity,

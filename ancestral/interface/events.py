@@ -223,6 +223,11 @@ class Described(ABC):
         """The share of the training rows that have a label, in [0, 1]; None where it is not known."""
         return None
 
+    @property
+    def frequencies(self) -> list[int] | None:
+        """How often each value of `Categories` occurs in the training split; None of other data, and if not known."""
+        return None
+
     @abstractmethod
     def moments(self) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each dimension over the training split, float64 (*event.shape) each;

@@ -82,6 +82,37 @@ class SGD(OptimizerSpec):
 
 
 @dataclass(frozen=True)
+class SparseSGD(OptimizerSpec):
+    """Stochastic gradient descent along sparse gradients: only those rows of a table move that a step looked up.
+
+    A row that it looked up more than `most` times moves by `most` times the mean of its gradients, not by their sum, so
+    that a step of many examples is stable where it adds up what single ones would have done one after another.
+    """
+
+    lr: float = 1e-2
+    most: int = 8
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return _SparseDescent(parameters, self.lr, self.most)
+
+
+class _SparseDescent(torch.optim.Optimizer):
+    def __init__(self, parameters: Sequence[nn.Parameter], lr: float, most: int) -> None:
+        super().__init__(parameters, {"lr": lr, "most": most})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                rows, values = table.grad._indices()[0], table.grad._values()
+                times = rows.bincount(minlength=len(table)).to(table.dtype)
+                values.mul_((group["most"] / times).clamp(max=1)[rows].unsqueeze(1))
+                table.add_(table.grad, alpha=-group["lr"])
+
+
+@dataclass(frozen=True)
 class Phase:
     """One player's move: the parameters that it may change, and the loss that it changes them for.
 
@@ -100,6 +131,8 @@ class Phase:
     after_step: Callable[[], None] | None = None
     starts: float = 0.0
     ends: float = 1.0
+    #: Whether its gradients are sparse: of those rows of a table alone that a batch looks up.
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.starts < self.ends <= 1:

@@ -6,6 +6,7 @@ function at a uniform number, and the value told to whatever computes the parame
 network again for every step, which is the oracle, or a model's own, which computes each feature once.
 """
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -33,18 +34,32 @@ class Stepwise(ABC):
     For each step from 0 on, `parameters` is called once and then `write` once. Layers keep what they need of the past
     in caches of their own: a masked layer its units, a convolution the features of rows and pixels that are done, a
     recurrent layer its state, a dilated one a queue.
+
+    A step is one dimension. Where dimensions that follow one another are independent given those before them, a step
+    may be a run of them: then `widths` says how many each step has, parameters are (n, size, width) and values (n,
+    width).
     """
+
+    #: How many dimensions each step has; None where it is one, without an axis for it.
+    widths: Sequence[int] | None = None
 
     #: Multiply-adds of the largest matrix product of one step: where they are few, steps run on a single thread.
     work: float = math.inf
 
     @abstractmethod
-    def parameters(self, step: int) -> Float[Tensor, "n size"]:
+    def parameters(self, step: int) -> Float[Tensor, "n size *width"]:
         """The observation's parameters of the dimension that comes at `step`, from the values written before."""
 
     @abstractmethod
-    def write(self, step: int, values: Num[Tensor, " n"]) -> None:
+    def write(self, step: int, values: Num[Tensor, "n *width"]) -> None:
         """The values of the dimension that comes at `step`, as a core sees data."""
+
+    def runs(self, size: int) -> Sequence[int | slice]:
+        """Where in an order of `size` dimensions those of each step are."""
+        if self.widths is None:
+            return range(size)
+        ends = list(itertools.accumulate(self.widths))
+        return [slice(end - width, end) for end, width in zip(ends, self.widths, strict=True)]
 
     @contextmanager
     def walked(self) -> Iterator[None]:
@@ -129,7 +144,7 @@ class AutoregressiveModel(Autoregressive):
             stepwise = _WholeNetwork(self, *steps) if naively else self._stepwise(*steps)
             fixed = None
             if given is not None and known is not None:
-                fixed = list(zip(known.flatten(1)[places].T, given.flatten(1)[places].T))
+                fixed = known.flatten(1)[places].T, given.flatten(1)[places].T
             with stepwise.walked():
                 x[places] = self._walk(stepwise, orders[order].tolist(), u[places], x.dtype, temperature, fixed)
         return x.unflatten(1, self.event.shape)
@@ -147,24 +162,30 @@ class AutoregressiveModel(Autoregressive):
         u: Float[Tensor, "n size"],
         dtype: torch.dtype,
         temperature: float,
-        fixed: Sequence[tuple[Tensor, Tensor]] | None,
+        fixed: tuple[Tensor, Tensor] | None,
     ) -> Num[Tensor, "n size"]:
         """The values of the dimensions of `path`, step by step, by the conditional of each at `u`.
 
-        `fixed` has for each step which rows are known, (n,), and their values there. The draws then follow these, and
-        do not look ahead to them.
+        `fixed` has which dimensions are known, (size, n), and their values there. The draws then follow these, and do
+        not look ahead to them.
         """
         values: list[Tensor] = []
-        for step, (dimension, uniforms) in enumerate(zip(path, u.T.contiguous(), strict=True)):
-            observation = self.observation.at(dimension)
+        single, uniforms = stepwise.widths is None, u.T.contiguous()
+
+        def at(rows: Tensor, place: int | slice) -> Tensor:
+            return rows[place] if single else rows[place].mT
+
+        for step, place in enumerate(stepwise.runs(len(path))):
+            # Dimensions of one step are of one kind.
+            observation = self.observation.at(path[place] if isinstance(place, int) else path[place][0])
             parameters = stepwise.parameters(step)[:, : observation.size]
-            value = observation.from_uniform(parameters, uniforms, temperature).to(dtype)
+            value = observation.from_uniform(parameters, at(uniforms, place), temperature).to(dtype)
             if fixed is not None:
-                known, given = fixed[step]
-                value = torch.where(known, given, value)
+                known, given = fixed
+                value = torch.where(at(known, place), at(given, place), value)
             stepwise.write(step, value)
             values.append(value)
-        return torch.stack(values, dim=1)
+        return torch.stack(values, dim=1) if single else torch.cat(values, dim=1)
 
 
 class _WholeNetwork(Stepwise):

@@ -40,7 +40,7 @@ class ConvConditioner(nn.Module):
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs + context_size, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(_ResidualBlock(channels, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(channels, dropout) for _ in range(blocks))
         self.last = nn.Conv2d(channels, outputs, 1)
         _zero(self.last)
 
@@ -54,7 +54,7 @@ class ConvConditioner(nn.Module):
         return self.last(F.relu(hidden))
 
 
-class _ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
     """x + conv(relu(conv(relu(x)))), with pre-activations as in He et al. 2016."""
 
     def __init__(self, channels: int, dropout: float) -> None:

@@ -64,17 +64,19 @@ class RasterLayer(ABC):
 class Raster(Stepwise):
     """A chain of layers on n images (colours, height, width) of `shape`, one value at a time in raster order.
 
-    The last layer's outputs are the parameters of the conditionals. The first sees a value v as v * `scale` - 1.
+    The last layer's outputs are the parameters of the conditionals. The first sees a value v as v * `scale` + `offset`.
     """
 
-    def __init__(self, layers: Sequence[RasterLayer], shape: Sequence[int], *, scale: float) -> None:
+    def __init__(
+        self, layers: Sequence[RasterLayer], shape: Sequence[int], *, scale: float, offset: float = -1.0
+    ) -> None:
         colours, _, width = shape
         self.layers, self.scale, self.threads = layers, scale, torch.get_num_threads()
         self.work = max(layer.work for layer in layers)
         places = [(column, colour) for column in range(width) for colour in range(colours)]
         self.calls = [self._prepared(*place) for place in places]
         self.pixels = [layers[0].slot(*place)[:, 0] for place in places]
-        self.offset = torch.full_like(self.pixels[0], -1.0)
+        self.offset = torch.full_like(self.pixels[0], offset)
 
     def _prepared(self, column: int, colour: int) -> tuple[list[Call], Call]:
         """All calls at one place; the last one by itself, for it returns the parameters."""

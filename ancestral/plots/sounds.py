@@ -41,11 +41,12 @@ def spectrograms_figure(
 def spectrograms(waves: Float[Tensor, "n time"], sample_rate: int) -> Float[Tensor, "n 1 frequencies spectra"]:
     """Decibels below the loudest of all, at most 70, as pictures: the highest frequency first.
 
-    Spectra of 32 ms (fewer samples where a sound is shorter), an eighth of that apart, through a Hann window.
+    Spectra of 32 ms (fewer samples where a sound is shorter) through a Hann window, an eighth of that apart, and closer
+    in a sound so short that its picture would be a strip.
     """
     time = waves.shape[1]
     frame = 2 ** max(1, min(round(math.log2(_FRAME * sample_rate)), int(math.log2(max(2, time)))))
-    hop = max(1, frame // 8, math.ceil(time / _SPECTRA))
+    hop = max(1, min(frame // 8, 2 * time // frame), math.ceil(time / _SPECTRA))
     padded = F.pad(waves, (frame // 2, frame // 2))
     window = torch.hann_window(frame, dtype=waves.dtype)
     found = torch.stft(padded, frame, hop, window=window, center=False, return_complex=True).abs()

@@ -3,6 +3,7 @@
 Every metric is such that lower is better.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -29,9 +30,11 @@ from ancestral.evaluation import (
     identity_alignment,
     in_digits,
     independent,
+    kl_of_latents,
     log_likelihoods,
     nearest_neighbour_error,
     spread_rows,
+    stage_shares,
     standard_error,
     translated,
     true_pairs,
@@ -50,6 +53,7 @@ from ancestral.interface import (
     MeanDecoder,
     Model,
     Sampler,
+    StagedDensity,
     Translator,
 )
 from ancestral.plots import predictions_figure, samples_figure, translations_figure
@@ -230,10 +234,16 @@ def _elbo(trained: Trained, split: Split | None = None, samples: int = 100) -> T
         raise InputError(f"{trained.recipe.model} has no ELBO: it is no BoundedDensity")
     generator, parts = torch.Generator().manual_seed(trained.seed), []
     with torch.no_grad():
-        for batch in batches(split or trained.data.test, 64):
+        for batch in batches(split or trained.data.test, 64, trained.recipe.evaluation.get("limit")):
             x, context = batch.x.to(model.device), None if batch.context is None else batch.context.to(model.device)
             parts.append(model.elbo(x, samples=samples, context=context, generator=generator).double().cpu())
     return torch.cat(parts)
+
+
+def _kl(trained: Trained) -> Tensor:
+    """Minus the nats that the latents hold: a part of minus the ELBO."""
+    limit = trained.recipe.evaluation.get("limit")
+    return -kl_of_latents(trained.model, trained.data.test, limit=limit, seed=trained.seed)
 
 
 def _sklearn_gaussian_mixture(trained: Trained) -> Tensor:
@@ -265,10 +275,27 @@ def _likelihood(unit: str) -> Measure:
         event = trained.data.event
         score = evaluate(trained.model, trained.data.test, **{"progress": progress, **settings})
         stderr = abs(in_unit(score.stderr, event))
-        return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples)
+        beside = {}
+        if isinstance(trained.model, StagedDensity):
+            how = {key: value for key, value in settings.items() if key in ("batch_size", "limit")}
+            parts = stage_shares(trained.model, trained.data.test, progress=progress, **how).bits_per_dim
+            to_unit = event.size * math.log(2) if unit == "nats" else 1.0
+            beside = {f"of this in {stage}": bits * to_unit for stage, bits in parts.items()}
+        return Measurement(in_unit(score.nats, event), stderr, score.kind, score.importance_samples, beside)
 
     def on_test_rows(of_rows: Callable[[Trained], Tensor]) -> Callable[[Trained], float]:
-        return lambda trained: in_unit(of_rows(trained).double().mean().item(), trained.data.event)
+        def figure(trained: Trained) -> float:
+            nats = of_rows(trained)[: trained.recipe.evaluation.get("limit")]
+            return in_unit(nats.double().mean().item(), trained.data.event)
+
+        return figure
+
+    def of_model(trained: Trained, model: Model) -> float:
+        """Of another recipe's model, as its own entry measures it but for the rows, which are the same here."""
+        settings = dict(trained.recipe.evaluation)
+        if isinstance(model, ExactDensity):
+            settings.pop("importance_samples", None)
+        return in_unit(evaluate(model, trained.data.test, **settings).nats, trained.data.event)
 
     simpler: dict[str, Callable[[Trained], Tensor]] = {
         "independent": _independent,
@@ -277,10 +304,11 @@ def _likelihood(unit: str) -> Measure:
         "png": _png,
         "gaussian": _gaussian,
         "elbo": _elbo,
+        "kl": _kl,
         "sklearn_ppca": _sklearn_ppca,
         "sklearn_gaussian_mixture": _sklearn_gaussian_mixture,
     }
-    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in simpler.items()})
+    return Measure(unit, take, {name: on_test_rows(rows) for name, rows in simpler.items()}, of_model=of_model)
 
 
 def _divergence(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:

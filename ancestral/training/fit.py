@@ -66,7 +66,7 @@ def fit(
             `--optimizer.generator adam` for one phase.
         lr: in place of the learning rate of every phase's optimizer, or a mapping from names of phases to these:
             `--lr.generator 1e-4`.
-        schedule: of all learning rates, over the whole budget: `Constant`, `Cosine` or `Step`;
+        schedule: of all learning rates, over the whole budget: `Constant`, `Cosine`, `Linear` or `Step`;
             `--schedule cosine --schedule.warmup_steps 500`.
         clip_gradient: the largest global norm of a phase's gradient.
         accumulate: each batch goes through the model in this many pieces whose gradients add up: less memory, the

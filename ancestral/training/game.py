@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ancestral.interface import Batch, InputError, Losses, Model, Phase
+from ancestral.interface import Batch, InputError, Losses, Model, Phase, SparseSGD
 from ancestral.suggestions import did_you_mean
 from ancestral.training.devices import Devices
 from ancestral.training.diagnosis import find_fault, find_spoiled_parameter
@@ -49,6 +49,9 @@ class Player:
             if not is_dataclass(spec):
                 raise InputError(f"lr needs an optimizer that is a dataclass with the field lr, got {spec!r}")
             spec = replace(spec, lr=lr)
+        if phase.sparse != isinstance(spec, SparseSGD):
+            kind = "sparse, which SparseSGD alone follows" if phase.sparse else "dense, and SparseSGD follows sparse ones"
+            raise InputError(f"the gradients of the phase {phase.name!r} are {kind}; got {spec}")
         self._lr = spec.lr
         self.optimizer = spec.build(self.parameters)
 
@@ -103,6 +106,8 @@ class Game:
         self.phases = list(model.phases())
         if not self.phases:
             raise InputError(f"{type(model).__name__} has no phases and no closed-form fit: there is nothing to train")
+        if self.clip_gradient is not None and (sparse := [phase.name for phase in self.phases if phase.sparse]):
+            raise InputError(f"the gradients of the phase {sparse[0]!r} are sparse: clip_gradient has no norm of them")
         for name in ("optimizer", "lr"):
             self._check_phases_of(getattr(settings, name), name)
         self.players = [Player(index, phase, settings) for index, phase in enumerate(self.phases)]

@@ -50,6 +50,26 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class Linear(Schedule):
+    """A straight line over the budget, from 1 down to `final`, after a linear rise over `warmup_steps`."""
+
+    warmup_steps: int = 0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0 or not 0 <= self.final <= 1:
+            raise InputError(f"Linear needs warmup_steps >= 0 and final in [0, 1], got {self}")
+
+    def factor_at(self, step: int, epoch: int, progress: float) -> float:
+        rise = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return rise * (1 - (1 - self.final) * min(progress, 1.0))
+
+    @property
+    def stretches(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
 class Step(Schedule):
     """Multiplied by `factor` after every `every` epochs."""
 

@@ -4,13 +4,13 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp
+from ancestral.interface import SGD, Adam, InputError, OptimizerSpec, RMSProp, SparseSGD
 from ancestral.suggestions import did_you_mean
 from ancestral.training.fit import fit
-from ancestral.training.schedules import Constant, Cosine, Schedule, Step
+from ancestral.training.schedules import Constant, Cosine, Linear, Schedule, Step
 
-_OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
-_SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "step": Step}
+_OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD, "sparse_sgd": SparseSGD}
+_SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "linear": Linear, "step": Step}
 T = TypeVar("T")
 
 

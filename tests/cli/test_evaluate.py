@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ancestral import registry
 from ancestral.data import load_data
-from ancestral.evaluation import amortization_gap, evaluate_classifier, evaluate_samples
+from ancestral.evaluation import amortization_gap, evaluate_classifier, evaluate_samples, latent_information
 from ancestral.interface import Adam, Batch, Classifier, Event, Levels, Losses, Model, Phase, Real
 from ancestral.models.linear.gaussian_mixture import GaussianMixture
 from ancestral.models.linear.kmeans import KMeans
@@ -164,6 +164,9 @@ def test_what_amortized_inference_loses_stands_below_the_likelihood(cli) -> None
     done = cli("evaluate", "run", "--amortization-gap", "--limit", 20, "--seed", 3)
     assert done.out.splitlines()[1] == f"vae on digits test: {measured}"
     assert "amortization" not in cli("evaluate", "run", "--limit", 20).out
+    held = latent_information(model, data.test, limit=20, seed=3)
+    done = cli("evaluate", "run", "--kl", "--limit", 20, "--seed", 3)
+    assert done.out.splitlines()[1] == f"vae on digits test: {held}"
     save(GaussianMixture(Event((2,), Real()), components=2), "mixture")
     np.save("x.npy", np.zeros((4, 2), np.float32))
     assert "has no amortization gap" in cli("evaluate", "mixture", "x.npy", "--amortization-gap").err

@@ -110,7 +110,7 @@ def test_folders_and_files_named_as_splits(tmp_path: Path) -> None:
         ({"window": 10**6}, r"no sequence of some.txt \(train\) is as long as a window of 1000000"),
         ({"window": 120}, r"no sequence of some.txt \(test\) is as long as a window of 120"),
         ({"support": "levels:9"}, "leave the support"),
-        ({"letters": 3}, "has no option 'letters'.*its options are tokens, vocabulary, lower, length"),
+        ({"letters": 3}, "has no option 'letters'.*its options are tokens, vocabulary, min_count, lower, length"),
     ],
 )
 def test_options_that_do_not_fit(path: Path, options: dict[str, object], message: str) -> None:

@@ -31,9 +31,13 @@ def test_the_share_of_wrong_rows_among_the_labelled_ones() -> None:
     y = torch.tensor([0, 1, 1, -1, 2, -1])  # the third is nearer to 2
     for batch_size in (1, 4, 256):  # a batch may be all unlabelled
         assert evaluate_classifier(Rounding(LINE), Split(x, LINE, y), batch_size=batch_size) == ErrorRate(
-            error=0.25, stderr=math.sqrt(0.25 * 0.75 / 4), n=4
+            error=0.25,
+            stderr=math.sqrt(1 / 3 * 2 / 3 / 4),
+            n=4,  # p = (1 + 1) / (4 + 2)
         )
-    assert evaluate_classifier(Rounding(LINE), Split(x, LINE, y), limit=2) == ErrorRate(0.0, 0.0, 2)
+    assert evaluate_classifier(Rounding(LINE), Split(x, LINE, y), limit=2) == ErrorRate(
+        0.0, math.sqrt(1 / 4 * 3 / 4 / 2), 2
+    )
 
 
 def test_the_standard_error_is_that_of_repetitions() -> None:

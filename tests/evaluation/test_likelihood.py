@@ -181,3 +181,43 @@ def test_bits_per_dim_of_one_bit() -> None:
 def test_batches_carry_what_a_split_holds() -> None:
     split = Split(torch.arange(6.0)[:, None], event=Event((1,), Real()))
     assert isinstance(split.__getitems__([1, 2]), Batch)
+
+
+class RowWeights(BoundedDensity):
+    """ln w ~ N(x - 1/2, 1) where x is the row's value: the bound of many samples is x, that of few below it."""
+
+    def phases(self) -> list[Phase]:
+        return []
+
+    def _log_weights(self, x: Tensor, context: Tensor | None, samples: int) -> Tensor:
+        return x[:, 0] + torch.randn(samples, len(x)) - 0.5
+
+
+def test_a_bound_refined_on_some_rows_is_that_of_all() -> None:
+    model, x = RowWeights(Event((1,), Real())), 10 * torch.randn(2000, 1)
+    whole = evaluate(model, x, importance_samples=500)
+    refined = evaluate(model, x, importance_samples=500, refined_rows=400)
+    few = evaluate(model, x, importance_samples=4)
+    # The rows differ by tens of nats; what is refined is only how far few samples fall short.
+    assert refined.nats == pytest.approx(whole.nats, abs=0.15)
+    assert whole.nats - few.nats > 0.2
+    assert refined.stderr == pytest.approx(whole.stderr, rel=0.1)
+    assert (refined.n, refined.refined_rows, refined.importance_samples) == (2000, 400, 500)
+    assert "500 samples on 400 random rows and 4 on all" in str(refined)
+    # Every row refined: the few samples are of no account.
+    all_rows = evaluate(model, x[:50], importance_samples=500, refined_rows=50)
+    assert all_rows.nats == pytest.approx(evaluate(model, x[:50], importance_samples=500).nats, abs=1e-4)
+
+
+def test_what_cannot_be_refined_is_refused() -> None:
+    model, x = RowWeights(Event((1,), Real())), torch.randn(20, 1)
+    for how, reason in (
+        ({"importance_samples": 4, "refined_rows": 5}, "more than 4"),
+        ({"refined_rows": 5}, "more than 4"),
+        ({"importance_samples": 10, "refined_rows": 21}, "at most the 20 rows"),
+        ({"importance_samples": 10, "refined_rows": 11, "limit": 10}, "at most the 10 rows"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            evaluate(model, x, **how)
+    with pytest.raises(InputError, match="takes no refined_rows"):
+        evaluate(StandardNormal(Event((1,), Real())), x, refined_rows=5)

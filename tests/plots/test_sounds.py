@@ -58,3 +58,8 @@ def test_a_picture_is_readable_whatever_the_length(n: int, time: int) -> None:
     assert 10 <= figure.bbox.width <= 1600
     assert figure_png(figure)
     assert any(text.get_text().startswith("64 of 70 sounds shown") for text in figure.texts) == (n == 70)
+
+
+def test_a_short_sound_is_no_strip() -> None:
+    [[picture]] = spectrograms(tone(1000, seconds=0.064)[None], RATE)
+    assert picture.shape[1] >= picture.shape[0]

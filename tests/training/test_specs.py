@@ -42,7 +42,7 @@ def test_what_is_spelled_is_what_is_meant(spelled: dict[str, object], meant: dic
         ({"optimizer": {"name": "adam", "lr": "fast"}}, "lr of the optimizer must be a number, got 'fast'"),
         ({"optimizer": {"name": "adam", "betas": 0.9}}, "betas of the optimizer must be a list of 2 values, got 0.9"),
         ({"schedule": {"name": "step", "every": 2.5}}, "every of the schedule must be a whole number, got 2.5"),
-        ({"schedule": "linear"}, "no schedule 'linear'"),
+        ({"schedule": "quadratic"}, "no schedule 'quadratic'"),
     ],
 )
 def test_what_is_wrong_is_said_in_plain_words(spelled: dict[str, object], words: str) -> None:

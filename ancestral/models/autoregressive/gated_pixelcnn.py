@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ancestral.interface import Binary, Event, Levels, Model, QuickSettings
+from ancestral.interface import Binary, Event, InputError, Levels, Model, QuickSettings
 from ancestral.layers.conditioning import LayerContext
 from ancestral.layers.gated import GatedLayer
 from ancestral.layers.gated_sampler import cached_gated_layers
@@ -31,9 +31,10 @@ class GatedPixelCNN(RasterModel):
 
     Args:
         channels: feature maps of each gated layer, at least as many as the image has colours.
-        blocks: gated layers after the first, 7x7 one.
+        blocks: gated layers after the first one.
         kernel_size: the side of their convolutions, odd.
         head: feature maps of the last hidden layer.
+        first_kernel_size: the side of the first layer's convolution, odd.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class GatedPixelCNN(RasterModel):
         blocks: int = 5,
         kernel_size: int = 3,
         head: int = 64,
+        first_kernel_size: int = 7,
     ) -> None:
         super().__init__(
             event,
@@ -55,8 +57,10 @@ class GatedPixelCNN(RasterModel):
             head=head,
             features=channels,
         )
+        if first_kernel_size < 1 or first_kernel_size % 2 == 0:
+            raise InputError(f"first_kernel_size must be odd and positive, got {first_kernel_size}")
         colours = event.shape[0]
-        layers = [GatedLayer(colours, channels, 7, colours, first=True)]
+        layers = [GatedLayer(colours, channels, first_kernel_size, colours, first=True)]
         layers.extend(GatedLayer(channels, channels, kernel_size, colours) for _ in range(blocks))
         self.layers = nn.ModuleList(layers)
         sizes = [2 * channels] * (2 * len(layers))
@@ -87,5 +91,5 @@ class GatedPixelCNN(RasterModel):
     def examples(cls) -> Iterable[Model]:
         # With fewer maps in the head, one start in a hundred has only dead ReLUs there.
         yield cls(Event((1, 3, 3), Binary()), channels=4, blocks=1, head=8)
-        yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=8)
+        yield cls(Event((3, 2, 2), Levels(3)), channels=6, blocks=2, head=8, first_kernel_size=3)
         yield cls(Event((1, 4, 4), Levels(4)), context_event=Event((), Levels(3)), channels=4, blocks=1, head=8)

@@ -1,8 +1,9 @@
-"""The grey view of colour images."""
+"""Deterministic views of images: their grey in a few levels, and their halves."""
 
 import torch
 from jaxtyping import Num
 from torch import Tensor
+from torch.nn import functional as F
 
 from ancestral.interface import Event, InputError, Levels
 
@@ -19,9 +20,20 @@ def grey_view(x: Num[Tensor, "n 3 height width"], event: Event, levels: int) -> 
     have = event.support.levels
     if not 2 <= levels <= have:
         raise InputError(f"a grey view of images of {have} levels has 2 to {have} levels, got {levels}")
-    weights = torch.tensor(_LUMA, dtype=torch.int32).view(3, 1, 1)
+    weights = torch.tensor(_LUMA, dtype=torch.int32, device=x.device).view(3, 1, 1)
     dtype = torch.uint8 if levels <= 256 else torch.int64
     parts = [
         (((part * weights).sum(1, keepdim=True) + 500) // 1000 * levels // have).to(dtype) for part in x.split(2048)
     ]
     return torch.cat(parts), Event((1, *event.shape[1:]), Levels(levels))
+
+
+def half_view(x: Num[Tensor, "n colours height width"], event: Event) -> tuple[Tensor, Event]:
+    """The mean of each 2x2 block of pixels, rounded to a value of the image's own (a half up); and its event.
+
+    A side is rounded up: at its end the mean is over the pixels that there are.
+    """
+    # Means of one, two or four integers are exact in floats.
+    means = F.avg_pool2d(x.to(torch.get_default_dtype()), 2, ceil_mode=True, count_include_pad=False)
+    view = (means + 0.5).floor().to(x.dtype)
+    return view, Event(tuple(view.shape[1:]), event.support)
