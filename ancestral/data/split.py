@@ -121,8 +121,8 @@ class Split(Dataset[Batch]):
         """The same observations with other labels."""
         return self._changed(y=y)
 
-    def with_context(self, context: Num[Tensor, "n *context_event"]) -> "Split":
-        """The same observations, conditioned on `context`."""
+    def with_context(self, context: Num[Tensor, "n *context_event"] | None) -> "Split":
+        """The same observations, conditioned on `context`, or on nothing."""
         return self._changed(context=context)
 
     def with_event(self, event: Event) -> "Split":

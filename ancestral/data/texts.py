@@ -106,9 +106,7 @@ def _by_lines(
     return assemble(name, rows, seed=seed, support=support, vocabulary=known, separator=separator, note=note, **names)
 
 
-def _in_windows(
-    name: str, lines: list[_Line], tokens: str, wanted: "_Known", window: int, *, whole: bool
-) -> Data:
+def _in_windows(name: str, lines: list[_Line], tokens: str, wanted: "_Known", window: int, *, whole: bool) -> Data:
     if any(line.entry.label is not None for line in lines):
         raise InputError(f"the folders of {name} label its lines, which windows go across; leave one of the two out")
     texts = {part: "\n".join(line.text for line in lines if line.entry.split == part) for part in SPLITS}

@@ -12,6 +12,7 @@ from ancestral.evaluation.alignment import (
 )
 from ancestral.evaluation.amortization import AmortizationGap, amortization_gap
 from ancestral.evaluation.analogies import ClassInput, analogies, class_input, takes_class
+from ancestral.evaluation.captions import CaptionReading, read_captions
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
 from ancestral.evaluation.divergences import (
     Divergence,
@@ -26,6 +27,7 @@ from ancestral.evaluation.divergences import (
 )
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
+from ancestral.evaluation.holes import HoleError, evaluate_hole, mean_in_hole, nearest_in_hole
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
@@ -69,6 +71,7 @@ from ancestral.evaluation.two_samples import (
 __all__ = [
     "Alignment",
     "AmortizationGap",
+    "CaptionReading",
     "ClassInput",
     "Copying",
     "Divergence",
@@ -76,6 +79,7 @@ __all__ = [
     "FactorClassifier",
     "FeatureExtractor",
     "FeaturesLike",
+    "HoleError",
     "KernelDistance",
     "LatentInformation",
     "LatentSpread",
@@ -109,6 +113,7 @@ __all__ = [
     "evaluate",
     "evaluate_alignment",
     "evaluate_classifier",
+    "evaluate_hole",
     "evaluate_nearest_neighbour",
     "evaluate_prediction",
     "evaluate_reconstruction",
@@ -137,13 +142,16 @@ __all__ = [
     "latent_spread",
     "linear_probe_error",
     "log_likelihoods",
+    "mean_in_hole",
     "measures",
     "mode_coverage",
+    "nearest_in_hole",
     "nearest_neighbour_error",
     "other_domain",
     "power_spectrum",
     "precision_recall",
     "quantiles",
+    "read_captions",
     "resampled",
     "rows_to_judge_samples",
     "spike",

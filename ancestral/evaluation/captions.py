@@ -30,9 +30,10 @@ class CaptionReading:
     #: Of images that the model draws of other captions: what it shows of none.
     of_other_captions: float
     n: int
-    #: Captions, and an image drawn of each, (n, *event.shape).
+    #: Captions, an image drawn of each, (n, *event.shape), and the real one.
     captions: Int64[Tensor, "n tokens"]
     drawn: Tensor
+    real: Tensor
 
 
 @torch.no_grad()
@@ -80,6 +81,7 @@ def read_captions(
         n=len(asked),
         captions=asked,
         drawn=drawn,
+        real=data.test.x[rows],
     )
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from ancestral.data import Data, Split, columns_in_figures, in_units
+from ancestral.data import Data, Split, columns_in_figures, in_units, kept_by_words
 from ancestral.evaluation import (
     ErrorRate,
     SampleJudge,
@@ -24,6 +24,7 @@ from ancestral.evaluation import (
     evaluate,
     evaluate_alignment,
     evaluate_classifier,
+    evaluate_hole,
     evaluate_nearest_neighbour,
     evaluate_prediction,
     evaluate_reconstruction,
@@ -32,7 +33,10 @@ from ancestral.evaluation import (
     independent,
     kl_of_latents,
     log_likelihoods,
+    mean_in_hole,
+    nearest_in_hole,
     nearest_neighbour_error,
+    read_captions,
     spread_rows,
     stage_shares,
     standard_error,
@@ -56,7 +60,13 @@ from ancestral.interface import (
     StagedDensity,
     Translator,
 )
-from ancestral.plots import predictions_figure, samples_figure, translations_figure
+from ancestral.plots import (
+    class_grid_figure,
+    completions_figure,
+    predictions_figure,
+    samples_figure,
+    translations_figure,
+)
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
     markov_chain,
@@ -70,6 +80,9 @@ from ancestral.reproduction.making import fitted, seeded_build
 from ancestral.reproduction.recipes import Recipe, list_recipes, load_recipe
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report, fit, training_arguments
+
+#: Rows in a picture of what is filled in, or drawn of captions.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,7 @@ def check_recipe(recipe: Recipe) -> None:
             raise InputError(f"{recipe.metric} has no baseline {baseline!r}{near}; there are {there_are}{also}")
     for name in rivals(recipe):
         other = load_recipe(name)
-        if (other.data, other.data_options) != (recipe.data, recipe.data_options):
+        if (other.data, _rows_of(other)) != (recipe.data, _rows_of(recipe)):
             raise InputError(
                 f"{name} cannot be a baseline of {recipe.name}: it is of {_source(other)}, not of {_source(recipe)}"
             )
@@ -154,6 +167,11 @@ def rivals(recipe: Recipe) -> list[str]:
         return []
     shipped = list_recipes()
     return [name for name in recipe.baselines if name not in measure.baselines and name in shipped]
+
+
+def _rows_of(recipe: Recipe) -> dict[str, Any]:
+    """What says which rows the data are; a baseline may be told less of them than the recipe's own model."""
+    return {key: value for key, value in recipe.data_options.items() if key != "context"}
 
 
 def _source(recipe: Recipe) -> str:
@@ -295,7 +313,8 @@ def _likelihood(unit: str) -> Measure:
         settings = dict(trained.recipe.evaluation)
         if isinstance(model, ExactDensity):
             settings.pop("importance_samples", None)
-        return in_unit(evaluate(model, trained.data.test, **settings).nats, trained.data.event)
+        test = trained.data.test if model.context_event is not None else trained.data.test.with_context(None)
+        return in_unit(evaluate(model, test, **settings).nats, trained.data.event)
 
     simpler: dict[str, Callable[[Trained], Tensor]] = {
         "independent": _independent,
@@ -535,6 +554,58 @@ def _no_translation(trained: Trained) -> float:
     return 100 * identity_alignment(trained.data.test, **trained.recipe.evaluation).error
 
 
+# -- Holes -------------------------------------------------------------------------------------------------------------
+
+
+def _hole(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """Of what the model fills in where test images are hidden, all but what the words `keep` name."""
+    model, test = trained.model, trained.data.test
+    how = {key: value for key, value in settings.items() if key != "keep"}
+    found = evaluate_hole(model, test, _kept(trained), **how)
+    assert isinstance(model, Completer)
+    rows = test.__getitems__(spread_rows(_SHOWN, len(test)))
+    x, context = rows.x.to(model.device), None if rows.context is None else rows.context.to(model.device)
+    filled = model.complete(x, _kept(trained).to(x.device), context=context, generator=torch.Generator().manual_seed(0))
+    observed = _kept(trained).expand(rows.x.shape)
+    shown = completions_figure(rows.x, observed, filled.cpu()[:, None], model.event, names=["filled in"])
+    kind = "one prediction" if model.predicts else "one draw"
+    return Measurement(found.error, found.stderr, f"{kind}, n = {found.n:,}", panels={"holes filled in": shown})
+
+
+def _kept(trained: Trained) -> Tensor:
+    return kept_by_words(trained.recipe.evaluation["keep"], trained.data.event)
+
+
+def _without_the_model(errors: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[[Trained], float]:
+    def error(trained: Trained) -> float:
+        test = trained.data.test.x[: trained.recipe.evaluation.get("limit")]
+        return errors(trained.data.train.x, test, _kept(trained)).mean().item()
+
+    return error
+
+
+# -- Captions ----------------------------------------------------------------------------------------------------------
+
+
+def _captions(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of the words of captions that a classifier of real images reads otherwise off what is drawn of them."""
+    if not isinstance(trained.model, Sampler):
+        raise InputError(f"{trained.recipe.model} draws nothing: it is no Sampler")
+    found = read_captions(trained.model, trained.data, **{"seed": trained.seed, **settings})
+    beside = {f"of {name}": 100 * error for name, error in found.by_place.items()}
+    beside |= {
+        "classifier_on_real_images": 100 * found.classifier_error,
+        "guessing": 100 * found.guessing_error,
+        "read against other captions": 100 * found.of_other_captions,
+    }
+    some = spread_rows(_SHOWN, found.n)
+    pairs = torch.stack([found.drawn[some], found.real[some].to(found.drawn)], 1).flatten(0, 1)
+    said = [trained.data.text(tokens) for tokens in found.captions[some]]
+    shown = class_grid_figure(pairs, trained.model.event, said)
+    kind = f"words read off {found.n:,} images"
+    return Measurement(100 * found.error, 100 * found.stderr, kind, baselines=beside, panels={"drawn, and real": shown})
+
+
 # -- Samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -586,4 +657,14 @@ MEASURES: Mapping[str, Measure] = {
     "Fréchet distance": Measure("squared distance", _frechet, {"real": _real}, of_model=_frechet_of),
     "alignment error": Measure("%", _alignment, {"identity": _no_translation}),
     "vector arithmetic error": Measure("%", _vector_arithmetic),
+    "caption reading error": Measure("%", _captions),
+    "squared error in the hole": Measure(
+        "per value",
+        _hole,
+        {
+            "mean_image": _without_the_model(mean_in_hole),
+            "nearest_neighbour": _without_the_model(nearest_in_hole),
+        },
+        ("keep",),
+    ),
 }

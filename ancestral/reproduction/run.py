@@ -139,7 +139,12 @@ def _trainer(
         options = _data_options(recipe, seed)
         same = options == _data_options(recipe, seeds[0])
         data = first if same else load_data(recipe.data, **{"data_root": data_root, **options})
-        others = {name: _rival(load_recipe(name), data, runs_dir, progress) for name in rivals(recipe)}
+        others = {}
+        for name in rivals(recipe):
+            rival = load_recipe(name)
+            told = rival.data_options == recipe.data_options
+            theirs = data if told else load_data(rival.data, **{"data_root": data_root, **rival.data_options})
+            others[name] = _rival(rival, theirs, runs_dir, progress)
         with replacing(folders[seed], overwrite=overwrite):
             return _trained(recipe, data, seed, folders[seed], minutes, resumed[seed], progress, others)
 
