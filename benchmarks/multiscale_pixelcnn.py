@@ -1,7 +1,7 @@
 """Samples of a parallel multiscale PixelCNN and of a Gated PixelCNN of the same size: 28x28 binary images, batch 16.
 
-Run: python -m benchmarks.multiscale_pixelcnn. Aim: at least 50 times as fast as the naive draw of Gated PixelCNN, whose
-paper's peer is about 100 times slower. Both have as many parameters, to 5 %; the naive draw is timed once.
+Run: python -m benchmarks.multiscale_pixelcnn. Aim: at least 50 times as fast as the naive draw of Gated PixelCNN; the
+paper reports about 100 times. Both have as many parameters, to 5 %; the naive draw is timed once.
 """
 
 import argparse
