@@ -25,6 +25,7 @@ from ancestral.evaluation import (
     Measure,
     Reconstruction,
     SampleQuality,
+    StageShares,
     count_parameters,
     evaluate,
     measures,
@@ -47,6 +48,7 @@ _NAMES: dict[type, str] = {
     Reconstruction: "reconstruction",
     ErrorRate: "classes",
     Alignment: "alignment",
+    StageShares: "stages",
 }
 _TEACHES = """Writes the model and its scores to a folder, which all commands with RUN take. Without a recipe the
 model's own settings for such data are taken, and it is trained as `ancestral compare` trains it, for 20 epochs; flags

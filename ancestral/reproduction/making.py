@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from ancestral.data import Data, Split
-from ancestral.interface import Model
+from ancestral.interface import Event, Model
 from ancestral.registry import build
 from ancestral.training import fit
 
 
-def seeded_build(name: str, data: Data, seed: int, settings: Mapping[str, Any]) -> Model:
+def seeded_build(name: str, data: Data | Event, seed: int, settings: Mapping[str, Any]) -> Model:
     """The model with its initial weights drawn from `seed`; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

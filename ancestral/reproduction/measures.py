@@ -78,6 +78,7 @@ from ancestral.reproduction.baselines import (
 )
 from ancestral.reproduction.making import fitted, seeded_build
 from ancestral.reproduction.recipes import Recipe, list_recipes, load_recipe
+from ancestral.reproduction.speed import milliseconds_a_sample
 from ancestral.suggestions import did_you_mean
 from ancestral.training import Report, fit, training_arguments
 
@@ -641,6 +642,18 @@ def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: 
     return Measurement(100 * result.error, None, kind, baselines=baselines, panels=panels)
 
 
+# -- Speed -------------------------------------------------------------------------------------------------------------
+
+
+def _time_of_a_sample(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """Beside that of the `rival`, a model of the same size by its name, and what the speed costs in likelihood."""
+    model, how = trained.model, {"seed": trained.seed, **settings}
+    ours, beside = milliseconds_a_sample(model, **how)
+    beside |= {f"{name}, times as long": value / ours for name, value in beside.items()}
+    beside["negative log-likelihood, nats"] = -evaluate(model, trained.data.test, progress=progress).nats
+    return Measurement(ours, None, "median", baselines=beside)
+
+
 MEASURES: Mapping[str, Measure] = {
     "negative log-likelihood": _likelihood("nats"),
     "negative log-likelihood per dimension": _likelihood("bits/dim"),
@@ -667,4 +680,5 @@ MEASURES: Mapping[str, Measure] = {
         },
         ("keep",),
     ),
+    "time of a sample": Measure("ms", _time_of_a_sample, needs=("rival", "rival_settings")),
 }
