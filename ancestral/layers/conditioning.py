@@ -112,5 +112,5 @@ class LayerContext(nn.Module):
             features = self.features(centred(context.to(self.maps.weight), self.event.support)).relu()
         else:
             features = self.flat.vector(len(context), context, like=self.maps.weight)[:, :, None, None]
-        parts: Sequence[Tensor] = self.maps(features).split(self.sizes, dim=1)
-        return parts
+        # One product for each: the gradients of slices of a single one would have to be put together again.
+        return [F.conv2d(features, weight) for weight in self.maps.weight.split(self.sizes)]

@@ -149,7 +149,14 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        settings = {"map_latents": 2, "channels": 24, "blocks": 1, "prior_channels": 24, "stage_channels": 24}
+        settings = {
+            "map_latents": 2,
+            "channels": 24,
+            "blocks": 1,
+            "prior_channels": 24,
+            "stage_channels": 24,
+            "warm_up": 100,
+        }
         return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod

@@ -126,7 +126,7 @@ class LossyVAE(AutoregressiveDecoderModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        settings = {"latent_dim": 16, "channels": 24, "stage_channels": 24, "flow_hidden": [64]}
+        settings = {"latent_dim": 16, "channels": 24, "stage_channels": 24, "flow_hidden": [64], "warm_up": 100}
         return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod

@@ -99,7 +99,7 @@ class PixelVAE(AutoregressiveDecoderModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        settings = {"latent_dim": 16, "channels": 24, "blocks": 1, "stage_channels": 24}
+        settings = {"latent_dim": 16, "channels": 24, "blocks": 1, "stage_channels": 24, "warm_up": 100}
         return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod
