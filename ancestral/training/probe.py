@@ -116,8 +116,9 @@ def fresh_start(model: Features, seed: int) -> Features:
     """The same architecture with fresh weights, drawn by `seed`, standardised and on the device as `model` is."""
     if model.registered_name is None or model.settings is None:
         raise InputError(f"{type(model).__name__} is made by hand, so it has no random start; register it to probe it")
+    given = {} if model.context_event is None else {"context_event": model.context_event}
     with seeded(torch.Generator().manual_seed(seed)):
-        fresh = build(model.registered_name, model.event, context_event=model.context_event, **model.settings)
+        fresh = build(model.registered_name, model.event, **given, **model.settings)
     assert isinstance(fresh, Features)
     if model.standardization is not None:
         fresh.standardize(model.standardization.shift.cpu(), model.standardization.scale.cpu())
