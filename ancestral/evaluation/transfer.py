@@ -98,6 +98,14 @@ class Transfer:
     def representations(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(result.representation for result in self.results))
 
+    @property
+    def curves(self) -> dict[str, list[tuple[int, float, float]]]:
+        """Of each representation the labels, the error and its standard error, by labels: what is drawn."""
+        return {
+            name: [(count, self.of(name, count).error, self.of(name, count).stderr) for count in sorted(self.labels)]
+            for name in self.representations
+        }
+
     def to_frame(self) -> "pandas.DataFrame":
         """A row for each representation and number of labels; errors in [0, 1]."""
         import pandas as pd
@@ -216,7 +224,10 @@ def linear_probe_error(
         warnings.simplefilter("ignore", ConvergenceWarning)
         if folds > 1:
             parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, y))
-            costs = [sum(_cross_entropy(scale.rows, y, *part, strength) for part in parts) for scale, strength in ways]
+            costs = [
+                sum(_cross_entropy(scale.rows, y, kept, held, strength) for kept, held in parts)
+                for scale, strength in ways
+            ]
             best = ways[costs.index(min(costs))]
         scale, strength = best
         classifier = _regression(scale.rows, y, strength)
@@ -257,10 +268,12 @@ def _cross_entropy(x: np.ndarray, y: np.ndarray, kept: np.ndarray, held: np.ndar
     return float(-np.log(probabilities.clip(_LEAST)).sum())
 
 
-def guessing_error(train_labels: Int64[Tensor, " rows"], test_labels: Int64[Tensor, " batch"]) -> float:
-    """The error of the class that is most frequent in training."""
-    most = int(train_labels[train_labels >= 0].bincount().argmax())
-    return float((test_labels != most).double().mean())
+def guessing_error(train: Split, test: Split) -> float:
+    """The error on test rows of the class that is most frequent in training."""
+    assert train.y is not None
+    assert test.y is not None
+    most = int(train.y[train.y >= 0].bincount().argmax())
+    return float((test.y != most).double().mean())
 
 
 def _standard_error(values: Sequence[float]) -> float:

@@ -103,7 +103,7 @@ def probe(
         data=data.name,
         mode=mode,
         n=len(test),
-        guessing=guessing_error(rows.y, test.y),
+        guessing=guessing_error(data.train, test),
         results=tuple(
             TransferError(name, count, of_test[name].shape[1], tuple(errors[name, count]))
             for count in counts
