@@ -42,6 +42,9 @@ COMMANDS = {
         "images of one domain as images of the other",
         "ancestral translate runs/photos-cyclegan holiday/*.jpg --to monet -o painted/",
     ),
+    "probe": Command(
+        "what a representation is worth with few labels", "ancestral probe runs/digits-vae --labels 50,500"
+    ),
     "compare": Command("train one model of each family on the same data: one table", "ancestral compare digits"),
     "check": Command("test the mathematics of a model or of a saved run", "ancestral check vae"),
     "reproduce": Command("reproduce a stated result and write it to the ledger", "ancestral reproduce realnvp-digits"),
@@ -59,6 +62,7 @@ _OF_A_RUN = (
     "analogies",
     "complete",
     "translate",
+    "probe",
 )
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -34,10 +34,10 @@ def add_run_flags(
     *,
     device: bool = True,
     several: bool = False,
-    split: str = "train, valid or test, of data that have splits (default: test)",
+    split: str | None = "train, valid or test, of data that have splits (default: test)",
 ) -> None:
-    """RUN, DATA (or `several` of them), `--split`, `--data-root` and `--device`, and the options of each kind of source
-    in the help."""
+    """RUN, DATA (or `several` of them), `--split` where it has a help, `--data-root` and `--device`, and the options of
+    each kind of source in the help."""
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
     parser.add_argument(
         "data",
@@ -46,7 +46,8 @@ def add_run_flags(
         help="a name or a path; all rows of a file, folder or zip without splits (default: what the run trained on);"
         " its options as --data.NAME VALUE",
     )
-    parser.add_argument("--split", help=split)
+    if split is not None:
+        parser.add_argument("--split", help=split)
     parser.add_argument("--data-root", help="where the data lie (default: where they lay in training)")
     if device:
         parser.add_argument("--device", default="cpu", help="cpu or cuda")

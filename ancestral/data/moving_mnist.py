@@ -21,6 +21,9 @@ from ancestral.data.split import Split
 from ancestral.interface import Binary, Event, InputError, Levels
 
 _SOURCES = ("mnist", "digits")
+_LABELS = ("digit", "direction")
+#: Eighths of a turn, from the right by way of down.
+DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 #: The side of an MNIST digit, and of the frame that it moves in.
 _DIGIT, _SIDE = 28, 64
 #: Clips rendered at once: bounds the memory.
@@ -39,6 +42,7 @@ def moving_mnist(
     speed: float = 0.1,
     levels: int = 2,
     source: str | None = None,
+    label: str = "digit",
 ) -> Data:
     """Clips of handwritten digits that move and bounce; training clips are drawn anew each time they are seen.
 
@@ -46,7 +50,8 @@ def moving_mnist(
     and of a digit in pixels (by default as large in it as 28 in 64); `speed` is the way in a frame's time, as a share
     of the way between two walls. Of 2 `levels` pixels are binary, drawn with the probability of their grey value;
     `factors` of validation and test then have the grey values as `intensity`, 0 to 255. With one digit, it is the
-    label. `source` is mnist, or digits, the small ones of scikit-learn enlarged: these by default if MNIST is absent.
+    label; or, with label="direction", the eighth of a turn in which it sets out: then training clips are drawn but
+    once. `source` is mnist, or digits, the small ones of scikit-learn enlarged: these by default if MNIST is absent.
     """
     size = digit_side or max(1, round(_DIGIT * side / _SIDE))
     if n < 10:
@@ -58,6 +63,11 @@ def moving_mnist(
         )
     if not 2 <= levels <= 256 or not 0 <= speed < math.inf:
         raise InputError(f"levels must be 2 to 256 and speed at least 0, got levels={levels}, speed={speed}")
+    if label not in _LABELS or (label == "direction" and digits > 1):
+        raise InputError(
+            f"label must be {' or '.join(_LABELS)}, and of the direction of one digit, got label={label!r} and"
+            f" digits={digits}"
+        )
     source = source or _SOURCES[0 if BUILTINS[_SOURCES[0]].info(store).available else 1]
     if source not in _SOURCES:
         raise InputError(f"source must be {' or '.join(_SOURCES)}, got {source!r}")
@@ -69,17 +79,19 @@ def moving_mnist(
         pool = still.splits[part]
         chosen = torch.randint(len(pool), (count, digits), generator=generator)
         images = _resized(pool.x[chosen.flatten()], size, still.event.values or 0).unflatten(0, chosen.shape)
+        angle = 2 * math.pi * torch.rand(count, digits, generator=generator) if label == "direction" else None
         y = None if pool.y is None or digits > 1 else pool.y[chosen[:, 0]]
+        y = y if angle is None else eighths(angle[:, 0])
         name = f"moving-mnist ({part})"
-        if part == "train":
+        if part == "train" and angle is None:
             draw = partial(_clips, frames=frames, side=side, speed=speed, levels=levels)
             splits[part] = Split(images, event, y, draw=draw, name=name)
         else:
-            grey = moving(images, frames, side, speed, generator)
+            grey = moving(images, frames, side, speed, generator, angle)
             factors = {"intensity": grey} if levels == 2 else {}
             splits[part] = Split(quantised(grey, levels, generator), event, y, factors=factors, name=name)
     note = f"{frames} frames of {side} x {side}, {digits} of {source} in each, drawn by seed {seed}"
-    classes = still.classes if digits == 1 else None
+    classes = DIRECTIONS if label == "direction" else still.classes if digits == 1 else None
     return Data("moving-mnist", event, splits["train"], splits["valid"], splits["test"], classes, note=note)
 
 
@@ -89,11 +101,14 @@ def moving(
     side: int,
     speed: float,
     generator: torch.Generator | None = None,
+    angle: Float[Tensor, "n digits"] | None = None,
 ) -> UInt8[Tensor, "n frames 1 side side"]:
-    """Grey clips of these digits, each from a start and in a direction of its own."""
+    """Grey clips of these digits, each from a start and in a direction of its own, or at an `angle` from the right by
+    way of down."""
     n, digits, size, _ = images.shape
     start = torch.rand(n, digits, 2, generator=generator)
-    angle = 2 * math.pi * torch.rand(n, digits, generator=generator)
+    if angle is None:
+        angle = 2 * math.pi * torch.rand(n, digits, generator=generator)
     velocity = speed * torch.stack([angle.sin(), angle.cos()], dim=-1)
     places = (bouncing(start, velocity, frames) * (side - size)).round().long()
     return torch.cat([_rendered(*part, side) for part in zip(images.split(_AT_ONCE), places.split(_AT_ONCE))])
@@ -105,6 +120,11 @@ def bouncing(
     """Where they are at each time between walls at 0 and 1: straight on in a world that the walls mirror."""
     time = torch.arange(frames)[:, None]
     return 1 - (1 - (start[:, :, None] + velocity[:, :, None] * time) % 2).abs()
+
+
+def eighths(angle: Float[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """The number of the nearest of `DIRECTIONS`."""
+    return (angle * (4 / math.pi)).round().long() % len(DIRECTIONS)
 
 
 def quantised(

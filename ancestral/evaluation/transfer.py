@@ -30,12 +30,12 @@ Mode: TypeAlias = Literal["linear", "finetune"]
 #: and as many of their principal components as there are features.
 MODEL, FRESH, RAW, COMPONENTS = "model", "random start", "raw values", "PCA"
 #: Inverse strengths of the penalty that are tried, and the parts of the cross-validation that chooses.
-_STRENGTHS = tuple(10.0**power for power in range(-5, 2))
+_STRENGTHS = tuple(10.0**power for power in range(-5, 1))
 _FOLDS = 5
 #: Steps of a logistic regression, at most, and the gradient at which it ends.
 _STEPS, _TOLERANCE = 200, 1e-3
-#: A log-probability that is as good as none: it may have no digits left.
-_LEAST = -700.0
+#: A probability that is as good as none, of which the logarithm is still a number.
+_LEAST = 1e-300
 #: Rows, and numbers in all, that principal components are taken from, at most.
 _PCA_ROWS, _PCA_NUMBERS = 10_000, 2**26
 
@@ -97,6 +97,14 @@ class Transfer:
     @property
     def representations(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(result.representation for result in self.results))
+
+    @property
+    def curves(self) -> dict[str, list[tuple[int, float, float]]]:
+        """Of each representation the labels, the error and its standard error, by labels: what is drawn."""
+        return {
+            name: [(count, self.of(name, count).error, self.of(name, count).stderr) for count in sorted(self.labels)]
+            for name in self.representations
+        }
 
     def to_frame(self) -> "pandas.DataFrame":
         """A row for each representation and number of labels; errors in [0, 1]."""
@@ -199,51 +207,73 @@ def linear_probe_error(
 ) -> float:
     """The share of test rows that a logistic regression of the standardised features gives another class, in [0, 1].
 
-    Its L2 penalty is the one of the least cross-entropy in a cross-validation among the training rows, of at most 5
-    parts that `seed` draws, each with rows of every class; where a class has a single row, a standard one.
+    The features are centred and scaled by the training rows, one by one or all by one scale. Which, and the L2 penalty,
+    is by the least cross-entropy in a cross-validation among these rows, of at most 5 parts that `seed` draws, each
+    with rows of every class; where a class has a single row, one by one and a standard penalty.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold
 
     x, y = train.double().numpy(), train_labels.numpy()
     folds = min(_FOLDS, int(np.unique(y, return_counts=True)[1].min()))
-    strength = 1.0
+    scales = [_Scale(x, one_by_one=one_by_one) for one_by_one in ((True, False) if folds > 1 else (True,))]
+    ways = [(scale, strength) for scale in scales for strength in _STRENGTHS]
+    best = (scales[0], 1.0)
     with warnings.catch_warnings():
         # Under a weak penalty classes come apart and the weights grow on: such a fit is seldom the one that is chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if folds > 1:
             parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, y))
-            costs = {
-                strength: sum(_cross_entropy(x[kept], y[kept], x[held], y[held], strength) for kept, held in parts)
-                for strength in _STRENGTHS
-            }
-            strength = min(_STRENGTHS, key=costs.__getitem__)
-        scale, classifier = _fitted(x, y, strength)
-    found = classifier.predict(scale.transform(test.double().numpy()))
-    return float((found != test_labels.numpy()).mean())
+            costs = [
+                sum(_cross_entropy(scale.rows, y, kept, held, strength) for kept, held in parts)
+                for scale, strength in ways
+            ]
+            best = ways[costs.index(min(costs))]
+        scale, strength = best
+        classifier = _regression(scale.rows, y, strength)
+    return float((classifier.predict(scale(test.double().numpy())) != test_labels.numpy()).mean())
 
 
-def _fitted(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[Any, Any]:
-    """scikit-learn's scale of the features, and a logistic regression of them."""
+class _Scale:
+    """Features centred and scaled by some rows, in the space that these span where it is smaller than their own: a
+    classifier with an L2 penalty is the same there."""
+
+    def __init__(self, x: np.ndarray, *, one_by_one: bool) -> None:
+        self.centre, deviation = x.mean(0), x.std(0)
+        scale = deviation if one_by_one else np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
+        # What does not vary here is of no use, and must do no harm where it varies later.
+        self.scale = np.where(scale > 0, scale, np.inf)
+        self.basis: np.ndarray | None = None
+        rows = (x - self.centre) / self.scale
+        if rows.shape[1] > len(rows):
+            self.basis = np.linalg.svd(rows, full_matrices=False)[2].T
+        self.rows = self(x)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        x = (x - self.centre) / self.scale
+        return x if self.basis is None else x @ self.basis
+
+
+def _regression(x: np.ndarray, y: np.ndarray, strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 
-    scale = StandardScaler().fit(x)
-    return scale, LogisticRegression(C=strength, max_iter=_STEPS, tol=_TOLERANCE).fit(scale.transform(x), y)
+    return LogisticRegression(C=strength, max_iter=_STEPS, tol=_TOLERANCE).fit(x, y)
 
 
-def _cross_entropy(x: np.ndarray, y: np.ndarray, held: np.ndarray, labels: np.ndarray, strength: float) -> float:
+def _cross_entropy(x: np.ndarray, y: np.ndarray, kept: np.ndarray, held: np.ndarray, strength: float) -> float:
     """Of held-out rows, in nats, in all; every class is among both."""
-    scale, classifier = _fitted(x, y, strength)
-    log_probs = classifier.predict_log_proba(scale.transform(held))
-    places = np.searchsorted(classifier.classes_, labels)
-    return float(-log_probs[np.arange(len(labels)), places].clip(_LEAST).sum())
+    classifier = _regression(x[kept], y[kept], strength)
+    places = np.searchsorted(classifier.classes_, y[held])
+    probabilities = classifier.predict_proba(x[held])[np.arange(len(held)), places]
+    return float(-np.log(probabilities.clip(_LEAST)).sum())
 
 
-def guessing_error(train_labels: Int64[Tensor, " rows"], test_labels: Int64[Tensor, " batch"]) -> float:
-    """The error of the class that is most frequent in training."""
-    most = int(train_labels[train_labels >= 0].bincount().argmax())
-    return float((test_labels != most).double().mean())
+def guessing_error(train: Split, test: Split) -> float:
+    """The error on test rows of the class that is most frequent in training."""
+    assert train.y is not None
+    assert test.y is not None
+    most = int(train.y[train.y >= 0].bincount().argmax())
+    return float((test.y != most).double().mean())
 
 
 def _standard_error(values: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ from ancestral.plots.samples import class_grid_figure, kind_of, number_shown, pr
 from ancestral.plots.saving import save_animation, save_images
 from ancestral.plots.sequences import text_figure
 from ancestral.plots.tables import table_figure
+from ancestral.plots.transfer import transfer_figure
 from ancestral.plots.translations import translations_figure
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "save_images",
     "table_figure",
     "text_figure",
+    "transfer_figure",
     "translations_figure",
     "walks_figure",
 ]

@@ -4,9 +4,8 @@ Every metric is such that lower is better.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,10 +13,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from ancestral.data import Data, Split, columns_in_figures, in_units, kept_by_words
+from ancestral.data import Split, columns_in_figures, in_units, kept_by_words
 from ancestral.evaluation import (
     ErrorRate,
-    SampleJudge,
     bits_per_dim,
     channel_histogram,
     entropy_bound,
@@ -77,60 +75,17 @@ from ancestral.reproduction.baselines import (
     sklearn_ppca,
 )
 from ancestral.reproduction.making import fitted, seeded_build
+from ancestral.reproduction.measurement import Measure as Measure
+from ancestral.reproduction.measurement import Measurement as Measurement
+from ancestral.reproduction.measurement import Trained as Trained
 from ancestral.reproduction.recipes import Recipe, list_recipes, load_recipe
 from ancestral.reproduction.speed import milliseconds_a_sample
+from ancestral.reproduction.transfer import linear_probe
 from ancestral.suggestions import did_you_mean
-from ancestral.training import Report, fit, training_arguments
+from ancestral.training import fit, training_arguments
 
 #: Rows in a picture of what is filled in, or drawn of captions.
 _SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model that a recipe has trained, from one seed."""
-
-    recipe: Recipe
-    seed: int
-    model: Model
-    data: Data
-    report: Report
-    #: The models of the recipes that stand among the baselines, by their names.
-    others: Mapping[str, Model] = field(default_factory=dict)
-
-    @cached_property
-    def judge(self) -> SampleJudge:
-        """What samples are held against: test rows, by the settings of the recipe's `evaluation`."""
-        return SampleJudge(self.data, split="test", **{"seed": self.seed, **self.recipe.evaluation})
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A figure on the test split in the recipe's unit, and the same of simpler or perfect models beside it."""
-
-    value: float
-    #: Over the test rows; None where the figure is no mean over rows.
-    stderr: float | None
-    #: How the figure comes about: of a likelihood, "exact" or "lower bound".
-    kind: str
-    importance_samples: int | None = None
-    baselines: Mapping[str, float] = field(default_factory=dict)
-    #: Pictures of what was measured, by title.
-    panels: Mapping[str, Figure] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric: its unit, how it is taken, and the baselines that a recipe may name."""
-
-    unit: str
-    #: The trained model, the recipe's `evaluation` settings and whether to show progress.
-    take: Callable[[Trained, Mapping[str, Any], bool], Measurement]
-    baselines: Mapping[str, Callable[[Trained], float]] = field(default_factory=dict)
-    #: What the recipe's `evaluation` must say.
-    needs: Sequence[str] = ()
-    #: The figure of another model on the same data: then recipes may be baselines, by their names.
-    of_model: Callable[[Trained, Model], float] | None = None
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -666,6 +621,7 @@ MEASURES: Mapping[str, Measure] = {
         "squared distance", _reconstruction, {"sklearn_kmeans": _sklearn_kmeans, "pca": _pca}
     ),
     "classification error": Measure("%", _classification_error),
+    "linear-probe error": Measure("%", linear_probe),
     "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
     "Fréchet distance": Measure("squared distance", _frechet, {"real": _real}, of_model=_frechet_of),
     "alignment error": Measure("%", _alignment, {"identity": _no_translation}),

@@ -103,7 +103,7 @@ def probe(
         data=data.name,
         mode=mode,
         n=len(test),
-        guessing=guessing_error(rows.y, test.y),
+        guessing=guessing_error(data.train, test),
         results=tuple(
             TransferError(name, count, of_test[name].shape[1], tuple(errors[name, count]))
             for count in counts
@@ -116,8 +116,9 @@ def fresh_start(model: Features, seed: int) -> Features:
     """The same architecture with fresh weights, drawn by `seed`, standardised and on the device as `model` is."""
     if model.registered_name is None or model.settings is None:
         raise InputError(f"{type(model).__name__} is made by hand, so it has no random start; register it to probe it")
+    given = {} if model.context_event is None else {"context_event": model.context_event}
     with seeded(torch.Generator().manual_seed(seed)):
-        fresh = build(model.registered_name, model.event, context_event=model.context_event, **model.settings)
+        fresh = build(model.registered_name, model.event, **given, **model.settings)
     assert isinstance(fresh, Features)
     if model.standardization is not None:
         fresh.standardize(model.standardization.shift.cpu(), model.standardization.scale.cpu())

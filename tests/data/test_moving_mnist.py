@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ancestral.data import Data, load_data
-from ancestral.data.moving_mnist import bouncing, moving, quantised
+from ancestral.data.moving_mnist import DIRECTIONS, bouncing, moving, quantised
 from ancestral.evaluation import entropy_bound
 from ancestral.interface import Binary, Event, InputError, Levels
 
@@ -150,3 +150,20 @@ def test_options_that_cannot_be(options: dict[str, object], match: str) -> None:
 def test_without_mnist_it_is_of_the_built_in_digits(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("ANCESTRAL_CACHE", str(tmp_path))
     assert "2 of digits" in load_data("moving-mnist", data_root=tmp_path, n=10, side=16, frames=2).note
+
+
+def test_the_label_is_the_direction_in_which_the_digit_sets_out() -> None:
+    data = small(digits=1, label="direction", n=500, frames=4, side=64, digit_side=4, speed=0.1, levels=256)
+    assert data.classes == DIRECTIONS
+    assert torch.equal(data.train.x, data.train.x)
+    ways = [(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)]  # rows go down
+    for split in data.splits.values():
+        path = places(torch.as_tensor(split.x)).double()
+        free = ((path > 8) & (path < 52)).flatten(1).all(1)  # no wall comes near
+        way = (path[:, 3] - path[:, 0])[free]
+        expected = torch.tensor(ways, dtype=torch.float64)[split.y[free]]
+        cosine = (way * expected).sum(1) / (way.norm(dim=1) * expected.norm(dim=1))
+        assert len(cosine) > 5
+        assert bool((cosine > math.cos(math.radians(22.5 + 9))).all())  # whole pixels
+    with pytest.raises(InputError, match="of the direction of one digit"):
+        small(digits=2, label="direction")
