@@ -26,6 +26,7 @@ from ancestral.evaluation.divergences import (
 )
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
+from ancestral.evaluation.held_out_loss import HeldOutLoss, evaluate_loss
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
 from ancestral.evaluation.independent import channel_histogram, independent, independent_gaussian, independent_histogram
@@ -62,10 +63,12 @@ from ancestral.evaluation.two_samples import (
     precision_recall,
     two_sample_test,
 )
+from ancestral.evaluation.words import AnalogyError, Question, WordVectors, read_questions, word_vectors
 
 __all__ = [
     "Alignment",
     "AmortizationGap",
+    "AnalogyError",
     "ClassInput",
     "Copying",
     "Divergence",
@@ -73,6 +76,7 @@ __all__ = [
     "FactorClassifier",
     "FeatureExtractor",
     "FeaturesLike",
+    "HeldOutLoss",
     "KernelDistance",
     "LatentSpread",
     "Measure",
@@ -81,6 +85,7 @@ __all__ = [
     "PowerSpectrum",
     "PrecisionRecall",
     "Prediction",
+    "Question",
     "Reconstruction",
     "SampleJudge",
     "SampleQuality",
@@ -88,6 +93,7 @@ __all__ = [
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
+    "WordVectors",
     "activity",
     "amortization_gap",
     "analogies",
@@ -102,6 +108,7 @@ __all__ = [
     "evaluate",
     "evaluate_alignment",
     "evaluate_classifier",
+    "evaluate_loss",
     "evaluate_nearest_neighbour",
     "evaluate_prediction",
     "evaluate_reconstruction",
@@ -134,6 +141,7 @@ __all__ = [
     "power_spectrum",
     "precision_recall",
     "quantiles",
+    "read_questions",
     "resampled",
     "rows_to_judge_samples",
     "spike",
@@ -151,4 +159,5 @@ __all__ = [
     "wasserstein_from_critic",
     "wasserstein_from_samples",
     "why_no_error_rate",
+    "word_vectors",
 ]
