@@ -22,6 +22,7 @@ from ancestral.data import Data, data_options, list_data
 from ancestral.evaluation import (
     Alignment,
     ErrorRate,
+    HeldOutLoss,
     Measure,
     Reconstruction,
     SampleQuality,
@@ -30,7 +31,7 @@ from ancestral.evaluation import (
     evaluate,
     measures,
 )
-from ancestral.interface import BoundedDensity, ExactDensity, InputError, Model, Sampler, Translator, Unpaired
+from ancestral.interface import BoundedDensity, Encoder, ExactDensity, InputError, Model, Sampler, Translator, Unpaired
 from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
@@ -49,6 +50,7 @@ _NAMES: dict[type, str] = {
     ErrorRate: "classes",
     Alignment: "alignment",
     StageShares: "stages",
+    HeldOutLoss: "loss",
 }
 _TEACHES = """Writes the model and its scores to a folder, which all commands with RUN take. Without a recipe the
 model's own settings for such data are taken, and it is trained as `ancestral compare` trains it, for 20 epochs; flags
@@ -229,7 +231,12 @@ def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
     if isinstance(model, Sampler):
         label = " --class all" if takes_class(model.context_event) else ""
         screen.print(f"  ancestral sample {named}{label} -n 64 -o samples.{form}", soft_wrap=True)
-    screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {named}", soft_wrap=True)
+    if isinstance(model, Sampler | Encoder):
+        screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {named}", soft_wrap=True)
+    elif form == "txt":
+        screen.print(f"  ancestral words {named} --nearest WORD", soft_wrap=True)
+    else:
+        screen.print(f"  ancestral evaluate {named}", soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

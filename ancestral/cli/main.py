@@ -33,6 +33,7 @@ COMMANDS = {
     "traverse": Command("move latent dimensions one at a time", "ancestral traverse runs/digits-vae"),
     "manifold": Command("a plane of the latent space, decoded", "ancestral manifold runs/digits-vae --axes 0,3"),
     "analogies": Command("rows again as every class, each in its own style", "ancestral analogies runs/digits-cvae"),
+    "words": Command("nearest words, analogies, vectors", "ancestral words runs/book-skip-gram --nearest king"),
     "complete": Command(
         "fill in what is missing of rows, or hidden of images",
         "ancestral complete runs/rows-made rows.csv -o full.csv\n"

@@ -67,7 +67,7 @@ class Run:
             how.pop("labels", None)  # all rows with all their labels
         if not conditioned:
             how["context"] = None
-        data = load({**how, "classes": self.classes, "whole": whole, **(options or {})})
+        data = load({**how, "classes": self.classes, "whole": whole or how.get("whole", False), **(options or {})})
         data = self._checked(self._as_modelled(data), conditioned, how)
         if own and not whole and not options and conditioned:
             self._warn_if_changed(data)

@@ -7,6 +7,7 @@ from ancestral.data.loading import data_options, find_data, list_data, load_data
 from ancestral.data.masks import kept_by_picture, kept_by_words
 from ancestral.data.schema import Column, Schema, columns_in_figures, in_units
 from ancestral.data.split import Split
+from ancestral.data.texts import decoded_text
 
 __all__ = [
     "Column",
@@ -16,6 +17,7 @@ __all__ = [
     "Split",
     "columns_in_figures",
     "data_options",
+    "decoded_text",
     "find_data",
     "in_units",
     "kept_by_picture",

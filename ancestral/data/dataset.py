@@ -74,7 +74,7 @@ class Data(Described):
 
     @property
     def frequencies(self) -> list[int] | None:
-        """How often each value of `Categories` occurs in the training split: in all of a text, where windows are drawn."""
+        """How often each value of `Categories` occurs in the training split, in all that windows are drawn from."""
         if not isinstance(self.event.support, Categories):
             return None
         return self.train.sequences.flatten().long().bincount(minlength=self.event.support.categories).tolist()

@@ -138,10 +138,10 @@ def _contiguous(parts: Mapping[str, Sequence[str]], name: str) -> dict[str, Sequ
 def _read(path: Path, classes: Sequence[str]) -> list[tuple[Entry, str]]:
     """Each file's place and its text."""
     if path.is_file() and path.suffix.lower() != ".zip":
-        return [(Entry(PurePosixPath(path.name), "train", None), _decoded(read_bytes(path), str(path)))]
+        return [(Entry(PurePosixPath(path.name), "train", None), decoded_text(read_bytes(path), str(path)))]
     with open_tree(path) as tree:
         entries = [_named_split(entry) for entry in tree.entries(TEXTS, classes)]
-        return [(entry, _decoded(tree.read(entry), f"{entry.path} in {path}")) for entry in entries]
+        return [(entry, decoded_text(tree.read(entry), f"{entry.path} in {path}")) for entry in entries]
 
 
 def _named_split(entry: Entry) -> Entry:
@@ -150,7 +150,8 @@ def _named_split(entry: Entry) -> Entry:
     return entry if split is None else Entry(entry.path, split, entry.label)
 
 
-def _decoded(content: bytes, source: str) -> str:
+def decoded_text(content: bytes, source: str) -> str:
+    """The text in UTF-8, with or without its mark; `source` names it in errors."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -27,6 +27,7 @@ from ancestral.evaluation.divergences import (
 )
 from ancestral.evaluation.factor_classifier import FactorClassifier, train_factor_classifier
 from ancestral.evaluation.features import FeatureExtractor, FeaturesLike, feature_extractor
+from ancestral.evaluation.held_out_loss import HeldOutLoss, evaluate_loss
 from ancestral.evaluation.holes import HoleError, evaluate_hole, mean_in_hole, nearest_in_hole
 from ancestral.evaluation.imputation import filled_in
 from ancestral.evaluation.imputation import in_words as filling_in_words
@@ -67,10 +68,12 @@ from ancestral.evaluation.two_samples import (
     precision_recall,
     two_sample_test,
 )
+from ancestral.evaluation.words import AnalogyError, Question, WordVectors, read_questions, word_vectors
 
 __all__ = [
     "Alignment",
     "AmortizationGap",
+    "AnalogyError",
     "CaptionReading",
     "ClassInput",
     "Copying",
@@ -79,6 +82,7 @@ __all__ = [
     "FactorClassifier",
     "FeatureExtractor",
     "FeaturesLike",
+    "HeldOutLoss",
     "HoleError",
     "KernelDistance",
     "LatentInformation",
@@ -89,6 +93,7 @@ __all__ = [
     "PowerSpectrum",
     "PrecisionRecall",
     "Prediction",
+    "Question",
     "Reconstruction",
     "SampleJudge",
     "SampleQuality",
@@ -99,6 +104,7 @@ __all__ = [
     "Translations",
     "TwoSampleTest",
     "VectorArithmetic",
+    "WordVectors",
     "activity",
     "amortization_gap",
     "analogies",
@@ -114,6 +120,7 @@ __all__ = [
     "evaluate_alignment",
     "evaluate_classifier",
     "evaluate_hole",
+    "evaluate_loss",
     "evaluate_nearest_neighbour",
     "evaluate_prediction",
     "evaluate_reconstruction",
@@ -152,6 +159,7 @@ __all__ = [
     "precision_recall",
     "quantiles",
     "read_captions",
+    "read_questions",
     "resampled",
     "rows_to_judge_samples",
     "spike",
@@ -170,4 +178,5 @@ __all__ = [
     "wasserstein_from_critic",
     "wasserstein_from_samples",
     "why_no_error_rate",
+    "word_vectors",
 ]

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from ancestral.data import Data
 from ancestral.evaluation.alignment import Alignment, evaluate_alignment, true_pairs
 from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, why_no_error_rate
+from ancestral.evaluation.held_out_loss import HeldOutLoss, evaluate_loss
 from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
 from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
@@ -23,7 +24,7 @@ from ancestral.interface import (
     Translator,
 )
 
-Measure: TypeAlias = Score | StageShares | SampleQuality | Reconstruction | ErrorRate | Alignment
+Measure: TypeAlias = Score | StageShares | SampleQuality | Reconstruction | ErrorRate | Alignment | HeldOutLoss
 
 #: Candidates among which the partner of a translation is looked for, where there are as many.
 _CANDIDATES = 1000
@@ -50,8 +51,8 @@ def measures(
     By its likelihood, and where that has stages, how it divides among them; without a density by its samples, and
     without these by what its codes decode to. Where a number of `samples` or the `features` to compare them by are
     given, any sampler is judged by them, too. A classifier is judged by its error besides, and a translator by the
-    pairs that the data hid from its training. Without a `split` these are the test rows, or for samples
-    `rows_to_judge_samples`.
+    pairs that the data hid from its training; what has none of these by its loss. Without a `split` these are the test
+    rows, or for samples `rows_to_judge_samples`.
     """
     asked = samples is not None or features is not None
     if asked and not isinstance(model, Sampler):
@@ -94,4 +95,7 @@ def measures(
         found.append((name, evaluate_alignment(model, rows, candidates=candidates, limit=limit)))
     if why_no_error_rate(model, rows) is None:
         found.append((name, evaluate_classifier(model, rows, batch_size=batch_size, limit=limit, progress=progress)))
+    if not found and model.monitor == "loss":
+        loss = evaluate_loss(model, rows, batch_size=batch_size, limit=limit, seed=seed, progress=progress)
+        found.append((name, loss))
     return found

@@ -8,6 +8,7 @@ from ancestral.plots.latents import manifold_figure, place_name, reconstruction_
 from ancestral.plots.panels import panels_figure
 from ancestral.plots.samples import class_grid_figure, kind_of, number_shown, predictions_figure, samples_figure
 from ancestral.plots.saving import save_animation, save_images
+from ancestral.plots.sections import sections_figure
 from ancestral.plots.sequences import text_figure
 from ancestral.plots.tables import table_figure
 from ancestral.plots.transfer import transfer_figure
@@ -33,6 +34,7 @@ __all__ = [
     "save_animation",
     "save_figure",
     "save_images",
+    "sections_figure",
     "table_figure",
     "text_figure",
     "transfer_figure",

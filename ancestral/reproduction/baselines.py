@@ -1,4 +1,5 @@
-"""Figures to hold a model against: scikit-learn's from the same start, counts of sequences, the size of PNG files.
+"""Figures to hold a model against: scikit-learn's from the same start, counts of sequences, the size of PNG files,
+gensim's vectors of words.
 
 Each takes the data and returns natural log-likelihoods of the test split, (n,), in data space; that of k-means returns
 a mean squared distance.
@@ -7,13 +8,16 @@ a mean squared distance.
 import io
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import resources
 
+import numpy as np
 import torch
 from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor
 
+from ancestral.evaluation import Question, WordVectors, read_questions
 from ancestral.interface import Binary, Event, InputError, Levels
 
 
@@ -117,3 +121,41 @@ def sklearn_pca(train: Num[Tensor, "rows *event"], test: Num[Tensor, "batch *eve
     rows = test.flatten(1).double().numpy()
     back = reference.inverse_transform(reference.transform(rows))
     return float(((rows - back) ** 2).sum(1).mean())
+
+
+def gensim_word2vec(
+    sentences: Sequence[Sequence[str]],
+    *,
+    dimensions: int,
+    window: int,
+    negatives: int,
+    subsampling: float,
+    rate: float,
+    final: float,
+    epochs: int,
+    seed: int,
+) -> WordVectors:
+    """Skip-gram by gensim, in one process, which a seed repeats; the rate falls linearly to the share `final`."""
+    from gensim.models import Word2Vec
+
+    trained = Word2Vec(
+        sentences,
+        vector_size=dimensions,
+        window=window,
+        min_count=1,
+        sg=1,
+        negative=negatives,
+        sample=subsampling,
+        alpha=rate,
+        min_alpha=rate * final,
+        epochs=epochs,
+        seed=seed + 1,  # 0 would be none
+        workers=1,
+    )
+    return WordVectors(trained.wv.index_to_key, torch.from_numpy(np.array(trained.wv.vectors)))
+
+
+def google_questions() -> dict[str, list[Question]]:
+    """The 19,544 analogies of Mikolov et al. 2013 (arXiv:1301.3781), section 4.1, which gensim brings along."""
+    with resources.as_file(resources.files("gensim") / "test" / "test_data" / "questions-words.txt") as file:
+        return read_questions(file)

@@ -57,5 +57,7 @@ class Measure:
     baselines: Mapping[str, Callable[[Trained], float]] = field(default_factory=dict)
     #: What the recipe's `evaluation` must say.
     needs: Sequence[str] = ()
+    #: A package that it needs and that the library does not ask for.
+    package: str | None = None
     #: The figure of another model on the same data: then recipes may be baselines, by their names.
     of_model: Callable[[Trained, Model], float] | None = None

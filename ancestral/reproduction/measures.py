@@ -6,6 +6,7 @@ Every metric is such that lower is better.
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ from ancestral.evaluation import (
     translated,
     true_pairs,
     vector_arithmetic,
+    word_vectors,
 )
 from ancestral.evaluation.likelihood import DEFAULT_IMPORTANCE_SAMPLES, batches
 from ancestral.interface import (
@@ -63,10 +65,13 @@ from ancestral.plots import (
     completions_figure,
     predictions_figure,
     samples_figure,
+    sections_figure,
     translations_figure,
 )
 from ancestral.registry import build
 from ancestral.reproduction.baselines import (
+    gensim_word2vec,
+    google_questions,
     markov_chain,
     png,
     sklearn_gaussian_mixture,
@@ -98,6 +103,11 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.unit != measure.unit:
         raise InputError(
             f"unit of the recipe {recipe.name} must be {measure.unit!r} for {recipe.metric}, got {recipe.unit!r}"
+        )
+    if measure.package is not None and find_spec(measure.package) is None:
+        raise InputError(
+            f"{recipe.name} needs {measure.package}, which is not installed: `pip install -c constraints.txt"
+            f" {measure.package}`"
         )
     for setting in measure.needs:
         if setting not in recipe.evaluation:
@@ -479,6 +489,40 @@ _RIVALS: Mapping[str, Callable[[Trained], float]] = {
 }
 
 
+# -- Words -----------------------------------------------------------------------------------------------------------
+
+
+def _analogy_error(trained: Trained, settings: Mapping[str, Any], progress: bool) -> Measurement:
+    """The share of Google's analogy questions, of those whose words are all known, that are not completed rightly."""
+    found = word_vectors(trained.model, trained.data.vocabulary).error(google_questions())
+    error = found.error
+    kind = f"n = {found.n:,} of {found.n + found.skipped:,} questions"
+    shares = {name: (1 - right / asked, asked) for name, (right, asked) in found.sections.items()}
+    panels = {"error by section": sections_figure(shares)}
+    return Measurement(100 * error, 100 * (error * (1 - error) / found.n) ** 0.5, kind, panels=panels)
+
+
+def _gensim(trained: Trained) -> float:
+    """gensim's skip-gram of the same text with the same settings, from the same seed."""
+    settings, training, data = trained.model.settings or {}, trained.recipe.training, trained.data
+    window = data.event.shape[0]
+    text = data.train.sequences
+    rows = text[0].split(window) if data.train.drawn else text.unbind()
+    sentences = [[data.vocabulary[token] for token in row if token > 1] for row in (row.tolist() for row in rows)]
+    vectors = gensim_word2vec(
+        sentences,
+        dimensions=settings["dimensions"],
+        window=settings["window"],
+        negatives=settings["negatives"],
+        subsampling=settings["subsampling"],
+        rate=training["lr"] / training["batch_size"],
+        final=training["schedule"]["final"],
+        epochs=trained.report.epochs,
+        seed=trained.seed,
+    )
+    return 100 * vectors.error(google_questions()).error
+
+
 # -- Translations ------------------------------------------------------------------------------------------------------
 
 
@@ -623,6 +667,7 @@ MEASURES: Mapping[str, Measure] = {
     "classification error": Measure("%", _classification_error),
     "linear-probe error": Measure("%", linear_probe),
     "one-nearest-neighbour error": Measure("%", _nearest_neighbour, _RIVALS),
+    "analogy error": Measure("%", _analogy_error, {"gensim": _gensim}, package="gensim"),
     "Fréchet distance": Measure("squared distance", _frechet, {"real": _real}, of_model=_frechet_of),
     "alignment error": Measure("%", _alignment, {"identity": _no_translation}),
     "vector arithmetic error": Measure("%", _vector_arithmetic),

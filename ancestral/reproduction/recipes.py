@@ -9,7 +9,7 @@ A recipe file, with its optional keys marked by (o):
     data_options: {}                    # (o) further arguments of load_data
     training:                           # (o) arguments of fit, with these two spelled by name:
       epochs: 100
-      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop or sgd; or {generator: {name: adam}, ...} by phase
+      optimizer: {name: adam, lr: 1e-3}             # adam, rmsprop, sgd ...; or {generator: {name: adam}, ...} by phase
       schedule: {name: cosine, warmup_steps: 500}   # constant, cosine, linear or step
     evaluation: {importance_samples: 5000}          # (o) arguments of evaluate, or of what measures the metric
     budget: cpu                         # cpu (30 minutes on 2 cores), cpu-long (90 minutes) or gpu

@@ -61,9 +61,9 @@ def fit(
         steps: budget of batches.
         batch_size: observations in a batch, at most; with several devices, in all of them together.
         seed: of the order of the data and of the noise in training.
-        optimizer: `Adam`, `RMSProp` or `SGD` in place of every phase's own, or a mapping from names of phases to these.
-            Recipes and the command line spell them by name: `--optimizer adam --optimizer.weight_decay 0.1`, or
-            `--optimizer.generator adam` for one phase.
+        optimizer: `Adam`, `RMSProp`, `SGD` or `SparseSGD` in place of every phase's own, or a mapping from names of
+            phases to these. Recipes and the command line spell them by name: `--optimizer adam
+            --optimizer.weight_decay 0.1`, or `--optimizer.generator adam` for one phase.
         lr: in place of the learning rate of every phase's optimizer, or a mapping from names of phases to these:
             `--lr.generator 1e-4`.
         schedule: of all learning rates, over the whole budget: `Constant`, `Cosine`, `Linear` or `Step`;

@@ -50,9 +50,7 @@ class Player:
                 raise InputError(f"lr needs an optimizer that is a dataclass with the field lr, got {spec!r}")
             spec = replace(spec, lr=lr)
         if phase.sparse != isinstance(spec, SparseSGD):
-            kind = (
-                "sparse, which SparseSGD alone follows" if phase.sparse else "dense, and SparseSGD follows sparse ones"
-            )
+            kind = "sparse: SparseSGD alone follows them" if phase.sparse else "dense: SparseSGD follows sparse ones"
             raise InputError(f"the gradients of the phase {phase.name!r} are {kind}; got {spec}")
         self._lr = spec.lr
         self.optimizer = spec.build(self.parameters)

@@ -79,7 +79,7 @@ class Settings:
         )
         self._require("seed", "a whole number in 0 .. 2**63 - 1", lambda value: _whole(value) and 0 <= value < 2**63)
         self._require("ema", "above 0 and below 1, such as 0.999", lambda value: _number(value) and 0 < value < 1)
-        optimizer = "Adam(...), RMSProp(...) or SGD(...), or a mapping from names of phases to these"
+        optimizer = "Adam(...), RMSProp(...), SGD(...) or SparseSGD(...), or a mapping from names of phases to these"
         self._require("optimizer", optimizer, lambda value: isinstance(value, OptimizerSpec))
         self._require(
             "schedule", "a Constant(), Cosine(), Linear() or Step() of ancestral", lambda v: isinstance(v, Schedule)

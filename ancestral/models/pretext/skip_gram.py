@@ -1,9 +1,9 @@
 """Skip-gram with negative sampling: vectors of words that predict the words around them.
 
 Mikolov, Chen, Corrado & Dean 2013 (arXiv:1301.3781) and Mikolov, Sutskever, Chen, Corrado & Dean 2013
-(arXiv:1310.4546). Each word w has a vector v_w, which is kept, and one as a context, v'_w. Every word of a text predicts
-those up to r places before and after it, r drawn from 1 .. `window` for each (the first paper, section 3.2). A pair of a
-word I and a context O costs, by equation 4 of the second paper,
+(arXiv:1310.4546). Each word w has a vector v_w, which is kept, and one as a context, v'_w. Every word of a text
+predicts those up to r places before and after it, r drawn from 1 .. `window` for each (the first paper, section 3.2). A
+pair of a word I and a context O costs, by equation 4 of the second paper,
 
     -ln σ(v'_O · v_I) - Σ_(n=1..k) E_(w_n ~ P) ln σ(-v'_(w_n) · v_I),    P(w) in proportion to U(w)^(3/4),
 
@@ -13,11 +13,11 @@ others are made, and not with that of equation 5, sqrt(t / U(w)).
 
 The negatives of a pair are k draws of P. Here 16 words that follow each other share 16 draws, each of which counts
 k c / 16 times for a word with c contexts. The expectation over the draws is that of equation 4, and all are products of
-matrices. A step costs what its words do, however large the vocabulary: the gradients are sparse, and plain stochastic
-gradient descent follows them, at a rate that falls linearly.
+matrices. A step costs what its words do, however large the vocabulary: the gradients are sparse.
 
-The loss is of a row, so that `lr` is the rate of a pair times the rows of a step. The program moves by each pair at a
-rate of 0.025; a step that adds up the pairs of many more than 1,024 tokens diverges at this rate.
+The authors' program moves by one pair after another, at a rate that falls linearly from 0.025. A step here adds up the
+moves of the pairs of many tokens, but for the words that come often in it: their sum would diverge, and they move by 8
+times the mean (`SparseSGD`). The loss is the mean of rows, so that `lr` is the rate of a pair times the rows of a step.
 
 Faithful: equation 4 in expectation, v uniform in ±1/(2d) and v' = 0 at first, both as in the program. There a negative
 that is the context itself is left out; here, as in equation 4, it is not. Phrases (section 4 of the second paper) and
@@ -53,7 +53,7 @@ _TOKENS, _RATE = 1024, 0.025
 
 
 class Pairs(NamedTuple):
-    """The words of a batch in blocks, and what each predicts: which of the words about its block, and not which noise."""
+    """The words of a batch in blocks, and what each predicts: some of the words about its block, and not the noise."""
 
     words: Int64[Tensor, "blocks block"]
     #: First the words from `window` before the block to `window` after it, then the negatives.
