@@ -162,8 +162,8 @@ def test_a_baseline_that_is_not_what_its_recipe_says_is_refused_before_training(
     write(tmp_path, GAN.replace("rival]", "rivals]"))
     with pytest.raises(InputError, match="no baseline 'rivals'.*there are real, and every recipe by its name"):
         run(tmp_path)
-    write(tmp_path, RECIPE.replace("[independent]", "[rival]"))
-    with pytest.raises(InputError, match="negative log-likelihood has no baseline 'rival'"):
+    write(tmp_path, VIDEO.replace("[independent, entropy_bound]", "[rival]"))
+    with pytest.raises(InputError, match="negative log-likelihood of later frames has no baseline 'rival'"):
         run(tmp_path)
     assert not (tmp_path / "runs" / "reproduce-tiny").exists()
 
@@ -281,3 +281,18 @@ def test_features_stand_beside_those_of_rivals_that_were_trained_as_long(tmp_pat
     )
     untrained = seeded_build("bigan", data, 1, {"latent_dim": 3, "hidden": [16, 12]})
     assert entry.baselines["untrained"] == error(untrained) != entry.value
+
+
+def test_a_baseline_may_be_told_less_than_the_model_it_stands_beside(tmp_path: Path, rival: Path) -> None:
+    settings = (
+        "model_settings: {hidden: [8]}\ntraining: {steps: 2}\nbudget: cpu\nmetric: negative log-likelihood\nunit: nats"
+    )
+    rival.write_text(f"name: rival\nmodel: made\ndata: digits\n{settings}\n")
+    told = f"name: tiny\nmodel: made\ndata: digits\ndata_options: {{context: labels}}\n{settings}\nbaselines: [rival]\n"
+    write(tmp_path, told)
+    run(tmp_path)
+    (entry,) = read_ledger(tmp_path / "results")
+    other = load(tmp_path / "runs" / "reproduce-rival")
+    assert other.context_event is None
+    score = evaluate(other, load_data("digits").test)
+    assert entry.baselines["rival"] == pytest.approx(-score.nats)
