@@ -14,13 +14,13 @@ from ancestral.cli.parsing import UsageError, parse, teach
 from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
-from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, text_of
+from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, spacing, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.data.tables import TABLES, read_table
 from ancestral.dequantization import DequantizedDensity
 from ancestral.evaluation import filled_in, filling_in_words, takes_class
 from ancestral.evaluation.imputation import DRAWS
-from ancestral.interface import Columns, Completer, InputError, repeated
+from ancestral.interface import Columns, Completer, Event, InputError, repeated
 from ancestral.output import check_output, counted
 from ancestral.plots import completions_figure, kind_of, save_animation, save_figure
 
@@ -33,7 +33,8 @@ several, or any data), hides all but the part that is kept, and draws several co
 printed says how: exactly, in the model's order without a look ahead, by resampling, or by a Markov chain."""
 _KEEP = """the part that is kept: top, bottom, left or right of images and of the frames of clips; first or last of
 sequences (in time) and of clips (frames); centre, or outside for a hole in the middle. Half of it, or a share or a
-number of rows, columns, steps or frames, as top:0.25 or first:4"""
+number of rows, columns, steps or frames, as top:0.25 or first:4. every:4 keeps every fourth row and column of images:
+a quarter of the resolution, of which the data may be images themselves"""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
@@ -222,10 +223,9 @@ def _rows(run: Run, args: Namespace, options: Mapping[str, Any], number: int | N
         # An array or a table may have holes; images have none.
         may_miss = "name" in source and "missing" in data_options(source["name"], source.get("data_root"))
         given = {**options, "missing": True} if may_miss else options
-        split = run.rows(name, args.split, args.data_root, given, conditioned=not by_class)
+        split = run.rows(name, args.split, args.data_root, given, conditioned=not by_class, also=_coarse(run, args))
         parts.append(split.__getitems__(range(min(len(split), count or len(split)))))
-    x = torch.cat([part.x for part in parts])[:count]
-    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    x = torch.cat([_spread(part.x, run.model.event, args.keep) for part in parts])[:count]
     if args.label is not None:
         return x, None
     contexts = [part.y if by_class else part.context for part in parts]
@@ -237,6 +237,26 @@ def _rows(run: Run, args: Namespace, options: Mapping[str, Any], number: int | N
     if by_class and bool((context < 0).any()):
         raise InputError("some rows have no label, and the model is told one; say with --class which")
     return x, context.to(run.model.device)
+
+
+def _coarse(run: Run, args: Namespace) -> Event | None:
+    """What is kept of an image by --keep every:N, as an image of its own."""
+    event, step = run.model.event, None if args.keep is None else spacing(args.keep)
+    if step is None or len(event.shape) != 3:
+        return None
+    colours, height, width = event.shape
+    return Event((colours, -(-height // step), -(-width // step)), event.support)
+
+
+def _spread(x: Tensor, event: Event, keep: str | None) -> Tensor:
+    """Rows in floats, as images of the model's size with NaN where one of less resolution says nothing."""
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    if x.shape[1:] == event.shape:
+        return x
+    step = spacing(keep or "")
+    whole = x.new_full((len(x), *event.shape), torch.nan)
+    whole[:, :, ::step, ::step] = x
+    return whole
 
 
 # -- What is written --------------------------------------------------------------------------------------------------

@@ -41,11 +41,13 @@ class Run:
         *,
         whole: bool = False,
         conditioned: bool = True,
+        also: Event | None = None,
     ) -> Data:
         """The named data, or else those of the training, on the model's event and with its kind of context.
 
         `options` are of `load_data`; those that the run remembers apply where they are not given. With `whole`, a
-        file without splits is all of its rows. Data that are not `conditioned` come without their contexts.
+        file without splits is all of its rows. Data that are not `conditioned` come without their contexts. They may be
+        on the event `also` instead.
         """
         remembered = dict(self.recipe.get("data") or {})
         if name is None and not remembered:
@@ -68,7 +70,10 @@ class Run:
         if not conditioned:
             how["context"] = None
         data = load({**how, "classes": self.classes, "whole": whole or how.get("whole", False), **(options or {})})
-        data = self._checked(self._as_modelled(data), conditioned, how)
+        event = self.model.event
+        if also is not None and data.event.size == also.size:
+            event = also
+        data = self._checked(self._as_modelled(data, event), event, conditioned, how)
         if own and not whole and not options and conditioned:
             self._warn_if_changed(data)
         return data
@@ -81,13 +86,14 @@ class Run:
         options: Mapping[str, Any] | None = None,
         *,
         conditioned: bool = True,
+        also: Event | None = None,
     ) -> Data:
         """The data that a command line names: in whole, if it is a file without splits; refused if it has no `split`.
 
         A split that is asked for of the training data is the one of the training.
         """
         others = name is not None and not (split is not None and self._trained_on(name, data_root))
-        data = self.data(name, data_root, options, whole=others, conditioned=conditioned)
+        data = self.data(name, data_root, options, whole=others, conditioned=conditioned, also=also)
         if split is not None and is_whole(data):
             raise InputError(f"{data.name} has no splits of its own; leave --split out to take all of its rows")
         chosen_split(data, split or "test")
@@ -102,6 +108,7 @@ class Run:
         *,
         mark: bool = False,
         conditioned: bool = True,
+        also: Event | None = None,
     ) -> Split:
         """All rows of a file, folder or archive in its own order, or the split of data that have splits.
 
@@ -109,7 +116,7 @@ class Run:
         """
         if mark and self.schema is not None and name is not None and Path(name).suffix.lower() in TABLES:
             options = {**(options or {}), "mark": True}
-        data = self.named(name, split, data_root, options, conditioned=conditioned)
+        data = self.named(name, split, data_root, options, conditioned=conditioned, also=also)
         return chosen_split(data, split or "test")
 
     def spare(self, output: Path, data: str | None = None) -> None:
@@ -181,9 +188,8 @@ class Run:
         except (InputError, KeyError):  # no longer there: nothing is known of it
             return True
 
-    def _as_modelled(self, data: Data) -> Data:
-        """Rows of other files in the model's shape and support, where they are of no table with names."""
-        event = self.model.event
+    def _as_modelled(self, data: Data, event: Event) -> Data:
+        """Rows of other files in the shape and support of `event`, where they are of no table with names."""
         splits = data.splits
         flat, grey = data.event.shape == (event.size,), (1, *data.event.shape) == event.shape
         if (
@@ -194,8 +200,8 @@ class Run:
             splits = {name: split.with_event(event) for name, split in splits.items()}
         return data.with_splits(splits)
 
-    def _checked(self, data: Data, conditioned: bool, source: Mapping[str, Any]) -> Data:
-        if data.event != self.model.event:
+    def _checked(self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any]) -> Data:
+        if data.event != event:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}, but {data.name} holds"
                 f" {describe(data.event)}{self._how_to_fit(data.event, source)}"

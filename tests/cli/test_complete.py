@@ -13,6 +13,7 @@ from ancestral.cli import complete
 from ancestral.evaluation import filled_in
 from ancestral.interface import Binary, Categories, Event, Levels, Real
 from ancestral.models.autoregressive.made import MADE
+from ancestral.models.autoregressive.multiscale_pixelcnn import MultiscalePixelCNN
 from ancestral.models.linear.probabilistic_pca import ProbabilisticPCA
 from ancestral.models.variational.vae import VAE
 from ancestral.mu_law import mu_law_decode
@@ -347,3 +348,21 @@ def test_a_context_encoder_fills_a_hole_by_one_prediction(cli) -> None:
     assert np.load("x.npz")["x"].shape == (2, 1, 8, 8, 3)
     assert cli("complete", "r", "--keep", "outside", "-n", 2).code == 0
     assert "there is one prediction of each row, not 3" in cli("complete", "r", "--keep", "top", "--completions", 3).err
+
+
+def test_images_of_less_resolution_are_drawn_up_exactly_by_a_multiscale_model(cli, images: torch.Tensor) -> None:
+    save(MultiscalePixelCNN(EVENT, channels=4, blocks=1, base_channels=4, base_blocks=1, head=8), "multiscale")
+    np.save("low.npy", images[:3, :, ::2, ::2].numpy())
+    for data, sub_sampled in (("data.npz", False), ("low.npy", True)):
+        done = cli("complete", "multiscale", data, "--keep", "every:2", "-n", 3, "--completions", 2, "-o", "up.npz")
+        assert done.out == (
+            "2 completions of each of 3 images with every:2 kept (4 of 16 values) in up.npz: each a draw of"
+            " p(missing | observed), exactly: what is observed comes first in the model's order\n"
+        ), done.err
+        found = np.load("up.npz")
+        assert (found["x"][..., ::2, ::2] == images[:3, None, :, ::2, ::2].numpy()).all()
+        assert np.isnan(found["original"]).sum() == (36 if sub_sampled else 0)
+        first = found["x"] if not sub_sampled else first
+        assert np.array_equal(found["x"], first)
+    assert cli("complete", "multiscale", "low.npy", "--keep", "every:2", "-o", "up.png").code == 0
+    assert "low.npy holds (1, 2, 2), 5 levels" in cli("complete", "multiscale", "low.npy", "--keep", "top").err

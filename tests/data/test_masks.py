@@ -26,6 +26,8 @@ CLIP = Event((5, 1, 4, 6), Binary())
         ("outside", "###### #...## #...## ######"),
         ("centre:2", "...... ..##.. ..##.. ......"),
         ("outside:0.25", "###### ##..## ###### ######"),
+        ("every", "#.#.#. ...... #.#.#. ......"),
+        ("every:3", "#..#.. ...... ...... #..#.."),
     ],
 )
 def test_a_part_of_an_image_by_its_side_and_how_much(words: str, drawn: str) -> None:
@@ -62,10 +64,13 @@ def test_time_of_a_sequence(words: str, drawn: str) -> None:
 @pytest.mark.parametrize(
     ("words", "event", "message"),
     [
-        ("tophalf", IMAGE, r"of images top, bottom, left, right, centre, outside can be kept, got 'tophalf'"),
+        ("tophalf", IMAGE, r"of images top, bottom, left, right, centre, outside, every can be kept, got 'tophalf'"),
         ("botom:2", IMAGE, r"did you mean 'bottom'.*for example top:0.5"),
         ("first:2", IMAGE, "of images top"),
         ("top-half", Event((6,), Real()), "of sequences first, last, centre, outside can be kept"),
+        ("every:6", IMAGE, "N from 2 to 5 in images of 4x6 pixels, got 'every:6'"),
+        ("every:0.5", CLIP, "N from 2 to 5 in clips"),
+        ("every:2", Event((6,), Real()), "of sequences first, last, centre, outside can be kept"),
         ("top:1.5", IMAGE, "a share between 0 and 1 or a whole number, as top:0.25 or top:3, got 'top:1.5'"),
         ("top:1.0", IMAGE, "a share between 0 and 1"),
         ("top:much", IMAGE, "a share between 0 and 1"),

@@ -154,6 +154,19 @@ def test_every_observation_has_a_gradient_in_each_parameter() -> None:
         assert (parameters.grad.abs().sum((0, 2)) > 0).all()
 
 
+def test_the_gradient_of_a_softmax_is_that_of_its_composed_form() -> None:
+    logits = (3 * torch.randn(2, 5, 3, dtype=torch.float64)).requires_grad_()
+    x = torch.tensor([[0, 4, 2], [1, 1, 3.0]])
+    found = Categorical(5).log_prob(logits, x)
+    composed = logits.log_softmax(1).gather(1, x.long()[:, None])[:, 0]
+    torch.testing.assert_close(found, composed)
+    weights = torch.randn_like(found)
+    gradients = [torch.autograd.grad(value, logits, weights)[0] for value in (found, composed)]
+    torch.testing.assert_close(*gradients)
+    with torch.no_grad():
+        assert torch.equal(Categorical(5).log_prob(logits, x), found)
+
+
 def test_sample_draws_each_dimension_on_its_own() -> None:
     x = Bernoulli().sample(torch.zeros(1, 1, 4096))
     assert abs(float(x.mean()) - 0.5) < 0.05

@@ -6,13 +6,20 @@ import pytest
 from matplotlib.figure import Figure
 
 from ancestral.data import load_data
-from ancestral.evaluation import SampleJudge, evaluate, evaluate_nearest_neighbour, nearest_neighbour_error
-from ancestral.interface import InputError, Model
+from ancestral.evaluation import (
+    SampleJudge,
+    count_parameters,
+    evaluate,
+    evaluate_nearest_neighbour,
+    nearest_neighbour_error,
+)
+from ancestral.interface import Binary, Event, InputError, Model
 from ancestral.persistence import load, read_config, save
 from ancestral.registry import build
-from ancestral.reproduction import load_recipe, pictures, read_ledger, recipes, reproduce
+from ancestral.reproduction import list_recipes, load_recipe, pictures, read_ledger, recipes, reproduce
 from ancestral.reproduction.making import seeded_build
 from ancestral.reproduction.run import Outcome
+from ancestral.reproduction.speed import SAME_SIZE
 from ancestral.training import Cosine, fit
 
 RECIPE = """
@@ -162,10 +169,78 @@ def test_a_baseline_that_is_not_what_its_recipe_says_is_refused_before_training(
     write(tmp_path, GAN.replace("rival]", "rivals]"))
     with pytest.raises(InputError, match="no baseline 'rivals'.*there are real, and every recipe by its name"):
         run(tmp_path)
-    write(tmp_path, VIDEO.replace("[independent, entropy_bound]", "[rival]"))
+    write(tmp_path, VIDEO.replace("[independent", "[rival"))
     with pytest.raises(InputError, match="negative log-likelihood of later frames has no baseline 'rival'"):
         run(tmp_path)
     assert not (tmp_path / "runs" / "reproduce-tiny").exists()
+
+
+STAGES = """
+name: tiny
+model: hierarchical_pixelcnn
+model_settings: {channels: 4, blocks: 1, head: 4}
+data: digits
+training: {steps: 2, batch_size: 64}
+evaluation: {importance_samples: 1, limit: 40}
+budget: cpu
+metric: negative log-likelihood
+unit: nats
+baselines: [independent, rival]
+"""
+
+
+def test_a_bound_in_stages_beside_the_likelihood_of_another_recipe_on_the_same_rows(
+    tmp_path: Path, rival: Path
+) -> None:
+    rival.write_text(RIVAL.replace("model: ppca", "model: made").replace("latent_dim: 3", "hidden: [8]"))
+    write(tmp_path, STAGES)
+    (outcome,) = run(tmp_path)
+    (entry,) = read_ledger(tmp_path / "results")
+    rows = outcome.trained.data.test.x[:40]
+    stages = -outcome.trained.model.stage_log_probs(rows).detach().mean(1)
+    assert entry.value == pytest.approx(float(stages.sum()), rel=1e-5)
+    assert [entry.baselines[f"of this in {name}"] for name in ("4x4", "details")] == pytest.approx(stages.tolist())
+    other = load(tmp_path / "runs" / "reproduce-rival")
+    assert entry.baselines["rival"] == pytest.approx(-other.log_prob(rows).mean().item(), rel=1e-5)
+    assert (entry.kind, entry.importance_samples) == ("lower bound", 1)
+
+
+SPEED = """
+name: tiny
+model: multiscale_pixelcnn
+model_settings: {channels: 6, blocks: 1, base_channels: 4, base_blocks: 1, head: 8}
+data: digits
+training: {steps: 2, batch_size: 64}
+evaluation: {images: 4, repetitions: 1, rival: gated_pixelcnn, rival_settings: {channels: 4, blocks: 9, head: 8}}
+budget: cpu
+metric: time of a sample
+unit: ms
+"""
+
+
+def test_the_time_of_a_sample_stands_beside_that_of_a_rival_of_the_same_size(tmp_path: Path) -> None:
+    write(tmp_path, SPEED)
+    (outcome,) = run(tmp_path)
+    (entry,) = read_ledger(tmp_path / "results")
+    naive, cached = (entry.baselines[f"gated_pixelcnn, {how}"] for how in ("naively", "from cached features"))
+    assert naive > cached > 0
+    assert naive > entry.value > 0
+    assert entry.baselines["gated_pixelcnn, naively, times as long"] == pytest.approx(naive / entry.value)
+    nats = -evaluate(outcome.trained.model, outcome.trained.data.test).nats
+    assert entry.baselines["negative log-likelihood, nats"] == pytest.approx(nats)
+    write(tmp_path, SPEED.replace("blocks: 9, head: 8}}", "blocks: 1, head: 8}}"))
+    with pytest.raises(InputError, match="parameters and multiscale_pixelcnn .*, more than 5% apart"):
+        run(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if load_recipe(name).metric == "time of a sample"])
+def test_the_rivals_of_shipped_recipes_have_the_size_of_their_models(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.data == "binarized-mnist"
+    event = Event((1, 28, 28), Binary())
+    rival = build(recipe.evaluation["rival"], event, **recipe.evaluation["rival_settings"])
+    sizes = [count_parameters(model) for model in (build(recipe.model, event, **recipe.model_settings), rival)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=SAME_SIZE)
 
 
 def test_what_a_metric_needs_is_missed_before_training(tmp_path: Path) -> None:
