@@ -29,7 +29,8 @@ class AutoregressiveDecoderModel(AmortizedModel):
     """An amortized model whose p(x | z) is the autoregressive model `pixels`. Write `latent_shapes`, `_posterior` and
     `_given`, the context of `pixels`.
 
-    `warm_up`: training steps over which the weight of the KL in the loss rises to 1, evenly.
+    `warm_up`: training steps over which the weight of the KL in the loss rises to 1, evenly; `free_nats`: the KL,
+    averaged over a batch, costs at least so many nats in training (free bits: Kingma et al. 2016, appendix C.8).
     """
 
     #: Fewer than where p(x | z) factorises: each draws an image pixel by pixel.
@@ -38,13 +39,15 @@ class AutoregressiveDecoderModel(AmortizedModel):
     pixels: AutoregressiveModel
     updates: Tensor
 
-    def __init__(self, event: Event, *, context_event: Event | None, warm_up: int) -> None:
+    def __init__(self, event: Event, *, context_event: Event | None, warm_up: int, free_nats: float) -> None:
         super().__init__(event, context_event=context_event)
         if warm_up < 0:
             raise InputError(f"warm_up must be a number of training steps, or 0 for none, got {warm_up}")
-        self.warm_up = warm_up
-        if warm_up:
-            self.loss_differs = "the KL weighs less in the first warm_up steps"
+        if free_nats < 0:
+            raise InputError(f"free_nats must not be negative, got {free_nats}")
+        self.warm_up, self.free_nats = warm_up, free_nats
+        if warm_up or free_nats:
+            self.loss_differs = "warm_up and free_nats weigh the KL in training alone"
         # How many training steps were made.
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64), persistent=False)
 
@@ -93,7 +96,8 @@ class AutoregressiveDecoderModel(AmortizedModel):
             self.updates += 1
         log_likelihood, kl_parts = self._bound_parts(batch.x, batch.context, 1)
         reconstruction, kl = -log_likelihood.mean(), kl_parts.sum(1).mean()
-        return Losses(reconstruction + weight * kl, {"reconstruction": reconstruction, "kl": kl})
+        cost = kl.clamp(min=self.free_nats) if self.free_nats else kl
+        return Losses(reconstruction + weight * cost, {"reconstruction": reconstruction, "kl": kl})
 
     # -- What it can be built for --------------------------------------------------------------------------------------
 

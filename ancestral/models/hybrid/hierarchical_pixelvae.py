@@ -42,6 +42,7 @@ from ancestral.layers.residual_images import Pyramid, ResidualDecoder, ResidualE
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from ancestral.models.hybrid._autoregressive_decoder import AutoregressiveDecoderModel
 from ancestral.models.hybrid._latent_grid import LatentGrid
+from ancestral.models.hybrid._networks import begin_narrow, normalised
 from ancestral.registry import register
 
 
@@ -62,6 +63,8 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
             down.
         stage_blocks: residual blocks of encoder and decoder at each side.
         warm_up: training steps over which the weight of the KL in the loss rises to 1, evenly.
+        free_nats: the KL, averaged over a batch, costs at least so many nats in training.
+        spread: the standard deviation of q before training: if z is noise at first, the pixels learn to do without.
     """
 
     def __init__(
@@ -80,8 +83,10 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
         stage_channels: int = 32,
         stage_blocks: int = 1,
         warm_up: int = 0,
+        free_nats: float = 0.0,
+        spread: float = 0.1,
     ) -> None:
-        super().__init__(event, context_event=context_event, warm_up=warm_up)
+        super().__init__(event, context_event=context_event, warm_up=warm_up, free_nats=free_nats)
         if latent_dim < 1 or map_latents < 1:
             raise InputError(f"latent_dim and map_latents must be at least 1, got {latent_dim} and {map_latents}")
         pyramid = Pyramid(event, stage_channels, stage_blocks)
@@ -90,6 +95,8 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
         self.encoder = ResidualEncoder(event, context_event, pyramid)
         self.posterior_of_vector = nn.Linear(pyramid.size, 2 * latent_dim)
         self.posterior_of_map = nn.Conv2d(widest, 2 * map_latents, 1)
+        for layer in (self.posterior_of_vector, self.posterior_of_map):
+            begin_narrow(layer, spread)
         self.above = nn.Sequential(nn.Linear(latent_dim, pyramid.size), nn.Unflatten(1, pyramid.smallest), nn.ReLU())
         self.prior_of_map = LatentGrid(self.map_shape, widest, channels=prior_channels, blocks=prior_blocks)
         self.condition = FlatContext(context_event)
@@ -125,7 +132,8 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
 
     def _posterior(self, x: Tensor, context: Tensor | None) -> Posterior:
         maps = self.encoder(centred(x, self.event.support, binary=True), context)
-        vector, grid = self.posterior_of_vector(maps.flatten(1)), self.posterior_of_map(maps)
+        vector = self.posterior_of_vector(normalised(maps, self.posterior_of_vector.in_features).flatten(1))
+        grid = self.posterior_of_map(normalised(maps, self.posterior_of_map.in_channels))
         halves = zip(vector.chunk(2, dim=1), grid.chunk(2, dim=1), strict=True)
         outputs = [part.flatten(1) for half in halves for part in half]
         return DiagonalGaussian(torch.cat(outputs, dim=1), like=self._reference)
@@ -163,7 +171,15 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
     def examples(cls) -> Iterable[Model]:
         # With fewer maps, one start in a hundred has only dead ReLUs somewhere.
         tiny = partial(
-            cls, latent_dim=2, blocks=1, channels=6, head=8, prior_channels=4, prior_blocks=1, stage_channels=6
+            cls,
+            latent_dim=2,
+            spread=1.0,
+            blocks=1,
+            channels=6,
+            head=8,
+            prior_channels=4,
+            prior_blocks=1,
+            stage_channels=6,
         )
         yield tiny(Event((1, 2, 2), Binary()), map_latents=2)
         yield tiny(Event((1, 2, 2), Levels(3)), map_latents=1, context_event=Event((), Categories(3)))

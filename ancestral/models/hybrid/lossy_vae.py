@@ -13,8 +13,8 @@ With it the bound is as if the posterior were bent by the inverse autoregressive
 z. Training climbs E_q[ln p(x | z) + ln p(z) - ln q(z | x)] with a diagonal Gaussian q.
 
 Faithful: all of the above. The window is the kernel of the first layer of a `gated_pixelcnn`, all further layers of
-which are pointwise; feature maps of an up-sampling decoder condition them. Left out: free bits, of which the paper's
-binary images need few; here the KL's weight may rise over the first steps.
+which are pointwise; feature maps of an up-sampling decoder condition them. Its free bits are
+`free_nats`, of the whole KL: the prior leaves no part of it to a single dimension.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +60,8 @@ class LossyVAE(AutoregressiveDecoderModel):
             down.
         stage_blocks: residual blocks of encoder and decoder at each side.
         warm_up: training steps over which the weight of the KL in the loss rises to 1, evenly.
+        free_nats: the KL, averaged over a batch, costs at least so many nats in training.
+        spread: the standard deviation of q before training: if z is noise at first, the pixels learn to do without.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class LossyVAE(AutoregressiveDecoderModel):
         stage_channels: int = 32,
         stage_blocks: int = 1,
         warm_up: int = 0,
+        free_nats: float = 0.0,
+        spread: float = 0.1,
     ) -> None:
-        super().__init__(event, context_event=context_event, warm_up=warm_up)
+        super().__init__(event, context_event=context_event, warm_up=warm_up, free_nats=free_nats)
         if latent_dim < 1 or window < 1 or length < 0:
             raise InputError(
                 f"latent_dim and window must be at least 1 and length at least 0, got {latent_dim}, {window}, {length}"
@@ -87,7 +91,7 @@ class LossyVAE(AutoregressiveDecoderModel):
         maps = [MaskedAutoregressive(latent_dim, flow_hidden, reverse=i % 2 == 1, seed=i) for i in range(length)]
         self.flow = Chain(maps)
         pyramid = Pyramid(event, stage_channels, stage_blocks)
-        self.encoder = VectorEncoder(event, context_event, 2 * latent_dim, pyramid)
+        self.encoder = VectorEncoder(event, context_event, latent_dim, pyramid, spread=spread)
         self.decoder = MapsDecoder(context_event, latent_dim, pyramid)
         self.pixels = GatedPixelCNN(
             event,
@@ -126,12 +130,12 @@ class LossyVAE(AutoregressiveDecoderModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        settings = {"latent_dim": 16, "channels": 24, "stage_channels": 24, "flow_hidden": [64], "warm_up": 100}
+        settings = {"latent_dim": 16, "channels": 24, "stage_channels": 24, "flow_hidden": [64], "free_nats": 5.0}
         return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
         # With fewer maps, one start in a hundred has only dead ReLUs somewhere.
-        tiny = partial(cls, latent_dim=2, flow_hidden=[8], channels=6, head=8, stage_channels=6)
+        tiny = partial(cls, latent_dim=2, spread=1.0, flow_hidden=[8], channels=6, head=8, stage_channels=6)
         yield tiny(Event((1, 2, 3), Binary()), window=1)
         yield tiny(Event((2, 2, 1), Levels(3)), length=1, context_event=Event((), Categories(3)))

@@ -12,7 +12,8 @@ from its caches (`_autoregressive_decoder`). Without up-sampling z reaches all i
 at every pixel.
 
 Faithful: all of the above; the rise of the KL's weight over the first steps is that of the authors' code. Ours: the
-feature maps enter every PixelCNN layer, before its gates; encoder and decoder are residual.
+feature maps enter every PixelCNN layer, before its gates; encoder and decoder are residual; `free_nats`, without which
+a few hundred steps let the pixels forget z.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,6 +48,8 @@ class PixelVAE(AutoregressiveDecoderModel):
             down.
         stage_blocks: residual blocks of encoder and decoder at each side.
         warm_up: training steps over which the weight of the KL in the loss rises to 1, evenly.
+        free_nats: the KL, averaged over a batch, costs at least so many nats in training.
+        spread: the standard deviation of q before training: if z is noise at first, the pixels learn to do without.
     """
 
     def __init__(
@@ -64,13 +67,15 @@ class PixelVAE(AutoregressiveDecoderModel):
         stage_channels: int = 32,
         stage_blocks: int = 1,
         warm_up: int = 0,
+        free_nats: float = 0.0,
+        spread: float = 0.1,
     ) -> None:
-        super().__init__(event, context_event=context_event, warm_up=warm_up)
+        super().__init__(event, context_event=context_event, warm_up=warm_up, free_nats=free_nats)
         if latent_dim < 1:
             raise InputError(f"latent_dim must be at least 1, got {latent_dim}")
         self.latent_dim = latent_dim
         pyramid = Pyramid(event, stage_channels, stage_blocks)
-        self.encoder = VectorEncoder(event, context_event, 2 * latent_dim, pyramid)
+        self.encoder = VectorEncoder(event, context_event, latent_dim, pyramid, spread=spread)
         # Without up-sampling z enters the pixels' layers as it is, with the context beside it.
         self.decoder = MapsDecoder(context_event, latent_dim, pyramid) if upsampling else None
         self.condition = FlatContext(context_event)
@@ -99,13 +104,13 @@ class PixelVAE(AutoregressiveDecoderModel):
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        settings = {"latent_dim": 16, "channels": 24, "blocks": 1, "stage_channels": 24, "warm_up": 100}
+        settings = {"latent_dim": 16, "channels": 24, "blocks": 1, "stage_channels": 24, "free_nats": 5.0}
         return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
         # With fewer maps, one start in a hundred has only dead ReLUs somewhere.
-        tiny = partial(cls, latent_dim=2, channels=6, blocks=1, head=8, stage_channels=6)
+        tiny = partial(cls, latent_dim=2, spread=1.0, channels=6, blocks=1, head=8, stage_channels=6)
         yield tiny(Event((1, 2, 3), Binary()))
         yield tiny(Event((1, 3, 2), Binary()), upsampling=False)
         yield tiny(Event((3, 1, 2), Levels(3)), gated=False, context_event=Event((), Categories(3)))

@@ -122,8 +122,33 @@ def test_the_weight_of_the_kl_rises_evenly_to_one() -> None:
     assert PixelVAE(Event((1, 2, 2), Binary())).loss_differs is None
 
 
+def test_the_kl_costs_at_least_the_free_nats() -> None:
+    batch = Batch(torch.randint(2, (8, 1, 2, 2)).float())
+    for free in (1.0, 1000.0):
+        found = (
+            PixelVAE(Event((1, 2, 2), Binary()), channels=4, stage_channels=4, free_nats=free).phases()[0].loss(batch)
+        )
+        kl = found.parts["kl"]
+        assert 1 < kl < 1000
+        torch.testing.assert_close(found.total, found.parts["reconstruction"] + kl.clamp(min=free))
+
+
+def test_q_begins_narrow_about_codes_that_differ() -> None:
+    q = PixelVAE(IMAGE, latent_dim=4, spread=0.1).encode(torch.randint(2, (64, *IMAGE.shape)).float()).base_dist
+    assert 0.05 < q.stddev.median() < 0.2
+    assert q.mean.std(0).mean() > 0.1
+
+
 def test_wrong_settings_and_data_are_refused() -> None:
-    for wrong in ({"latent_dim": 0}, {"warm_up": -1}, {"stage_channels": 0}, {"kernel_size": 2}, {"blocks": -1}):
+    for wrong in (
+        {"latent_dim": 0},
+        {"warm_up": -1},
+        {"free_nats": -1.0},
+        {"spread": 0.0},
+        {"stage_channels": 0},
+        {"kernel_size": 2},
+        {"blocks": -1},
+    ):
         with pytest.raises(InputError, match=next(iter(wrong)).replace("stage_", "")):
             PixelVAE(IMAGE, **wrong)
     for wrong in ({"window": 0}, {"length": -1}):
