@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection
 
 #: Keywords of no one signature, that messages speak of.
-_OTHERS = ("resume", "run_dir", "data_root", "support", "context", "overwrite", "temperature", "draws")
+_OTHERS = ("resume", "run_dir", "data_root", "support", "context", "overwrite", "temperature", "draws", "mode")
 _KEYWORD = re.compile(r"(?<![\w'\"/.=-])([a-z_]+)=('[^']*'|\[[^]]*\]|[\w.:+-]*\w)?(?![\w(])")
 # What a message speaks of: with underscores anywhere, otherwise where it says what that, or one of two, must be.
 _NAME = re.compile(r"(?<![\w'\"/.=-])[a-z]+(?:_[a-z]+)+(?![\w(=./-])")

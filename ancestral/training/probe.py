@@ -69,7 +69,7 @@ def probe(
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if training and mode == "linear":
-        raise InputError("training is of mode='finetune'; a linear classifier is not trained by gradients")
+        raise InputError("training is of mode=finetune; a linear classifier is not trained by gradients")
     how = training_arguments(training or {})
     counts = list(dict.fromkeys(labels))
     check_transfer(model, data, counts, draws, seed)

@@ -1,6 +1,7 @@
 """Figures show what they are given: pixels land where they should, and files are whole."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ancestral.interface import Binary, Event, Levels, Real
-from ancestral.plots import em_trace, figure_png, learning_curves, panels_figure, samples_figure, save_figure
+from ancestral.plots import (
+    em_trace,
+    figure_png,
+    learning_curves,
+    panels_figure,
+    samples_figure,
+    save_figure,
+    transfer_figure,
+)
 
 
 def _pixels(png: bytes) -> np.ndarray:
@@ -74,3 +83,14 @@ def test_a_long_title_is_broken_to_the_width_of_its_panel() -> None:
         title = axes.title.get_window_extent(renderer)
         assert title.width <= axes.get_window_extent().width + 10
         assert title.y1 <= whole.bbox.y1
+
+
+def test_errors_over_labels_have_bars_and_a_line_each() -> None:
+    curves = {"model": [(100, 0.2, 0.01), (1000, 0.1, math.nan)], "PCA": [(100, 0.3, 0.02), (1000, 0.15, 0.0)]}
+    (axes,) = transfer_figure(curves).axes
+    lines = {container.get_label(): container for container in axes.containers}
+    assert list(lines) == ["model", "PCA"]
+    assert lines["PCA"][0].get_ydata().tolist() == [30, 15]
+    (bars,) = lines["PCA"][2]
+    assert bars.get_segments()[0][:, 1].tolist() == pytest.approx([28, 32])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["100", "1,000"]

@@ -104,6 +104,12 @@ def test_a_random_start_has_the_architecture_and_the_standardisation_and_other_w
     assert torch.equal(first.standardization.shift, model.standardization.shift)
 
 
+def test_a_model_without_contexts_has_a_random_start_too() -> None:
+    model = build("relative_patch", Event((1, 14, 14), Real()), channels=2, features=3)
+    assert isinstance(model, Features)
+    assert fresh_start(model, 0).settings == model.settings
+
+
 def test_fine_tuning_beats_features_that_do_not_hold_the_class() -> None:
     """An encoder that looks away from the class is turned to it by labels."""
     data = halves(1000)
@@ -126,7 +132,7 @@ def test_what_does_not_go_together_is_refused_before_any_work() -> None:
         (model, data, {"labels": (1,)}, "at least one for each of the 2 classes"),
         (model, data, {"labels": ()}, "labels must be one or more whole numbers"),
         (model, data, {"labels": (10,), "draws": 0}, "draws must be at least 1"),
-        (model, data, {"labels": (10,), "training": {"epochs": 3}}, "mode='finetune'"),
+        (model, data, {"labels": (10,), "training": {"epochs": 3}}, "mode=finetune"),
         (model, halves(labelled=False), {}, "no labels in its test split"),
         (model, an.load_data("digits"), {}, "take data of the model's own event"),
         (realnvp, data, {"labels": (10,)}, "realnvp has no representation"),
