@@ -47,11 +47,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         raise InputError(f"{args.run} has no words: it was not trained on a text")
     found = word_vectors(trained.model, trained.vocabulary)
     nearest = None if args.nearest is None else found.nearest(args.nearest, args.number)
-    completed = None if args.analogy is None else found.analogy(*args.analogy, args.number)
+    completed = None
+    if args.analogy is not None:
+        a, b, c = args.analogy
+        completed = found.analogy(a, b, c, args.number)
     if nearest is not None:
         _show(f"nearest to {args.nearest}", nearest)
     if completed is not None:
-        a, b, c = args.analogy
         _show(f"{b} - {a} + {c}", completed)
     if questions is not None:
         print(found.error(questions))

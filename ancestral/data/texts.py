@@ -111,13 +111,14 @@ def _in_windows(name: str, lines: list[_Line], tokens: str, wanted: "_Known", wi
         raise InputError(f"the folders of {name} label its lines, which windows go across; leave one of the two out")
     texts = {part: "\n".join(line.text for line in lines if line.entry.split == part) for part in SPLITS}
     there = {part: _tokens(text, tokens) for part, text in texts.items() if text}
-    found = dict.fromkeys(SPLITS, there["train"]) if whole and list(there) == ["train"] else _contiguous(there, name)
+    undivided = whole and list(there) == ["train"]
+    found = dict.fromkeys(SPLITS, there["train"]) if undivided else _contiguous(there, name)
     known = _vocabulary(found["train"], wanted, name)
     ids = _ids(known)
     _warn_of_unknown(chain.from_iterable(found[part] for part in there), ids, name, wanted)
     support = Categories(len(known))
     parts = {part: Sequences([_encoded(text, ids)]) for part, text in found.items()}
-    note = "" if all(texts.values()) else "split in the order of the text"
+    note = "" if undivided or all(texts.values()) else "split in the order of the text"
     separator = _separator(tokens)
     return assemble_windows(
         name, parts, window=window, support=support, vocabulary=known, separator=separator, note=note

@@ -28,10 +28,13 @@ from ancestral.plots import (
     number_shown,
     panels_figure,
     samples_figure,
+    text_figure,
     walks_figure,
 )
 from ancestral.reproduction.measures import Measurement, Trained
 
+#: Texts in a panel.
+_TEXTS = 3
 #: Walks and steps in a panel of walks.
 _WALKS = 8
 #: Rows, and draws of each, in a panel of what is drawn given images.
@@ -44,11 +47,15 @@ def picture(trained: Trained, measurement: Measurement) -> Figure:
     """Real data and all that the model can show beside them, what was measured, and the learning curve."""
     test = trained.data.test
     real = test.take(spread_rows(number_shown(trained.data.event), len(test)))
-    schema, rate = trained.data.schema, trained.data.sample_rate
-    seen, columns = in_units(real.x, schema), {**columns_in_figures(schema), "sample_rate": rate}
+    data, schema = trained.data, trained.data.schema
+    columns = {**columns_in_figures(schema), "sample_rate": data.sample_rate}
+    if data.vocabulary and kind_of(data.event) == "strips":
+        shown = text_figure([data.text(tokens.long()) for tokens in real.x[:_TEXTS]])
+    else:
+        shown = samples_figure(in_units(real.x, schema), data.event, **columns)
     panels = {
-        "real data": samples_figure(seen, trained.data.event, **columns),
-        **_abilities_shown(trained.model, real, trained.data, torch.Generator().manual_seed(trained.seed)),
+        "real data": shown,
+        **_abilities_shown(trained.model, real, data, torch.Generator().manual_seed(trained.seed)),
         **measurement.panels,
         "learning curve": _learning_curve(trained),
     }

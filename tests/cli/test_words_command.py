@@ -47,7 +47,7 @@ def test_it_is_evaluated_by_its_loss(cli, trained: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (("--nearest", "blu"), "no word 'blu' among .* did you mean 'blue'"),
+        (("--nearest", "blu"), "no word 'blu' among .*did you mean 'blue'"),
         (("--nearest", ""), "a word is empty"),
         (("--analogy", "red", "bee", "zebra"), "no word 'zebra'"),
         (("--questions", "none.txt"), "no file of questions 'none.txt'"),

@@ -69,7 +69,7 @@ class NegativeSampling(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, words: Tensor, others: Tensor, contexts: Tensor, weights: Tensor) -> Tensor:
-        products = torch.bmm(words, others.transpose(1, 2))
+        products = torch.bmm(words, others.transpose(1, 2)).to(weights)  # in bf16-mixed they come in bf16
         ctx.save_for_backward(words, others, contexts, weights, products)
         # -ln σ(-s) = softplus(s), and -ln σ(s) = softplus(s) - s.
         costs = torch.dot(softplus(products).flatten(), weights.flatten())
@@ -190,12 +190,12 @@ class SkipGram(Features):
         drawn = torch.randint(1, reach + 1, (blocks, _BLOCK, 1), dtype=torch.int16, device=x.device)
         # What fills a block is told apart from what surrounds it, too.
         rows_own = rows_about[:, own, None].masked_fill(rows_about[:, own, None] < 0, -2)
-        contexts = ((self.distance <= drawn) & (rows_own == rows_about[:, None])).to(self.dtype)
+        weights = torch.empty(blocks, _BLOCK, size + _BLOCK, dtype=self.dtype, device=x.device)
+        contexts = weights[:, :, :size].copy_((self.distance <= drawn) & (rows_own == rows_about[:, None]))
+        weights[:, :, size:] = contexts.sum(2, keepdim=True) * (self.negatives / _BLOCK)
         # The token at which the noise's cumulative distribution first exceeds a uniform number.
         uniform = torch.rand(blocks, _BLOCK, dtype=self.noise.dtype, device=x.device)
         negatives = torch.searchsorted(self.noise, uniform, right=True)
-        times = contexts.sum(2, keepdim=True) * (self.negatives / _BLOCK)
-        weights = torch.cat([contexts, times.expand(-1, -1, _BLOCK)], dim=2)
         return Pairs(about[:, own], torch.cat([about, negatives], dim=1), contexts, weights)
 
     def _features(self, x: Tensor) -> Tensor:
