@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from ancestral.interface import InputError
 from ancestral.reproduction.making import fitted as fitted
 from ancestral.reproduction.making import seeded_build as seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.reproduction.recipes import BUDGETS, StatedResult, list_recipes, load_recipe
 from ancestral.suggestions import did_you_mean
 

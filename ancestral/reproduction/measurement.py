@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ancestral.data import Data
 from ancestral.evaluation import SampleJudge
-from ancestral.interface import Model
+from ancestral.interface import ClosedFormFit, InputError, Model
+from ancestral.registry import build
 from ancestral.reproduction.recipes import Recipe
 from ancestral.training import Report
 
@@ -61,3 +64,22 @@ class Measure:
     package: str | None = None
     #: The figure of another model on the same data: then recipes may be baselines, by their names.
     of_model: Callable[[Trained, Model], float] | None = None
+
+
+def as_fitted(trained: Trained) -> tuple[Tensor, Tensor]:
+    """The training and the test rows in the units that the model is fitted in."""
+    standard = trained.model.standardization
+    train, test = trained.data.train.x, trained.data.test.x
+    if standard is None:
+        return train, test
+    return standard(train.to(standard.shift.device)).cpu(), standard(test.to(standard.shift.device)).cpu()
+
+
+def fitting_start(trained: Trained) -> ClosedFormFit:
+    """The model where its own fit started."""
+    recipe = trained.recipe
+    start = build(recipe.model, trained.data, **recipe.model_settings)
+    if not isinstance(start, ClosedFormFit):
+        raise InputError(f"{recipe.model} is not fitted by EM, so scikit-learn cannot start where it starts")
+    start.fitfitting_start(trained.data.train.x, generator=torch.Generator().manual_seed(trained.seed))
+    return start

@@ -18,7 +18,7 @@ from ancestral.evaluation.modes import ModeCoverage, mode_coverage
 from ancestral.interface import InputError, Sampler
 from ancestral.output import counted
 from ancestral.reproduction.figure import Drawn, Root, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training import training_arguments
 
 #: Samples in which modes are counted, as many as Srivastava et al. 2017 (VEEGAN) draw.

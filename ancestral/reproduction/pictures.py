@@ -31,7 +31,7 @@ from ancestral.plots import (
     text_figure,
     walks_figure,
 )
-from ancestral.reproduction.measures import Measurement, Trained
+from ancestral.reproduction.measurement import Measurement, Trained
 
 #: Texts in a panel.
 _TEXTS = 3

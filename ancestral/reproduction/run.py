@@ -20,7 +20,8 @@ from ancestral.persistence import CHECKPOINT, CONFIG, load, read_config, save, s
 from ancestral.plots import save_figure
 from ancestral.reproduction.figure import FigureRecipe, load_result, seeded_build
 from ancestral.reproduction.ledger import LedgerEntry
-from ancestral.reproduction.measures import Measurement, Trained, baselines, check_recipe, measured, rivals
+from ancestral.reproduction.measurement import Measurement, Trained
+from ancestral.reproduction.measures import baselines, check_recipe, measured, rivals
 from ancestral.reproduction.pictures import picture
 from ancestral.reproduction.recipes import Recipe, StatedResult, load_recipe
 from ancestral.training import Report, fit, training_arguments

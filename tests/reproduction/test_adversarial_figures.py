@@ -21,7 +21,7 @@ from ancestral.reproduction.figures.log_d_gradient import gradients, linear_gan,
 from ancestral.reproduction.figures.optimal_discriminator import game_value, match_moments
 from ancestral.reproduction.figures.parallel_lines import Line
 from ancestral.reproduction.games import OnePlayer, linear_generator
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.reproduction.mode_dropping import unevenness
 from ancestral.training import fit
 from ancestral.training.logs import METRICS

@@ -10,6 +10,7 @@ from ancestral.evaluation import WordVectors
 from ancestral.interface import InputError
 from ancestral.registry import build
 from ancestral.reproduction import load_recipe, measures, reproduce
+from ancestral.reproduction.measurement import Trained
 from ancestral.training import fit
 
 
@@ -34,7 +35,7 @@ def test_gensim_is_told_the_same_text_and_the_same_settings(data_root: str, monk
     data = load_data(recipe.data, data_root=data_root, **recipe.data_options)
     model = build(recipe.model, data, **recipe.model_settings)
     report = fit(model, data.train.take(range(8)), epochs=7, progress=False)
-    trained = measures.Trained(recipe, 3, model, data, report)
+    trained = Trained(recipe, 3, model, data, report)
     # The only word left answers the first question; the answer of the second is a word that it asks with.
     assert measures.MEASURES["analogy error"].baselines["gensim"](trained) == 50
     sentences = told.pop("sentences")

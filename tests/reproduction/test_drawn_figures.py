@@ -15,7 +15,7 @@ from ancestral.interface import InputError
 from ancestral.reproduction import figure as mechanism
 from ancestral.reproduction import list_figures, list_recipes, load_result, markdown_table, read_ledger, reproduce
 from ancestral.reproduction.figure import Drawn, FigureRecipe, figure
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ancestral.evaluation import spread_rows, standard_error
 from ancestral.evaluation.amortization import InferenceBounds, fit_posteriors, inference_bounds
 from ancestral.interface import InputError, JointDensity, Model
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training import Cosine
 
 _LR, _BATCH = 2e-3, 64

@@ -20,7 +20,8 @@ from ancestral.evaluation import evaluate_alignment, identity_alignment
 from ancestral.interface import Translator
 from ancestral.plots import panels_figure
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement, ways_shown
+from ancestral.reproduction.measurement import Measurement
+from ancestral.reproduction.metrics.translations import ways_shown
 from ancestral.training import Cosine
 
 #: Images of each domain that the picture shows.

@@ -19,7 +19,7 @@ from torch import Tensor
 from ancestral.data import Data, load_data
 from ancestral.interface import ClosedFormFit, ExactDensity, InputError
 from ancestral.reproduction.figure import Drawn, Root, figure, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 #: Iterations whose staircase is drawn.
 _SHOWN = 8

@@ -21,7 +21,7 @@ from ancestral.data import Data, load_data
 from ancestral.evaluation import SampleJudge
 from ancestral.interface import InputError, Sampler
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training.logs import METRICS
 
 _GAN, _WGAN = "dcgan", "wgan_gp"

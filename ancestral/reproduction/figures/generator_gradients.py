@@ -20,7 +20,7 @@ from ancestral.interface import Batch, Model, seeded
 from ancestral.output import counted
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
 from ancestral.reproduction.games import OnePlayer
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 _OBJECTIVES = {"minimax": "E[ln(1 - D(G(z)))]", "non_saturating": "E[-ln D(G(z))]"}
 _POINTS = 25

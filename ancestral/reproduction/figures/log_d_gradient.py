@@ -24,7 +24,7 @@ from ancestral.interface import Batch, Event, MeanDecoder, Model, Real, seeded
 from ancestral.registry import build
 from ancestral.reproduction.figure import Drawn, Root, figure
 from ancestral.reproduction.games import linear_generator
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 #: The quadrature's reach, in standard deviations of the noise and on the line.
 _NOISE_REACH, _REACH = 11.0, 30.0

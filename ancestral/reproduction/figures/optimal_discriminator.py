@@ -24,7 +24,7 @@ from ancestral.interface import Critic, Event, InputError, Model, Real, Sampler,
 from ancestral.registry import build
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted
 from ancestral.reproduction.games import OnePlayer, linear_generator
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training import Cosine
 
 #: Points of a grid at once.

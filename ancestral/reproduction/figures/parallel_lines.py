@@ -34,7 +34,7 @@ from ancestral.interface import Critic, Event, Model, Real, seeded
 from ancestral.registry import build
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted
 from ancestral.reproduction.games import OnePlayer
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training import Cosine
 
 _KL_POINTS = 15

@@ -25,7 +25,7 @@ from torch import Tensor
 from ancestral.interface import Autoregressive, Binary, Event, InputError
 from ancestral.registry import build, model_names
 from ancestral.reproduction.figure import Drawn, Root, figure
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 #: By registered name: what to call the model, and whether each layer lengthens its reach. Those that exist are shown.
 _MODELS = {

@@ -20,7 +20,7 @@ from ancestral.evaluation import decoded
 from ancestral.interface import Decoder, InputError
 from ancestral.plots import samples_figure
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 
 _PIXELS, _MAP, _ALL = "the pixels alone drawn anew", "the map and the pixels", "everything"
 

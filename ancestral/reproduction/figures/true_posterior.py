@@ -27,7 +27,7 @@ from ancestral.data import load_data
 from ancestral.evaluation import spread_rows, standard_error
 from ancestral.interface import Encoder, InputError, JointDensity, Model, seeded
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.training import Cosine
 
 #: The mass of the smallest regions that the contours enclose.

@@ -17,7 +17,7 @@ from ancestral.evaluation.spectra import HIGH
 from ancestral.interface import Decoder, MeanDecoder, Model
 from ancestral.plots import panels_figure, samples_figure
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
-from ancestral.reproduction.measures import Measurement
+from ancestral.reproduction.measurement import Measurement
 from ancestral.reproduction.recipes import load_recipe
 from ancestral.training import training_arguments
 
