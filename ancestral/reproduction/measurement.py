@@ -81,5 +81,5 @@ def fitting_start(trained: Trained) -> ClosedFormFit:
     start = build(recipe.model, trained.data, **recipe.model_settings)
     if not isinstance(start, ClosedFormFit):
         raise InputError(f"{recipe.model} is not fitted by EM, so scikit-learn cannot start where it starts")
-    start.fitfitting_start(trained.data.train.x, generator=torch.Generator().manual_seed(trained.seed))
+    start.fit_start(trained.data.train.x, generator=torch.Generator().manual_seed(trained.seed))
     return start
