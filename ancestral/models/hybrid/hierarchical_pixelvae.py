@@ -165,7 +165,7 @@ class HierarchicalPixelVAE(AutoregressiveDecoderModel):
             "stage_channels": 24,
             "warm_up": 100,
         }
-        return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
+        return QuickSettings(settings, {"lr": 2e-3, "clip_gradient": 500.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

@@ -131,7 +131,7 @@ class LossyVAE(AutoregressiveDecoderModel):
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
         settings = {"latent_dim": 16, "channels": 24, "stage_channels": 24, "flow_hidden": [64], "free_nats": 5.0}
-        return QuickSettings(settings, {"lr": 3e-3, "clip_gradient": 100.0})
+        return QuickSettings(settings, {"lr": 2e-3, "clip_gradient": 500.0})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:

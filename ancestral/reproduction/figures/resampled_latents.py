@@ -46,7 +46,7 @@ def resampled_latents(
         "stage_channels": 24,
         "warm_up": 400,
     },
-    training: Mapping[str, Any] = {"epochs": 60, "batch_size": 64, "lr": 3e-3, "clip_gradient": 100.0},
+    training: Mapping[str, Any] = {"epochs": 60, "batch_size": 64, "lr": 2e-3, "clip_gradient": 500.0},
     pairs: int = 500,
     columns: int = 8,
 ) -> Drawn:
