@@ -26,16 +26,28 @@ def mushrooms(store: Store, seed: int) -> Data:
 
 
 @builtin("freyfaces", "(1, 28, 20), 256 levels", [_FREY])
-def freyfaces(store: Store, seed: int) -> Data:
-    """1,965 frames of one face in time order, split 1,565 / 200 / 200 in that order."""
+def freyfaces(store: Store, seed: int, frames: int | None = None) -> Data:
+    """1,965 frames of one face in time order, split 1,565 / 200 / 200 in that order.
+
+    Or clips of so many `frames` in a row: in training from every frame on, in validation and test side by side.
+    """
     [path] = store.get(_FREY)
     images = read_arrays(path).get("images")
     if images is None or images.shape != (1965, 28, 20):
         found = "no 'images'" if images is None else f"images of shape {images.shape}"
         raise InputError(f"{path} has {found}; expected 'images' of shape (1965, 28, 20)")
     x = as_tensor(images, str(path))[:, None]
-    parts = {"train": Rows(x[:1565]), "valid": Rows(x[1565:1765]), "test": Rows(x[1765:])}
+    splits = {"train": x[:1565], "valid": x[1565:1765], "test": x[1765:]}
     note = "no published split: 1,565 / 200 / 200 in time order"
+    if frames is not None:
+        if not 2 <= frames <= 200:
+            raise InputError(f"frames must be 2 to the 200 of a held-out split, got {frames}")
+        splits = {
+            part: rows.unfold(0, frames, 1 if part == "train" else frames).movedim(-1, 1)
+            for part, rows in splits.items()
+        }
+        note += f"; clips of {frames} frames, which overlap in training"
+    parts = {part: Rows(rows) for part, rows in splits.items()}
     return assemble("freyfaces", parts, seed=seed, support=Levels(256), note=note)
 
 

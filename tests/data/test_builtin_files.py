@@ -180,3 +180,14 @@ def test_a_cache_that_cannot_be_written_is_a_clear_error(tmp_path: Path, server:
     (tmp_path / "web" / "a.bin").write_bytes(b"content")
     with pytest.raises(InputError, match="could not be downloaded .* to .*cache"):
         Store(None, tmp_path / "cache").get(SourceFile("set/a.bin", f"{server}a.bin"))
+
+
+def test_frey_faces_as_clips_are_frames_in_a_row_of_one_split(data_root: str) -> None:
+    frames = load_data("freyfaces", data_root=data_root)
+    clips = load_data("freyfaces", data_root=data_root, frames=9)
+    assert clips.event == Event((9, 1, 28, 20), Levels(256))
+    assert [len(split) for split in clips.splits.values()] == [1557, 22, 22]
+    assert torch.equal(clips.train.x[100], frames.train.x[100:109])
+    assert torch.equal(clips.test.x[2], frames.test.x[18:27])
+    with pytest.raises(InputError, match="frames must be 2 to the 200"):
+        load_data("freyfaces", data_root=data_root, frames=201)
