@@ -1,5 +1,6 @@
 """How often labels are mistaken: by a classifier, and by what learns from features."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -114,7 +115,8 @@ def _linear_probe(trained: Trained, settings: Mapping[str, Any], progress: bool)
     below = ", ".join(f"{100 * gain:.2f} ± {100 * error:.2f} with {count:,}" for count, (gain, error) in gains.items())
     kind = f"{fewest:,} labels, n = {found.n:,}, {len(mine.errors)} draws; below a random start by {below}"
     panels = {"what labels buy": transfer_figure(found.curves)}
-    return Measurement(100 * mine.error, 100 * mine.stderr, kind, baselines=beside, panels=panels)
+    stderr = None if math.isnan(mine.stderr) else 100 * mine.stderr
+    return Measurement(100 * mine.error, stderr, kind, baselines=beside, panels=panels)
 
 
 MEASURES: Mapping[str, Measure] = {
