@@ -100,7 +100,6 @@ class SkipGram(Features):
         special: the tokens below this one are no words: padding and unknown words, which are skipped.
     """
 
-    distance: Tensor
     keep: Tensor
     noise: Tensor
 
@@ -133,10 +132,6 @@ class SkipGram(Features):
             kept = torch.ones_like(shares)
         kept[:special] = 0.0
         noise = shares.pow(0.75).cumsum(0)
-        place = torch.arange(-window, _BLOCK + window) - torch.arange(_BLOCK)[:, None]
-        # A word is no context of itself, however far its contexts reach.
-        distance = place.abs().masked_fill(place == 0, window + 1).short()
-        self.register_buffer("distance", distance, persistent=False)
         self.register_buffer("keep", kept.float(), persistent=False)
         self.register_buffer("noise", noise / noise[-1], persistent=False)
         self.words = nn.Embedding(tokens, dimensions, sparse=True)
@@ -186,12 +181,15 @@ class SkipGram(Features):
         about, rows_about = (
             values.unfold(0, size, _BLOCK) if blocks else values.new_empty(0, size) for values in (words, rows)
         )
-        own = slice(reach, reach + _BLOCK)
+        own, place = slice(reach, reach + _BLOCK), torch.arange(size, dtype=torch.int16, device=x.device)
+        away = place - place[own, None]
+        # A word is no context of itself, however far its contexts reach.
+        distance = away.abs().masked_fill_(away == 0, reach + 1)
         drawn = torch.randint(1, reach + 1, (blocks, _BLOCK, 1), dtype=torch.int16, device=x.device)
         # What fills a block is told apart from what surrounds it, too.
         rows_own = rows_about[:, own, None].masked_fill(rows_about[:, own, None] < 0, -2)
         weights = torch.empty(blocks, _BLOCK, size + _BLOCK, dtype=self.dtype, device=x.device)
-        contexts = weights[:, :, :size].copy_((self.distance <= drawn) & (rows_own == rows_about[:, None]))
+        contexts = weights[:, :, :size].copy_((distance <= drawn) & (rows_own == rows_about[:, None]))
         weights[:, :, size:] = contexts.sum(2, keepdim=True) * (self.negatives / _BLOCK)
         # The token at which the noise's cumulative distribution first exceeds a uniform number.
         uniform = torch.rand(blocks, _BLOCK, dtype=self.noise.dtype, device=x.device)
