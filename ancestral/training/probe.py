@@ -52,8 +52,8 @@ def probe(
         model: a `Features` model, trained on the training rows of `data`, or on other rows of the same event.
         data: rows with classes. Labels are taken from the training split, errors on the test split.
         labels: how many training rows keep their labels, as many of each class.
-        mode: "linear", a logistic regression of the standardised features, its penalty chosen by cross-validation among
-            the labelled rows; or "finetune", a linear layer on the features that is trained with the whole network.
+        mode: "linear", a logistic regression of the features, whose scaling and penalty a cross-validation among the
+            labelled rows chooses; or "finetune", a linear layer on the features that is trained with the whole network.
         draws: of which rows keep their labels.
         seed: of the draws, of the random starts and of fine-tuning.
         batch_size: rows at once.
