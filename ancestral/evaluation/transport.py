@@ -84,19 +84,20 @@ def wasserstein_from_samples(x: Num[Tensor, "n *event"], y: Num[Tensor, "m *even
 
 
 def wasserstein_from_critic(
-    critic: Critic, x: Num[Tensor, "n *event"], y: Num[Tensor, "m *event"], *, lipschitz: float | None = 1.0
+    critic: Critic, x: Num[Tensor, "n *event"], y: Num[Tensor, "m *event"], *, lipschitz: float | None = None
 ) -> Divergence:
     """W_1 by a WGAN's critic: its mean over draws `x` of p (real) less that over `y` of q, by its Lipschitz constant.
 
-    It is a lower bound as far as no slope of the critic is larger than the constant. A gradient penalty brings slopes
-    near 1 without bounding them, so that the value is an estimate.
+    In the unit of the data, of their Euclidean distance. It is a lower bound as far as no slope of the critic is larger
+    than the constant, which is known of none that is trained, so that the value is an estimate.
 
     Args:
         critic: a model whose criticism is a potential.
         x: draws of p, that the critic was not trained on.
         y: draws of q.
-        lipschitz: the constant; None for the largest slope on the lines between draws in turn, which a critic of
-            clipped weights needs, whose constant is unknown.
+        lipschitz: the constant, of slopes in the data's unit; None for the largest one on the lines between draws in
+            turn. A gradient penalty brings slopes near 1 on the networks' scale, which is the data's own where they
+            are `Real` and not standardised; clipped weights leave the constant unknown.
     """
     if critic.criticism != "potential":
         raise InputError(
@@ -120,7 +121,8 @@ def _largest_slope(critic: Critic, x: Tensor, y: Tensor, batch_size: int = 4096)
     for rows in torch.arange(n).split(batch_size):
         real, fake = (draws[rows].to(critic.device, critic.dtype) for draws in (x, y))
         between = torch.lerp(real, fake, share[rows].to(real)).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic.criticise(between).sum(), between)
+        with critic._public():  # between values of the support there may be none
+            (gradient,) = torch.autograd.grad(critic._criticise(critic._to_core(between), None).sum(), between)
         found = max(found, float(gradient.flatten(1).norm(dim=1).max()))
     return found
 

@@ -66,18 +66,18 @@ class TwoSampleTest:
 
 @dataclass(frozen=True)
 class Copying:
-    """Of all pairs of a sample and a test row, the share where the sample is nearer to the training rows; and the
-    probability of so high a one where samples are distributed as test rows are."""
+    """How many of `n` samples have a training row as the nearest of all real rows, beside the `chance` of it without
+    copies; and the probability of so many or more by that chance."""
 
     share: float
+    chance: float
     p: float
-    #: Test rows.
     n: int
 
     def __str__(self) -> str:
         return (
-            f"nearer to training rows than test rows are: {self.share:.1%}, without copies 50 %"
-            f" (p = {self.p:.2g}, {self.n:,} test rows)"
+            f"nearest real row is a training row: {self.share:.1%}, without copies {self.chance:.1%}"
+            f" (p = {self.p:.2g}, n = {self.n:,})"
         )
 
 
@@ -213,21 +213,26 @@ def two_sample_test(
 
 
 def copying(
-    train: Float[Tensor, "rows features"], test: Float[Tensor, "n features"], fake: Float[Tensor, "m features"]
+    train: Float[Tensor, "rows features"], test: Float[Tensor, "more features"], fake: Float[Tensor, "n features"]
 ) -> Copying:
-    """Whether samples lie nearer to the training rows than test rows do (Meehan, Chaudhuri & Dasgupta 2020).
+    """Whether samples have training rows for their nearest neighbours more often than chance would have it.
 
-    Given the training rows, the distance to the nearest of them is a number of each sample and of each test row; where
-    samples are distributed as test rows are, so are these numbers, whatever the density of the training rows. They are
-    compared by the rank-sum test of Mann & Whitney, over all space at once (the paper's test is of cells, too). A share
-    of much less than 1/2 says that samples lie off the data, and nothing of copies.
+    Training and test rows are of one distribution. Wherever a sample lies that knows neither, the nearest of all these
+    rows is a training row with the share of the training rows among them, c: a dull sample in the midst of the data as
+    well as one far off them. (By the distances themselves, as Meehan, Chaudhuri & Dasgupta 2020 compare them, dull
+    samples pass for copies.) Samples with one nearest row share its luck: if w_r of them have row r, the number that
+    have training rows has the variance c (1 - c) sum_r w_r^2, and is taken to be Gaussian.
     """
-    from scipy.stats import mannwhitneyu
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train.double().numpy())
-    of_fake, of_test = (search.kneighbors(x.double().numpy())[0][:, 0] for x in (fake, test))
-    if of_fake.max() == of_fake.min() == of_test.max() == of_test.min():  # rows of few values: copies, all of them
-        return Copying(0.5, 1.0, len(test))
-    found = mannwhitneyu(of_fake, of_test, alternative="less", method="asymptotic")
-    return Copying(1 - float(found.statistic) / (len(fake) * len(test)), float(found.pvalue), len(test))
+    near = []
+    for rows in (train, test):
+        search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(rows.double().numpy())
+        near.append([torch.from_numpy(found[:, 0]) for found in search.kneighbors(fake.double().numpy())])
+    (to_train, of_train), (to_test, of_test) = near
+    chance = len(train) / (len(train) + len(test))
+    # Where both are as near, as rows of few values are, nothing is known.
+    copied = torch.where(to_train < to_test, 1.0, torch.where(to_train > to_test, 0.0, chance)).double()
+    weights = torch.where(to_train <= to_test, of_train, len(train) + of_test).bincount().double()
+    z = float((copied - chance).sum()) / math.sqrt(chance * (1 - chance) * float(weights.square().sum()))
+    return Copying(float(copied.mean()), chance, 0.5 * math.erfc(z / math.sqrt(2)), len(fake))

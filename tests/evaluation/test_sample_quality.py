@@ -92,10 +92,10 @@ def test_copies_of_training_rows_are_found_out_and_fresh_rows_are_not() -> None:
     )
     assert copies.copying is not None
     assert fresh.copying is not None
-    assert (copies.copying.share, copies.copying.n) == (1, 1000)
+    assert (copies.copying.share, copies.copying.chance, copies.copying.n) == (1, 0.5, 1000)
     assert copies.copying.p < 1e-12
     assert fresh.copying.p > 1e-3
-    assert "nearer to training rows than test rows are: 100.0%" in str(copies)
+    assert "nearest real row is a training row: 100.0%, without copies 50.0%" in str(copies)
 
 
 def test_a_conditional_model_draws_at_the_contexts_of_the_real_rows() -> None:

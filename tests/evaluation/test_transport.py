@@ -11,7 +11,8 @@ from torch.distributions import Categorical, Independent, MultivariateNormal, No
 
 from ancestral.evaluation import wasserstein, wasserstein_from_critic, wasserstein_from_samples
 from ancestral.evaluation.two_samples import frechet_distance
-from ancestral.interface import InputError
+from ancestral.interface import Event, InputError, Levels
+from ancestral.models.adversarial.wasserstein_gan import WGANGP
 from tests.evaluation.known_critics import KnownCritic
 
 
@@ -118,20 +119,32 @@ def test_estimates_in_the_plane_are_near_the_closed_form() -> None:
 def test_a_critic_of_slope_one_measures_the_shift() -> None:
     x, y = torch.randn(5000, 2) + torch.tensor([3.0, 4.0]), torch.randn(5000, 2)
     along = KnownCritic(lambda x: x @ torch.tensor([0.6, 0.8]) + 7, "potential", 2)
-    found = wasserstein_from_critic(along, x, y)
+    found = wasserstein_from_critic(along, x, y, lipschitz=1.0)
     assert found.stderr is not None
     assert abs(found.value - 5) < 4 * found.stderr < 0.2
     # Of data less samples, so that a critic of the wrong sign is below 0.
-    assert wasserstein_from_critic(along, y, x).value == pytest.approx(-found.value)
+    assert wasserstein_from_critic(along, y, x, lipschitz=1.0).value == pytest.approx(-found.value)
     # Another direction is a bound; a steeper slope is divided by, if it is known or looked for.
     other = KnownCritic(lambda x: x[:, 0], "potential", 2)
-    assert wasserstein_from_critic(other, x, y).value == pytest.approx(3, abs=0.1)
+    assert wasserstein_from_critic(other, x, y, lipschitz=1.0).value == pytest.approx(3, abs=0.1)
     steep = KnownCritic(lambda x: 2.5 * (x @ torch.tensor([0.6, 0.8])), "potential", 2)
     for lipschitz in (2.5, None):
         assert wasserstein_from_critic(steep, x, y, lipschitz=lipschitz).value == pytest.approx(found.value, rel=1e-4)
-    assert wasserstein_from_critic(steep, x, y).value == pytest.approx(2.5 * found.value, rel=1e-4)
+    assert wasserstein_from_critic(steep, x, y, lipschitz=1.0).value == pytest.approx(2.5 * found.value, rel=1e-4)
     flat = KnownCritic(lambda x: 0 * x[:, 0], "potential", 2)
     assert wasserstein_from_critic(flat, x, y, lipschitz=None).value == 0
+
+
+def test_a_critic_of_levels_measures_in_levels() -> None:
+    """Its networks see 17 levels on [-1, 1]; the distance is that of the data, whatever scale the critic has."""
+    model = WGANGP(Event((2,), Levels(17)), latent_dim=2, hidden=[4], critic_hidden=[4])
+    x, y = torch.full((50, 2), 11.0), torch.full((50, 2), 3.0)
+    x[::2] += 1
+    found = abs(wasserstein_from_critic(model, x, y).value)
+    assert 0 < found <= wasserstein_from_samples(x, y).value * 1.0001
+    with torch.no_grad():
+        model.critic.output.weight.mul_(10)
+    assert abs(wasserstein_from_critic(model, x, y).value) == pytest.approx(found, rel=1e-4)
 
 
 def test_the_largest_slope_is_looked_for_between_the_draws() -> None:

@@ -168,36 +168,50 @@ def test_it_is_tested_on_rows_that_it_has_not_learned_from() -> None:
     assert again[0] == again[1]
 
 
-def test_copies_are_nearer_to_training_rows_than_test_rows_are() -> None:
-    train = normal(300, 3)
-    fresh = [copying(train, normal(80, 3), normal(70, 3)) for _ in range(40)]
+def test_copies_have_training_rows_as_their_nearest_more_often_than_chance() -> None:
+    fresh = [copying(normal(300, 3), normal(100, 3), normal(70, 3)) for _ in range(60)]
     shares = torch.tensor([found.share for found in fresh], dtype=torch.float64)
-    assert abs(float(shares.mean()) - 0.5) < 4 * float(shares.std()) / math.sqrt(40)
-    assert sum(found.p < 0.05 for found in fresh) <= 6
-    copies = copying(train, normal(80, 3), train[:70] + 1e-6)
-    assert copies.share == 1
-    assert copies.p < 1e-12
+    assert abs(float(shares.mean()) - 0.75) < 4 * float(shares.std()) / math.sqrt(60)
+    assert sum(found.p < 0.05 for found in fresh) <= 9
+    train = normal(300, 3)
+    copies = copying(train, normal(100, 3), train[:70] + 1e-6)
+    assert (copies.share, copies.chance, copies.n) == (1, 0.75, 70)
+    assert copies.p < 1e-5
     # Every other sample is a copy.
-    some = copying(train, normal(80, 3), torch.cat([train[:35], normal(35, 3)]))
-    assert some.share == pytest.approx(0.75, abs=0.06)
-    assert some.p < 1e-6
-    # What lies off the data is no copy.
-    assert copying(train, normal(80, 3), normal(70, 3) + 10).p > 0.999
+    some = copying(train, normal(100, 3), torch.cat([train[:150], normal(150, 3)]))
+    assert some.share == pytest.approx(0.875, abs=0.06)
+    assert some.p < 1e-4
 
 
-def test_the_share_of_copies_is_that_of_pairs_with_half_of_the_ties() -> None:
-    train, test, fake = (torch.randint(4, (n, 2)).double() for n in (5, 12, 9))
+@pytest.mark.parametrize(
+    "samples", [lambda: 0.01 * normal(500, 30), lambda: normal(500, 30) + 10, lambda: normal(9, 30)]
+)
+def test_dull_samples_and_samples_off_the_data_are_no_copies(samples: Callable[[], Tensor]) -> None:
+    """All of them may have the same few nearest rows, whose luck they share."""
+    found = [copying(normal(240, 30), normal(60, 30), samples()).p for _ in range(60)]
+    assert sum(p < 0.02 for p in found) <= 5
 
-    def nearest(x: Tensor) -> list[float]:
-        return [min(float((row - other).norm()) for other in train) for row in x]
 
-    pairs = [(a, b) for a in nearest(fake) for b in nearest(test)]
-    expected = sum((a < b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
-    found = copying(train, test, fake)
-    assert found.share == pytest.approx(expected)
-    assert found.n == 12
-    same = copying(train, train[:3], train[2:])
-    assert (same.share, same.p) == (0.5, 1)
+def test_the_significance_is_that_of_rows_dealt_out_anew() -> None:
+    """Of real rows on a line, which are training rows by chance, and samples near the first few of them."""
+    real = torch.arange(40.0).double()[:, None]
+    fake = torch.cat([real[:4].repeat_interleave(3, 0), real[4:16]]) + 0.1
+    weights, z = torch.tensor([3.0] * 4 + [1.0] * 12), []
+    for _ in range(400):
+        dealt = torch.randperm(40)
+        train, test = real[dealt[:30]], real[dealt[30:]]
+        is_train = torch.isin(torch.arange(16), dealt[:30])
+        found = copying(train, test, fake)
+        assert found.share == pytest.approx(float((weights * is_train).sum() / weights.sum()))
+        z.append(math.sqrt(2) * float(torch.special.erfinv(torch.tensor(1 - 2 * found.p, dtype=torch.float64))))
+    # 16 of 40 rows drawn without replacement vary less: (40 - 16) / 39 of it if all weighed alike.
+    assert 0.6 < torch.tensor(z).var() < 1.05
+
+
+def test_a_tie_says_nothing() -> None:
+    rows = torch.randint(2, (40, 2)).double()
+    same = copying(rows[:20], rows[:20], rows)
+    assert (same.share, same.p) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(

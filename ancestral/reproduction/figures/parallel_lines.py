@@ -127,7 +127,7 @@ def parallel_lines(
                 wasserstein(*atoms, points=points),
                 jensen_shannon_from_discriminator(gan, x, y),
                 wasserstein_from_critic(critic, x, y, lipschitz=None),
-                wasserstein_from_critic(critic, x, y),
+                wasserstein_from_critic(critic, x, y, lipschitz=1.0),
                 wasserstein_from_samples(x[:transported], y[:transported]),
                 curve,
             )
