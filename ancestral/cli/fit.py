@@ -36,7 +36,7 @@ from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, read_config, save
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
-from ancestral.training import fit, training_arguments
+from ancestral.training import TrainingDiverged, fit, training_arguments
 from ancestral.training.run_folder import check_run_dir, leads, replacing
 
 #: What the command line has flags of its own for.
@@ -101,17 +101,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     _introduce(screen, model, data)
     if leads():
         _warn_of_few_rows(data)
-    with replacing(folder, overwrite=args.overwrite):
-        report = fit(model, data, run_dir=folder, resume=args.resume, **how)
-    if not leads():
-        return 0
     command = shlex.join(["ancestral", "fit", *arguments])
-    if report.interrupted:
-        screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
-        return 130
-    if report.done_before and (folder / CONFIG).exists():
-        screen.print(f"{report}\nthe run in {folder} is finished: nothing of its budget is left; a larger one goes on")
-        return 0
     remembered: dict[str, Any] = {
         "command": command,
         "data": named,
@@ -119,6 +109,22 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         **data.meaning,
         "fit": {key: _plain(value) for key, value in how.items()},
     }
+    with replacing(folder, overwrite=args.overwrite):
+        try:
+            report = fit(model, data, run_dir=folder, resume=args.resume, **how)
+        except TrainingDiverged as error:
+            if leads() and error.trained:
+                save(model, folder, recipe=remembered)
+                raise TrainingDiverged(f"{error}; saved in {folder}") from None
+            raise
+    if not leads():
+        return 0
+    if report.interrupted:
+        screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
+        return 130
+    if report.done_before and (folder / CONFIG).exists():
+        screen.print(f"{report}\nthe run in {folder} is finished: nothing of its budget is left; a larger one goes on")
+        return 0
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)

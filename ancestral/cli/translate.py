@@ -1,5 +1,6 @@
 """`ancestral translate`: images of one domain as images of the other."""
 
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,9 +61,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         domains = (found.source, found.target)
         save_figure(translations_figure(found.x, found.there, found.back, model.event, domains), output)
     off = (found.back.double() - found.x.double()).abs().mean()
+    levels = model.event.values
+    unit = "" if levels is None else f" of {levels - 1} levels"
     print(
         f"{counted(len(x), 'image')} of {found.source} as {found.target} in {args.output}; translated back they are off"
-        f" by {off:.3g} on average"
+        f" by {off:.3g}{unit} on average"
     )
 
 
@@ -86,9 +89,16 @@ def _images(
     for name in args.data or [None]:
         data = run.named(name, args.split, args.data_root, options)
         split = data.splits[args.split or "test"]
-        kept = _of_domain(split, data.domains or data.classes, other_domain(model, args.to), model.domains)
+        source = other_domain(model, args.to)
+        kept = _of_domain(split, data.domains or data.classes, source, model.domains)
+        folder = Path() if name is None else Path(name) if Path(name).is_dir() else Path(name).parent
+        if kept is split and args.to in (folder.name, Path(name or "").stem):
+            warnings.warn(
+                f"{name} bears the name of the domain to translate to; its images are taken for {source}",
+                stacklevel=1,
+            )
         parts.append(kept.x)
-        files += kept.origin.get("file", np.array([], dtype=object)).tolist()
+        files += [str(folder / file) for file in kept.origin.get("file", np.array([], dtype=object)).tolist()]
     x = torch.cat(parts)
     limit = args.number or usual or len(x)
     return x[:limit], files[:limit] if len(files) == len(x) else None
@@ -105,14 +115,15 @@ def _of_domain(split: Split, names: Sequence[str] | None, source: str, domains: 
 
 
 def _names(files: list[str] | None) -> list[str] | None:
-    """What the translations are called: as their files, with the folders where the names alone are not different."""
+    """What the translations are called: as their files, with as many of the folders as tell all apart."""
     if files is None:
         return None
-    names = [Path(file).stem for file in files]
-    if len(set(names)) == len(names):
-        return names
-    names = ["-".join(Path(file).with_suffix("").parts) for file in files]
-    return names if len(set(names)) == len(names) else None
+    paths = [Path(file).with_suffix("").parts for file in files]
+    for depth in range(1, max(map(len, paths), default=0) + 1):
+        names = ["-".join(parts[-depth:]).replace("/", "") for parts in paths]
+        if len(set(names)) == len(names):
+            return names
+    return None
 
 
 def _write_arrays(run: Run, found: Translations, output: Path) -> None:

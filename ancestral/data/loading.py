@@ -40,7 +40,7 @@ def load_data(
     window: int | None = None,
     context: str | None = None,
     classes: Sequence[str] | None = None,
-    domains: Sequence[str] | None = None,
+    domains: Sequence[str] | str | None = None,
     whole: bool = False,
     **options: Any,
 ) -> Data:
@@ -69,7 +69,8 @@ def load_data(
             the digit and the speaker of a sound); or 'grey:L', the grey view of a colour image in L levels ('grey': in
             as many as it has). `Data.contexts` says which there are.
         classes: Number the labels by these names, those of other data: labels of the two then mean the same.
-        domains: Take two of the classes, by their names, as two domains without correspondence, for a translator.
+        domains: Take two of the classes, by their names with a comma between, as two domains without correspondence,
+            for a translator: `domains="cats,dogs"`. Some built-in data have a `twin` instead, see `ancestral data`.
         whole: Take all rows of a file or folder without splits, in their own order, for each of the three splits: to
             score them rather than to learn from them.
         options: Of the one source, as its loader describes them: `load_table`, `load_arrays`, `load_images`,
@@ -88,6 +89,8 @@ def load_data(
         "context": context,
     }
     given |= {"classes": classes, "domains": domains, "whole": whole}
+    if isinstance(domains, str):
+        domains = [name.strip() for name in domains.split(",")]
     is_frame = "pandas" in sys.modules and isinstance(name_or_path, sys.modules["pandas"].DataFrame)
     if not is_frame and not isinstance(name_or_path, str | os.PathLike):
         kind = type(name_or_path).__name__

@@ -65,4 +65,6 @@ class Report:
 
 class TrainingDiverged(RuntimeError):
     """The objective is no longer finite. The message names the phase, the step and the layer; the model holds the last
-    good weights."""
+    good weights, which are `trained` if any epoch, or stage, ended well."""
+
+    trained: bool = False

@@ -116,11 +116,23 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
                 f"this {type(model).__name__} learns from two domains, which {data.name} does not have;"
                 f" {_domains_of(data)}"
             )
+        _check_varied(data)
         _check_context_event(data, model)
         train, valid = _source(data.train, model), _source(data.valid, model)
         train.schema = data.schema
         return train, valid
     return _source(data, model), None
+
+
+def _check_varied(data: Data) -> None:
+    if data.train.drawn or len(data.train) < 2:  # what is drawn anew each time differs by itself
+        return
+    x = data.train.x
+    # The first rows tell most data from constant ones.
+    if all(bool((part == x[:1]).all()) for part in (x[:100], x)):
+        raise InputError(
+            f"all {len(x):,} training rows of {data.name} are the same: there is nothing to learn from them"
+        )
 
 
 def _domains_of(data: Data) -> str:

@@ -11,6 +11,7 @@ from ancestral.interface import InputError
 from ancestral.registry import build
 from ancestral.reproduction import load_recipe, measures, reproduce
 from ancestral.reproduction.measurement import Trained
+from ancestral.reproduction.metrics import words
 from ancestral.training import fit
 
 
@@ -29,8 +30,8 @@ def test_gensim_is_told_the_same_text_and_the_same_settings(data_root: str, monk
         return WordVectors(["a", "b", "c", "d"], torch.eye(4))
 
     questions = {"letters": [("a", "b", "c", "d"), ("b", "a", "d", "a")]}
-    monkeypatch.setattr(measures, "gensim_word2vec", gensim)
-    monkeypatch.setattr(measures, "google_questions", lambda: questions)
+    monkeypatch.setattr(words, "gensim_word2vec", gensim)
+    monkeypatch.setattr(words, "google_questions", lambda: questions)
     recipe = load_recipe("skip-gram-kjv")
     data = load_data(recipe.data, data_root=data_root, **recipe.data_options)
     model = build(recipe.model, data, **recipe.model_settings)

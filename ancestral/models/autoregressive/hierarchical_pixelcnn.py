@@ -64,8 +64,9 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
         view: "grey" of colour images, "pyramid" of lower resolutions; "auto" takes grey where there are colours.
         levels: of the grey view; of images that have fewer as many as these.
         scales: resolutions below the image's own in a pyramid; by default until no side is longer than 8 pixels.
-        channels: feature maps of each stage's Gated PixelCNN, of `blocks` gated layers after its first.
+        channels: feature maps of each stage's Gated PixelCNN.
         view_channels: the same of the first stage, the one without a view; None: as many.
+        blocks: gated layers of each after its first.
         head: feature maps of the last hidden layers.
         encoder_blocks: residual blocks, of as many feature maps, by which the other stages see the view.
     """

@@ -58,8 +58,10 @@ class MultiscalePixelCNN(AutoregressiveModel, StagedDensity):
 
     Args:
         scales: how often the image is halved, at least once; by default until no side is longer than 7 pixels.
-        channels: feature maps of the groups' residual networks, each of `blocks` residual blocks.
-        base_channels: feature maps of the base's Gated PixelCNN, of `base_blocks` gated layers after its first.
+        channels: feature maps of the groups' residual networks.
+        blocks: residual blocks of each of them.
+        base_channels: feature maps of the base's Gated PixelCNN.
+        base_blocks: gated layers of it after its first.
         head: feature maps of the last hidden layers.
     """
 

@@ -115,4 +115,4 @@ class PixelVAE(AutoregressiveDecoderModel):
         yield tiny(Event((1, 3, 2), Binary()), upsampling=False)
         yield tiny(Event((3, 1, 2), Levels(3)), gated=False, context_event=Event((), Categories(3)))
         yield tiny(Event((1, 2, 2), Levels(3)), gated=False, upsampling=False, context_event=Event((2,), Real()))
-        yield tiny(Event((1, 8, 9), Binary()), warm_up=10)
+        yield tiny(Event((1, 8, 3), Binary()), warm_up=10)
