@@ -108,3 +108,15 @@ def test_an_interrupted_replacement_is_gone_on_with(cli, rows: np.ndarray, monke
     assert cli(*FIT, "--steps", 4, "--resume").code == 0
     assert weights("r") != before
     assert cli("evaluate", "r").err == ""
+
+
+def test_a_run_that_diverges_is_saved_as_it_was_while_it_was_good(cli, rows: np.ndarray) -> None:
+    wild = ("--schedule", "step", "--schedule.every", 2, "--schedule.factor", 1e30)
+    done = cli(*FIT, *wild, "--epochs", 5)
+    assert done.code == 1
+    assert "the model holds the weights after epoch 2" in done.err
+    assert "saved in r" in done.err
+    assert cli("evaluate", "r").code == 0
+    # Before the first epoch there is nothing to keep.
+    assert cli(*FIT, "--run-dir", "r2", "--lr", 1e30, "--epochs", 5).code == 1
+    assert "holds no saved model" in cli("evaluate", "r2").err

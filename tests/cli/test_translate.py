@@ -78,6 +78,19 @@ def test_two_folders_to_translations(cli, tmp_path: Path) -> None:
     assert "does not know which rows of its domains are pairs" in measured.err
 
 
+def test_files_of_one_name_keep_their_folders_and_a_folder_of_the_wrong_domain_is_said(cli, tmp_path: Path) -> None:
+    write(tmp_path / "times", day=200, night=40)
+    assert cli("fit", "cyclegan", "times", *_TINY, "--run-dir", "r").code == 0
+    for place in ("one", "two"):
+        write(tmp_path / place, 2, day=200)
+    done = cli("translate", "r", "one/day", "two/day", "--to", "night", "-o", "out/")
+    assert done.code == 0, done.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"{place}-day-day{i:02}.png" for place in ("one", "two") for i in range(2)]
+    with pytest.warns(UserWarning, match="one/day bears the name of the domain to translate to; .* taken for night"):
+        assert cli("translate", "r", "one/day", "--to", "day", "-o", "x.png").code == 0
+
+
 def test_a_twin_is_measured_by_the_pairs_that_training_did_not_see(cli, tmp_path: Path) -> None:
     fitted = cli("fit", "cyclegan", "digits", "--data.twin", "inverted", *_TINY)
     assert fitted.code == 0, fitted.err

@@ -70,7 +70,7 @@ def test_domains_are_labelled_0_and_1(y: list[int] | None) -> None:
 
 def test_two_classes_are_taken_as_two_domains(tmp_path: Path) -> None:
     folder = write(tmp_path, "apes", "bees", "cats")
-    data = load_data(folder, domains=["bees", "apes"])
+    data = load_data(folder, domains="bees, apes")
     assert (data.domains, data.classes) == (("bees", "apes"), None)
     for split in data.splits.values():
         # The first channel says which folder an image is from: 0 apes, 1 bees.
