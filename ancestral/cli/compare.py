@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     _print_tables(screen, result)
     screen.print(f"\n{headline(result)}", soft_wrap=True)
     result.save_report(output, command=shlex.join(["ancestral", "compare", *arguments]))
-    screen.print(f"\nreport with samples and learning curves: [bold]{output}[/]  ({result.seconds:.0f} s in all)")
+    screen.print(f"\nreport with every model's samples: [bold]{output}[/]  ({result.seconds:.0f} s in all)")
     return 0 if len(result.failed) < len(result.entries) else 1
 
 
@@ -85,7 +85,8 @@ def _conclude(screen: Console, entry: Entry) -> None:
         screen.print(f"    [red]failed:[/] {entry.failure}", soft_wrap=True)
         return
     trial = entry.trials[-1]
-    quality = trial.quality.headline if trial.quality else "no density and no samples to measure"
+    none = "no density and no samples to measure" if trial.samples is None else "too few rows to judge its samples by"
+    quality = trial.quality.headline if trial.quality else none
     what = trial.score or quality
     screen.print(f"    {what}, trained for {trial.train_seconds:.0f} s", soft_wrap=True)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ancestral import environment
 from ancestral.comparison.page import Cell, Html, cards, definitions, figures, fill, joined, section, table
-from ancestral.comparison.result import Comparison
+from ancestral.comparison.result import Comparison, Entry
 from ancestral.comparison.rows import (
     CLASSIFIERS,
     LIKELIHOOD,
@@ -22,9 +22,10 @@ from ancestral.comparison.rows import (
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.data import columns_in_figures, in_units
-from ancestral.interface import Event
+from ancestral.interface import ClosedFormFit, Event
 from ancestral.output import counted, describe
 from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
+from ancestral.registry import find_model
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram, texts.
 _POINTS, _TEXTS = 1000, 12
@@ -35,7 +36,8 @@ _LETTERS = 56
 _FRECHET = """The Fréchet distance compares the means and the covariances of samples and of real rows in a space of
 features: 0 is best. It says nothing of memorised rows or of likelihood, and hangs on the features and on how many
 samples there are."""
-_SLOW = "“-”: the model draws too slowly, so that there are too few samples, or none."
+_NONE = """“-”: too few samples, of a model that draws too slowly or not at all, or too few real rows to hold them
+against."""
 _BEHIND = "“Behind the best” is the difference to the first row in nats, with an error of its own."
 _BAR = "The bar is the gain over the baseline, beside the best model's."
 _CURVES = """Validation in bits/dim over the seconds of training; lower is better. Lower bounds are taken with one draw
@@ -116,8 +118,15 @@ def _introduction(result: Comparison) -> str:
         f" {describe(data.event, data.context_event)}, and measured on the same {len(result.test):,} test rows that"
         f" none of them has seen. Each model that learns by gradients had up to"
         f" {counted(round(result.budget), 'second')}, and the"
-        f" best weights were chosen on {len(data.valid):,} validation rows."
+        f" best weights were chosen on {len(data.valid):,} validation rows{_unchosen(trained)}."
     )
+
+
+def _unchosen(trained: Sequence[Entry]) -> str:
+    """Of which models the last weights were kept: those of a game, whose losses say nothing of what is better."""
+    found = [(entry.name, find_model(entry.name)) for entry in trained]
+    games = [name for name, model in found if model.monitor is None and not issubclass(model, ClosedFormFit)]
+    return f", but of {', '.join(games)}, which have nothing to choose them by, the last ones kept" if games else ""
 
 
 def _conditions(result: Comparison) -> list[Html]:
@@ -186,7 +195,7 @@ def _explanations(result: Comparison) -> list[tuple[str, str]]:
         ("lower bound", f"{_BOUND}; {IMPORTANCE_SAMPLES} importance samples a row"),
         ("±", spread_of(result)),
         ("behind the best", _PAIRED if result.seeds == 1 else _OVER_SEEDS),
-        ("Fréchet distance", f"{_FRECHET} {_SLOW}"),
+        ("Fréchet distance", f"{_FRECHET} {_NONE}"),
         (
             "baseline",
             f"{result.baseline.name}: {_BASELINE}{_UNCONDITIONAL if result.data.context_event is not None else ''}",
