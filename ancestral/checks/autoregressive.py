@@ -183,7 +183,7 @@ def cached_parameters_are_those_of_one_pass(subject: Subject) -> None:
 
 
 def completions_keep_what_is_known(subject: Subject) -> None:
-    model, n = subject.far, subject.rows(4096)
+    model, n = subject.far, subject.rows(512)
     assert isinstance(model, Completer)
     context, known = subject.contexts(n, torch.float64), _known(subject, n)
     filled, seed = [], subject.generator().initial_seed()

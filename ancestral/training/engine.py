@@ -99,7 +99,7 @@ class Engine:
                 where = f"epoch {epochs[kept]}" if kept in epochs else f"step {kept}, when a stage began"
                 where += ", its best" if self.best else ""
                 advice = "a lower lr or clip_gradient often helps"
-                diverged = TrainingDiverged(f"{error}; {advice}; the model holds the weights after {where}")
+                diverged = TrainingDiverged(f"{error}; the model holds the weights after {where}; {advice}")
                 diverged.trained = kept > 0
                 raise diverged from None
             finally:

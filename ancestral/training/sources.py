@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from ancestral.data import Data, Schema, Split
 from ancestral.data.cells import listed
-from ancestral.interface import Batch, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
+from ancestral.interface import Batch, Categories, Classifier, ClosedFormFit, Event, InputError, Model, Unpaired
 
 TrainingData: TypeAlias = Data | Split | Tensor | Dataset[Any]
 
@@ -116,16 +116,17 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
                 f"this {type(model).__name__} learns from two domains, which {data.name} does not have;"
                 f" {_domains_of(data)}"
             )
-        _check_varied(data)
         _check_context_event(data, model)
         train, valid = _source(data.train, model), _source(data.valid, model)
+        _check_varied(data)
         train.schema = data.schema
         return train, valid
     return _source(data, model), None
 
 
 def _check_varied(data: Data) -> None:
-    if data.train.drawn or len(data.train) < 2:  # what is drawn anew each time differs by itself
+    # What is drawn anew each time differs by itself, and a text may be meant to be learned by heart.
+    if data.train.drawn or len(data.train) < 2 or isinstance(data.event.support, Categories):
         return
     x = data.train.x
     # The first rows tell most data from constant ones.

@@ -105,7 +105,7 @@ def test_a_model_without_a_density_is_judged_alike_after_its_training_and_later(
     assert done.code == 0, done.err
     split = "train" if rows == 200 else "test"
     said = re.findall(rf"^samples \({split}\): (.*)$", done.out, re.MULTILINE)
-    assert [line.split()[0] for line in said] == ["Fréchet", "kernel", "precision", "told", "nearer"], done.out
+    assert [line.split()[0] for line in said] == ["Fréchet", "kernel", "precision", "told", "nearest"], done.out
     later = cli("evaluate", "runs/two-moons-gan").out
     assert later == "".join(f"gan on two-moons {split}: {line}\n" for line in said)
     assert cli("evaluate", "runs/two-moons-gan", "--split", "valid").out.startswith("gan on two-moons valid: Fréchet")

@@ -92,7 +92,7 @@ UNDECIDED: dict[str, dict[str, str]] = {
     "pixelcnn-1": _TOO_LARGE,
     "pixelcnn-2": _TOO_LARGE,
     "pixelcnn_pp-1": _TOO_LARGE,
-    "pixelvae-4": _TOO_LARGE_LATENTS,
+    "pixelvae-3": _TOO_LARGE_LATENTS,
     "realnvp-2": _TOO_LARGE,
     "realnvp-2-dequantized": _TOO_LARGE,
     "realnvp-3": _TOO_LARGE,

@@ -196,7 +196,8 @@ TINY: dict[str, dict[str, Any]] = {
 
 
 def labelled(y: Tensor, name: str = "bits") -> Data:
-    x = (y[:, None] == torch.arange(4)).float()
+    place = torch.where(y < 0, torch.arange(len(y)) % 4, y)
+    x = (place[:, None] == torch.arange(4)).float()
     splits = [Split(x, BITS, y, name=name) for _ in range(3)]
     return Data(name, BITS, *splits, classes=("a", "b"))
 
