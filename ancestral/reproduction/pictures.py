@@ -120,7 +120,7 @@ def _at(model: Model, rows: Split, n: int) -> torch.Tensor | None:
 def _learning_curve(trained: Trained) -> Figure:
     report = trained.report
     if report.monitor is not None:
-        unit = "" if report.monitor == "accuracy" else ", nats"
+        unit = "" if report.monitor in ("accuracy", "loss") else ", nats"
         return learning_curves(
             {"validation": report.curve(f"valid/{report.monitor}")}, y_label=f"{report.monitor}{unit}"
         )
