@@ -22,10 +22,9 @@ from ancestral.comparison.rows import (
 )
 from ancestral.comparison.run import IMPORTANCE_SAMPLES
 from ancestral.data import columns_in_figures, in_units
-from ancestral.interface import ClosedFormFit, Event
+from ancestral.interface import Event
 from ancestral.output import counted, describe
 from ancestral.plots import em_trace, kind_of, learning_curves, samples_figure, text_figure
-from ancestral.registry import find_model
 
 #: Observations in one picture of samples: images in a square grid, points of a scatter or a histogram, texts.
 _POINTS, _TEXTS = 1000, 12
@@ -124,8 +123,7 @@ def _introduction(result: Comparison) -> str:
 
 def _unchosen(trained: Sequence[Entry]) -> str:
     """Of which models the last weights were kept: those of a game, whose losses say nothing of what is better."""
-    found = [(entry.name, find_model(entry.name)) for entry in trained]
-    games = [name for name, model in found if model.monitor is None and not issubclass(model, ClosedFormFit)]
+    games = [entry.name for entry in trained if not all(trial.chosen for trial in entry.trials)]
     return f", but of {', '.join(games)}, which have nothing to choose them by, the last ones kept" if games else ""
 
 

@@ -35,6 +35,8 @@ class Trial:
     curve: tuple[tuple[float, float], ...] = ()
     trace: tuple[tuple[str, float], ...] = ()
     epochs: int = 0
+    #: Whether validation rows chose the weights; otherwise the last ones were kept.
+    chosen: bool = True
 
 
 @dataclass

@@ -179,6 +179,7 @@ def _trial(
         curve=_curve(report, model),
         trace=tuple(report.trace),
         epochs=report.epochs,
+        chosen=report.best is not None or isinstance(model, ClosedFormFit),
         **measured,
     )
 
