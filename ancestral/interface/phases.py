@@ -107,8 +107,9 @@ class _SparseDescent(torch.optim.Optimizer):
                 if table.grad is None:
                     continue
                 rows, values = table.grad._indices()[0], table.grad._values()
-                times = rows.bincount(minlength=len(table)).to(table.dtype)
-                values.mul_((group["most"] / times).clamp(max=1)[rows].unsqueeze(1))
+                # By what was looked up, and not by the whole table, which may be a large vocabulary.
+                _, places, times = rows.unique(return_inverse=True, return_counts=True)
+                values.mul_((group["most"] / times.to(table.dtype)).clamp(max=1)[places].unsqueeze(1))
                 table.add_(table.grad, alpha=-group["lr"])
 
 

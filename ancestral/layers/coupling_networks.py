@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.layers.mlp import check_widths
+from ancestral.layers.residual import ResidualBlock
 
 
 class MLPConditioner(nn.Module):
@@ -40,7 +41,7 @@ class ConvConditioner(nn.Module):
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs + context_size, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(channels, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(channels, dropout=dropout) for _ in range(blocks))
         self.last = nn.Conv2d(channels, outputs, 1)
         _zero(self.last)
 
@@ -52,23 +53,6 @@ class ConvConditioner(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         return self.last(F.relu(hidden))
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))), with pre-activations as in He et al. 2016."""
-
-    def __init__(self, channels: int, dropout: float) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
 
 
 def _zero(layer: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Residual networks of convolutions that see an image whole: encoders of what is known of it already."""
+"""Residual convolutions without a norm, and features of an image that is known already by them."""
 
 import torch
 from jaxtyping import Float
@@ -6,24 +6,27 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x plus twice a rectifier and a 3x3 convolution of it (He et al. 2016, "Identity mappings in deep residual
-    networks"); a context vector is added between the two, the same at every pixel."""
+    """x + conv(relu(conv(relu(x)))), with pre-activations as in He et al. 2016, "Identity mappings in deep residual
+    networks"; a context vector is added between the two, the same at every pixel."""
 
-    def __init__(self, channels: int, context_size: int = 0) -> None:
+    def __init__(self, channels: int, context_size: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.inner = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),  # the gradient of a convolution does not need its output
+            nn.Dropout(dropout),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
         self.context = nn.Linear(context_size, channels, bias=False) if context_size else None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        hidden = self.first(x.relu())
-        if self.context is not None and context is not None:
-            hidden = hidden + self.context(context)[:, :, None, None]
-        # The gradient of a convolution does not need its output.
-        return x + self.second(hidden.relu_())
+        if self.context is None or context is None:
+            return x + self.inner(x)
+        return x + self.inner[2:](self.inner[:2](x) + self.context(context)[:, :, None, None])
 
 
-class ResidualEncoder(nn.Module):
+class ResidualFeatures(nn.Module):
     """Features of an image at its own resolution: a 3x3 convolution, then `blocks` residual blocks."""
 
     def __init__(self, inputs: int, channels: int, blocks: int, context_size: int = 0) -> None:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from ancestral.interface import Event, InputError
 from ancestral.layers.conditioning import FlatContext
-from ancestral.layers.coupling_networks import ResidualBlock
 from ancestral.layers.resampling import Downsample, Upsample, half
+from ancestral.layers.residual import ResidualBlock
 
 
 class Pyramid:
@@ -38,7 +38,7 @@ class Pyramid:
 
     def residual(self, channels: int) -> list[nn.Module]:
         """The blocks at one side, and a rectifier."""
-        return [*(ResidualBlock(channels, 0.0) for _ in range(self.blocks)), nn.ReLU()]
+        return [*(ResidualBlock(channels) for _ in range(self.blocks)), nn.ReLU()]
 
 
 class ResidualEncoder(nn.Module):

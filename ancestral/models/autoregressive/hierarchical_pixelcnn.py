@@ -46,7 +46,7 @@ from ancestral.interface import (
 from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.raster_model import RasterModel
 from ancestral.layers.resampling import Upsample
-from ancestral.layers.residual import ResidualEncoder
+from ancestral.layers.residual import ResidualFeatures
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from ancestral.registry import register
 from ancestral.views import grey_view, half_view
@@ -222,7 +222,7 @@ class _Given(nn.Module):
     ) -> None:
         super().__init__()
         self.view = view.support
-        self.encoder = ResidualEncoder(view.shape[0], channels, encoder_blocks, context_size)
+        self.encoder = ResidualFeatures(view.shape[0], channels, encoder_blocks, context_size)
         sides, same = (event.shape[1], event.shape[2]), view.shape[1:] == event.shape[1:]
         self.upsampled = nn.Identity() if same else Upsample(channels, channels, sides, "transposed")
         maps = Event((channels, *sides), Real())

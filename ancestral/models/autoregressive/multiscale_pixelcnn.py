@@ -42,7 +42,7 @@ from ancestral.layers.conditioning import FlatContext, centred
 from ancestral.layers.masked import RasterConv2d, channel_groups
 from ancestral.layers.raster_model import RasterModel
 from ancestral.layers.resampling import half
-from ancestral.layers.residual import ResidualEncoder
+from ancestral.layers.residual import ResidualFeatures
 from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from ancestral.registry import register
 
@@ -204,7 +204,7 @@ class _Group(nn.Module):
         self, colours: int, known: int, size: int, channels: int, blocks: int, head: int, context_size: int
     ) -> None:
         super().__init__()
-        self.encoder = ResidualEncoder(known * colours, channels, blocks, context_size)
+        self.encoder = ResidualFeatures(known * colours, channels, blocks, context_size)
         hidden, own = channel_groups(head, colours), channel_groups(colours, colours)
         self.hidden = nn.Conv2d(channels, head, 1)
         self.earlier = RasterConv2d(hidden, own, 1, strict=True, bias=False) if colours > 1 else None
