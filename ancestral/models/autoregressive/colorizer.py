@@ -25,10 +25,7 @@ The paper's network for CIFAR-10 has 160 channels, 2 blocks, 10 components and 9
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-import torch
-from jaxtyping import Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from ancestral.interface import (
     Binary,
@@ -36,22 +33,17 @@ from ancestral.interface import (
     InputError,
     Levels,
     Model,
-    Phase,
     QuickSettings,
     Real,
-    maximum_likelihood,
 )
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order
-from ancestral.layers.conditioning import centred
 from ancestral.layers.image_embedding import ImageEmbedding
-from ancestral.layers.pixel_mixture import PixelMixture
-from ancestral.layers.shifted import ELU_SIZE, PointwiseConv2d, ShiftedInput, ShiftedStack
-from ancestral.layers.shifted_sampler import ShiftedRaster
+from ancestral.layers.shifted import ShiftedStack
+from ancestral.layers.shifted_model import ShiftedModel
 from ancestral.registry import register
 
 
 @register("colorizer")
-class Colorizer(AutoregressiveModel):
+class Colorizer(ShiftedModel):
     """Colours of an image given its grey view (Royer et al. 2017): a deep embedding of it, and a PixelCNN++.
 
     Args:
@@ -79,62 +71,20 @@ class Colorizer(AutoregressiveModel):
                 "channels, blocks, components and each of the dilations must be at least 1,"
                 f" got {channels}, {blocks}, {components} and {list(dilations)}"
             )
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
-        colours = event.shape[0]
-        self.mixture = PixelMixture(event.support, colours, components)
-        self.observation = self.mixture.observation
         self.embedding = None
         if context_event is not None:
             self.embedding = ImageEmbedding(context_event, channels, dilations, dropout)
-        self.first = ShiftedInput(colours, channels)
+        self._begin(event, channels, components, dropout)
         self.network = ShiftedStack(channels, blocks, given=context_event is not None, dropout=dropout)
-        self.output = PointwiseConv2d(channels, self.mixture.outputs, gain=1 / ELU_SIZE)
+        self._end(channels)
 
-    def phases(self) -> Sequence[Phase]:
-        return maximum_likelihood(self)
-
-    @property
-    def orders(self) -> Int64[Tensor, "orders size"]:
-        """Rows, then columns, then colours."""
-        return raster_order(self.event)
-
-    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        # The mixture over pixels as it is: it equals the product of its conditionals, at half the work.
-        return self.mixture.log_prob(self._outputs(x, context), x).flatten(1).sum(1)
-
-    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
-        return self.mixture.conditionals(self._outputs(x, context), x)
-
-    def _outputs(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters of each pixel's mixture, (batch, outputs, height, width)."""
-        # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
-        image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
-        streams = self.network(self.first(image), self._embedded(context))
-        return self.output(F.elu(streams.horizontal.value))
-
-    def _embedded(self, context: Tensor | None) -> Tensor | None:
+    def _given(self, n: int, context: Tensor | None) -> Tensor | None:
         return None if self.embedding is None or context is None else self.embedding(context)
-
-    def _stepwise(self, n: int, context: Tensor | None, order: int) -> ShiftedRaster:
-        levels = self.event.support.levels if isinstance(self.event.support, Levels) else 2
-        return ShiftedRaster(
-            self.first,
-            self.network,
-            self.output,
-            self.mixture,
-            self.event.shape,
-            n,
-            scale=2 / (levels - 1),
-            context=self._embedded(context),
-        )
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
+        if reason := ShiftedModel.supports(event):
+            return reason
         if event.shape[0] < 2:
             return "it colours images of several channels, and these have one"
         if context_event is None:

@@ -23,12 +23,9 @@ Binary images, of which the paper has none, have mixtures of Bernoullis; of one 
 The paper's network for CIFAR-10 has 160 channels, 5 blocks, 3 scales, 10 components and a dropout of 0.5.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-import torch
-from jaxtyping import Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from ancestral.interface import (
     Binary,
@@ -36,20 +33,16 @@ from ancestral.interface import (
     InputError,
     Levels,
     Model,
-    Phase,
     QuickSettings,
-    maximum_likelihood,
 )
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order
-from ancestral.layers.conditioning import FlatContext, centred
-from ancestral.layers.pixel_mixture import PixelMixture
-from ancestral.layers.shifted import ELU_SIZE, PointwiseConv2d, ShiftedInput, ShiftedScale
-from ancestral.layers.shifted_sampler import ShiftedRaster
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.shifted import ShiftedScale
+from ancestral.layers.shifted_model import ShiftedModel
 from ancestral.registry import register
 
 
 @register("pixelcnn_pp")
-class PixelCNNPlusPlus(AutoregressiveModel):
+class PixelCNNPlusPlus(ShiftedModel):
     """PixelCNN++: mixtures of discretized logistics over whole pixels, from two streams at several resolutions.
 
     Args:
@@ -77,62 +70,13 @@ class PixelCNNPlusPlus(AutoregressiveModel):
                 "channels, blocks, scales and components must be at least 1,"
                 f" got {channels}, {blocks}, {scales} and {components}"
             )
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
-        colours = event.shape[0]
-        single = colours == 1 and isinstance(event.support, Binary)
-        self.mixture = PixelMixture(event.support, colours, 1 if single else components)
-        self.observation = self.mixture.observation
         self.context = FlatContext(context_event)
-        self.first = ShiftedInput(colours, channels)
+        self._begin(event, channels, components, dropout)
         self.network = ShiftedScale(channels, blocks, scales, dropout=dropout, context_size=self.context.size)
-        self.output = PointwiseConv2d(channels, self.mixture.outputs, gain=1 / ELU_SIZE)
+        self._end(channels)
 
-    def phases(self) -> Sequence[Phase]:
-        return maximum_likelihood(self)
-
-    @property
-    def orders(self) -> Int64[Tensor, "orders size"]:
-        """Rows, then columns, then colours."""
-        return raster_order(self.event)
-
-    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        # The mixture over pixels as it is: it equals the product of its conditionals, at half the work.
-        return self.mixture.log_prob(self._outputs(x, context), x).flatten(1).sum(1)
-
-    def _conditionals(self, x: Tensor, context: Tensor | None, order: int) -> Tensor:
-        return self.mixture.conditionals(self._outputs(x, context), x)
-
-    def _outputs(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters of each pixel's mixture, (batch, outputs, height, width)."""
-        # Channels last is the fastest layout for convolutions on processors and tensor cores alike.
-        image = centred(x, self.event.support, binary=True).contiguous(memory_format=torch.channels_last)
-        streams = self.network(self.first(image), self._vector(len(x), context))
-        return self.output(F.elu(streams.horizontal.value))
-
-    def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
+    def _given(self, n: int, context: Tensor | None) -> Tensor | None:
         return None if context is None else self.context.vector(n, context, like=self._reference)
-
-    def _stepwise(self, n: int, context: Tensor | None, order: int) -> ShiftedRaster:
-        levels = self.event.support.levels if isinstance(self.event.support, Levels) else 2
-        return ShiftedRaster(
-            self.first,
-            self.network,
-            self.output,
-            self.mixture,
-            self.event.shape,
-            n,
-            scale=2 / (levels - 1),
-            context=self._vector(n, context),
-        )
-
-    @classmethod
-    def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return None
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:

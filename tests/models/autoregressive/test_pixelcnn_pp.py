@@ -214,7 +214,7 @@ def test_the_network_is_the_authors(event: Event, context_event: Event | None, b
     model = build(event, context_event, blocks=blocks, scales=scales)
     x = some(event, 3).double()
     context = None if context_event is None else some(context_event, 3)
-    h = None if context is None else model._vector(3, context)
+    h = None if context is None else model._given(3, context)
     expected = authors_outputs(model, 2 * x / ((event.values or 0) - 1) - 1, h)
     torch.testing.assert_close(model._outputs(x, context), expected)
 
