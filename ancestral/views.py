@@ -11,8 +11,9 @@ from ancestral.interface import Event, InputError, Levels
 _LUMA = (299, 587, 114)
 
 
-def grey_view(x: Num[Tensor, "n 3 height width"], event: Event, levels: int) -> tuple[Tensor, Event]:
-    """The luma of each pixel, rounded to a level of the image, in `levels` steps of equal width; and its event.
+def grey_view(x: Num[Tensor, "n colours height width"], event: Event, levels: int) -> tuple[Tensor, Event]:
+    """The luma of each pixel of red, green and blue, rounded to a level of the image, in `levels` steps of equal width;
+    and its event. A grey image is its own luma.
 
     With 16 levels it is the grey view of Kolesnikov & Lampert (2017, "PixelCNN models with auxiliary variables").
     """
@@ -20,7 +21,8 @@ def grey_view(x: Num[Tensor, "n 3 height width"], event: Event, levels: int) -> 
     have = event.support.levels
     if not 2 <= levels <= have:
         raise InputError(f"a grey view of images of {have} levels has 2 to {have} levels, got {levels}")
-    weights = torch.tensor(_LUMA, dtype=torch.int32, device=x.device).view(3, 1, 1)
+    shares = _LUMA if event.shape[0] == 3 else (1000,)
+    weights = torch.tensor(shares, dtype=torch.int32, device=x.device).view(-1, 1, 1)
     dtype = torch.uint8 if levels <= 256 else torch.int64
     parts = [
         (((part * weights).sum(1, keepdim=True) + 500) // 1000 * levels // have).to(dtype) for part in x.split(2048)

@@ -19,6 +19,7 @@ from ancestral.output import describe
 from ancestral.persistence import load as load_model
 from ancestral.persistence import read_config, saved_in
 from ancestral.suggestions import did_you_mean
+from ancestral.views import grey_view
 
 SPLITS = ("train", "valid", "test")
 #: How one file is written, or what was drawn from it: no other file is taken so.
@@ -73,7 +74,7 @@ class Run:
         event = self.model.event
         if also is not None and data.event.size == also.size:
             event = also
-        data = self._checked(self._as_modelled(data, event), event, conditioned, how)
+        data = self._checked(self._as_modelled(data, event), event, conditioned, how, also)
         if own and not whole and not options and conditioned:
             self._warn_if_changed(data)
         return data
@@ -200,11 +201,13 @@ class Run:
             splits = {name: split.with_event(event) for name, split in splits.items()}
         return data.with_splits(splits)
 
-    def _checked(self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any]) -> Data:
+    def _checked(
+        self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any], also: Event | None
+    ) -> Data:
         if data.event != event:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}, but {data.name} holds"
-                f" {describe(data.event)}{self._how_to_fit(data.event, source)}"
+                f" {describe(data.event)}{self._how_to_fit(data.event, source, also)}"
             )
         if conditioned and not _same_context(data.context_event, self.model.context_event):
             raise InputError(
@@ -213,9 +216,11 @@ class Run:
             )
         return data
 
-    def _how_to_fit(self, found: Event, source: Mapping[str, Any]) -> str:
+    def _how_to_fit(self, found: Event, source: Mapping[str, Any], also: Event | None) -> str:
         """What to say of pictures and sounds of another shape that their loader can make of the model's."""
         wanted, root = self.model.event.shape, source.get("data_root")
+        if also is not None and found.shape[:1] == also.shape[:1]:
+            wanted = also.shape
         hints = []
         if len(wanted) == len(found.shape) == 3 and _are_pictures(source["name"], root):
             if wanted[0] == 1 and found.shape[0] > 1:
@@ -305,16 +310,41 @@ def contexts_to_draw_at(
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on a class; leave --class out")
     if caption is not None:
         return _caption(run, event, caption), f" given {caption!r}"
-    rows = rows_drawn_at(run, n, data_root)
+    return contexts_of_rows(run, rows_drawn_at(run, n, data_root))
+
+
+def contexts_of_rows(run: Run, rows: Split) -> tuple[Tensor, str]:
+    """The contexts of rows, (n, *context_event.shape), and what to say of them."""
     context = contexts_of(rows, len(rows))
     assert context is not None
-    return context.to(run.model.device), f" given the contexts of test rows of {rows.name}"
+    return context.to(run.model.device), f" given the contexts of rows of {rows.name}"
 
 
-def rows_drawn_at(run: Run, n: int, data_root: str | None = None) -> Split:
-    """`n` test rows of the training data, or all where these are fewer, at whose contexts observations are drawn."""
-    test = run.data(data_root=data_root).test
-    return test.take(spread_rows(n, len(test)))
+def rows_drawn_at(
+    run: Run,
+    n: int,
+    data_root: str | None = None,
+    *,
+    name: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Split:
+    """`n` test rows of the training data, or the first ones of the data `name`, or all where these are fewer, at whose
+    contexts observations are drawn.
+
+    A model that is given a grey view takes grey images, too: they are their own view, and then the rows are they.
+    """
+    if name is None:
+        test = run.data(data_root=data_root, options=options).test
+        return test.take(spread_rows(n, len(test)))
+    view, known = run.model.context_event, run.recipe.get("data") or {}
+    if view is None or not str(known.get("context")).startswith("grey"):
+        rows = run.rows(name, None, data_root, options)
+        return rows.take(range(min(n, len(rows))))
+    grey = Event(view.shape, run.model.event.support)
+    rows = run.rows(name, None, data_root, options, conditioned=False, also=grey)
+    rows = rows.take(range(min(n, len(rows))))
+    assert view.values is not None
+    return rows.with_context(grey_view(rows.x, rows.event, view.values)[0])
 
 
 def in_turn(contexts: Tensor | None, start: int, stop: int) -> Tensor | None:

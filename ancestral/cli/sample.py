@@ -15,9 +15,18 @@ from rich.progress import track
 from torch import Tensor
 
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, open_run, rows_drawn_at
+from ancestral.cli.runs import (
+    Run,
+    classes_to_draw,
+    contexts_of_rows,
+    contexts_to_draw_at,
+    in_turn,
+    open_run,
+    rows_drawn_at,
+)
+from ancestral.cli.sources import data_options_of, describe_options
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
-from ancestral.data import columns_in_figures, in_units, save_sounds, text_of
+from ancestral.data import Split, columns_in_figures, in_units, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.evaluation import ClassInput, class_input, decoded, takes_class
 from ancestral.interface import AnyLength, Autoregressive, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
@@ -38,14 +47,22 @@ if TYPE_CHECKING:
 
 #: Drawn at once: bounds the memory.
 _BATCH = 256
-#: Test rows of which there are several draws each.
-_ROWS = 8
+#: Rows of which there are several draws each, and how many of each where nobody says.
+_ROWS, _EACH = 8, 4
 #: In a picture or a folder.
 _MOST_AT_ONCE = 10_000
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
+    words, options = data_options_of(arguments)
     parser.add_argument("run", metavar="RUN", help="a folder that `ancestral fit` wrote")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?",
+        help="a name or a path: draw at the contexts of its rows, as colourings of your own images, grey ones too"
+        " (default: what the run trained on); its options as --data.NAME VALUE",
+    )
     parser.add_argument(
         "-n",
         "--number",
@@ -63,8 +80,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument(
         "--each",
         type=_whole_number,
-        help=f"so many draws given the context of each of -n test rows (default: {_ROWS}), as colourings of a grey"
-        " image; a .png shows what is given, the draws and the real row side by side",
+        help=f"so many draws given the context of each of -n rows (default: {_ROWS}) of DATA, or of test rows, as"
+        f" colourings of a grey image (with DATA: {_EACH}); a .png shows what is given, the draws and the real row side"
+        " by side",
     )
     parser.add_argument(
         "--temperature",
@@ -82,14 +100,17 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         help="a .png picture, a .gif of videos, .npz, .csv or .parquet data, .txt, one .wav, or a new folder/ of"
         " images or sounds",
     )
-    args = parse(parser, arguments)
+    describe_options(parser)
+    args = parse(parser, words)
+    if args.each is None and (args.data is not None or options):
+        args.each = _EACH
     in_folder = args.output.endswith("/")
     suffixes = (".png", ".gif", ".npz", ".csv", ".parquet", ".txt", ".wav")
     output = check_folder(args.output) if in_folder else check_output(args.output, suffixes)
     if args.number is not None and args.number < 1:
         raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run, device=args.device)
-    trained.spare(output)
+    trained.spare(output, args.data)
     model = trained.model
     if not isinstance(model, Sampler):
         raise InputError(f"{model.registered_name} cannot be sampled: it is no Sampler (see `ancestral models`)")
@@ -114,21 +135,24 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     n = args.number or (number_shown(model.event) if args.each is None else _ROWS)
     how = class_input(model) if args.label is not None or model.context_event is not None else None
     contexts: Tensor | None
-    if how is not None and how.latent is not None and args.caption is None:
+    rows: Split | None = None
+    if args.each is not None:
+        rows = rows_drawn_at(trained, n, args.data_root, name=args.data, options=options)
+        contexts, given = contexts_of_rows(trained, rows)
+        n, contexts, given = (
+            args.each * len(rows),
+            contexts.repeat_interleave(args.each, 0),
+            f", {args.each} each,{given}",
+        )
+    elif how is not None and how.latent is not None and args.caption is None:
         contexts, given = classes_to_draw(trained, how.classes, args.label)
         given = f"{given}, {'the means' if isinstance(model, MeanDecoder) else 'decoded'} of draws of its latents,"
     else:
         contexts, given = contexts_to_draw_at(trained, n, args.label, args.data_root, caption=args.caption)
     if args.number is None and args.label == "all" and contexts is not None:
         n = 8 * len(contexts)
-    real: Tensor | None = None
-    if args.each is not None:
-        assert contexts is not None
-        real = rows_drawn_at(trained, n, args.data_root).x
-        n, contexts = args.each * len(real), contexts.repeat_interleave(args.each, 0)
-        given = f", {args.each} each,{given}"
     as_picture = output.suffix == ".png" and not in_folder
-    draws = _Draws(trained, model, n, contexts, args.seed, how, args.temperature, as_picture, real)
+    draws = _Draws(trained, model, n, contexts, args.seed, how, args.temperature, as_picture, rows)
     if in_folder:
         _write_folder(draws, output)
     elif output.suffix == ".png":
@@ -159,7 +183,7 @@ class _Draws:
     temperature: float
     as_picture: bool
     #: The rows whose contexts they are drawn at, equally many at each in turn; None where each has one of its own.
-    real: Tensor | None = None
+    rows: Split | None = None
 
     def parts(self) -> Iterator[Tensor]:
         """The observations in parts; with a progress bar where someone watches."""
@@ -236,8 +260,8 @@ class _Draws:
 def _picture(draws: _Draws) -> Figure:
     """All observations; where they are of several classes, class after class."""
     event, run = draws.model.event, draws.run
-    if draws.real is not None:
-        return _beside_real(draws, draws.real)
+    if draws.rows is not None:
+        return _beside_real(draws, draws.rows)
     x = in_units(draws.all("a picture"), run.schema)
     columns = {**columns_in_figures(run.schema), "sample_rate": run.sample_rate}
     classes = run.classes or []
@@ -248,12 +272,13 @@ def _picture(draws: _Draws) -> Figure:
     return samples_figure(x, event, real=real, **columns)
 
 
-def _beside_real(draws: _Draws, real: Tensor) -> Figure:
+def _beside_real(draws: _Draws, rows: Split) -> Figure:
     """What is given, what is drawn given it, and what is real, a row for each."""
-    context_event, each = draws.model.context_event, draws.n // len(real)
+    context_event, each = draws.model.context_event, draws.n // len(rows)
     assert context_event is not None
     assert draws.contexts is not None
-    drawn = draws.all("a picture").unflatten(0, (len(real), each))
+    drawn = draws.all("a picture").unflatten(0, (len(rows), each))
+    real = rows.x if rows.event == draws.model.event else None
     return given_figure(draws.contexts[::each], drawn, real, draws.model.event, context_event)
 
 
@@ -294,9 +319,11 @@ def _check_each(each: int | None, run: Run, label: str | None, caption: str | No
     event = run.model.context_event
     if event is None or takes_class(event):
         what = "unconditional" if event is None else "conditional on a class, which --class says"
-        raise InputError(f"{run.path} is {what}; --each is of models that are given images, captions or factors")
+        raise InputError(
+            f"{run.path} is {what}; DATA and --each are of models that are given images, captions or factors"
+        )
     if label is not None or caption is not None:
-        raise InputError(f"--each takes what test rows are given; leave --{'class' if label else 'caption'} out")
+        raise InputError(f"--each takes what rows are given; leave --{'class' if label else 'caption'} out")
 
 
 def _whole_number(text: str) -> int:

@@ -10,14 +10,15 @@ from ancestral.plots.samples import kind_of
 
 
 def given_figure(
-    given: Tensor | None, drawn: Tensor, real: Tensor, event: Event, context_event: Event, *, title: str = ""
+    given: Tensor | None, drawn: Tensor, real: Tensor | None, event: Event, context_event: Event, *, title: str = ""
 ) -> Figure:
-    """A row for each of the real images (n, *event.shape): what is given of it, where that is an image of as many
-    pixels, the images drawn given that, (n, draws, *event.shape), and the real one."""
+    """A row for each of n images: what is given of it, where that is an image of as many pixels, the images drawn given
+    that, (n, draws, *event.shape), and the real one, of (n, *event.shape), where it is known."""
     if kind_of(event) != "images":
         raise InputError(f"there is no picture of draws beside real rows of the shape {event.shape}; choose .npz")
-    parts = [drawn, real[:, None]]
-    names = [*(str(i + 1) for i in range(drawn.shape[1])), "real"]
+    parts, names = [drawn], [str(i + 1) for i in range(drawn.shape[1])]
+    if real is not None:
+        parts, names = [drawn, real[:, None]], [*names, "real"]
     bright = unit_range(torch.cat([part.detach().cpu().float() for part in parts], 1), event)
     images = bright.expand(-1, -1, 3, -1, -1)
     if given is not None and is_image_of(context_event, event):

@@ -99,7 +99,7 @@ def test_a_run_given_views_of_the_data_itself(cli) -> None:
     assert fitted.code == 0, fitted.err
     assert read_config("r")["recipe"]["data"]["context"] == "grey:4"
     sampled = cli("sample", "r", "-n", 9, "-o", "x.npz")
-    assert "9 samples of vae given the contexts of test rows of shapes" in sampled.out
+    assert "9 samples of vae given the contexts of rows of shapes" in sampled.out
     assert np.load("x.npz")["x"].shape == (9, 3, 32, 32)
     assert "not on a class; leave --class out" in cli("sample", "r", "--class", 1).err
     for command in ("evaluate", "score", "encode", "reconstruct", "interpolate"):

@@ -138,7 +138,7 @@ def test_sounds_of_a_wavenet(cli) -> None:
     drawn = cli("sample", "r", "-n", 2, "--class", "3, bea", "--length", 9, "-o", "x.npz")
     assert drawn.out == "2 samples of wavenet of 3, bea in x.npz\n"
     assert np.load("x.npz")["x"].shape == (2, 9)
-    assert "given the contexts of test rows" in cli("sample", "r", "-n", 2, "--data-root", ".").out
+    assert "given the contexts of rows" in cli("sample", "r", "-n", 2, "--data-root", ".").out
     assert "the speaker in --class must be one of adam, bea, got cea" in cli("sample", "r", "--class", "3,cea").err
     assert "--class must name a value of digit and of speaker" in cli("sample", "r", "--class", 3).err
 
@@ -200,7 +200,7 @@ def test_several_colourings_of_one_grey_image(cli) -> None:
     assert cli("fit", "colorizer", "images.npz", "--context", "grey", *small, "--steps", 2, "--run-dir", "r").code == 0
     drawn = cli("sample", "r", "-n", 3, "--each", 2)
     assert drawn.out == (
-        "6 samples of colorizer, 2 each, given the contexts of test rows of images.npz (test) in samples.png\n"
+        "6 samples of colorizer, 2 each, given the contexts of rows of images.npz (test) in samples.png\n"
     )
     with Image.open("samples.png") as picture:
         assert picture.mode == "RGBA"
@@ -212,8 +212,40 @@ def test_several_colourings_of_one_grey_image(cli) -> None:
     assert "leave --class out" in cli("sample", "r", "--each", 2, "--class", 1).err
 
 
+def test_ones_own_images_grey_or_not_are_coloured(cli) -> None:
+    """Of grey pictures and of coloured ones with the same luma the same colourings; only the latter are beside them."""
+    colours = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)
+    np.savez("images.npz", x=colours)
+    small = ("--model.channels", 4, "--model.blocks", 1, "--model.dilations", "[1]", "--model.components", 2)
+    assert (
+        cli("fit", "colorizer", "images.npz", "--context", "grey:16", *small, "--steps", 2, "--run-dir", "r").code == 0
+    )
+    for folder, mode in (("own", "RGB"), ("grey", "L")):
+        Path(folder).mkdir()
+        for i, pixels in enumerate(colours[:2]):
+            image = Image.fromarray(pixels)
+            (image if mode == "RGB" else image.convert("L")).save(f"{folder}/{i}.png")
+    drawn = {}
+    for name in ("own", "grey"):
+        done = cli("sample", "r", name, "-o", f"{name}.npz")
+        assert done.out == f"8 samples of colorizer, 4 each, given the contexts of rows of {name} in {name}.npz\n", (
+            done.err
+        )
+        drawn[name] = np.load(f"{name}.npz")["x"]
+    np.testing.assert_array_equal(drawn["own"], drawn["grey"])
+    widths = []
+    for name in ("own", "grey"):
+        assert cli("sample", "r", name, "-o", f"{name}.png").code == 0
+        with Image.open(f"{name}.png") as picture:
+            widths.append(picture.width)
+    assert widths[0] > widths[1]
+    wide = cli("sample", "r", "grey", "--data.size", "[4,4]", "-o", "w.npz")
+    assert "grey holds (1, 4, 4), 256 levels; --data.size [6,5] resizes them" in wide.err
+    assert not Path("w.npz").exists()
+
+
 def test_several_draws_of_what_is_given_nothing_are_refused(cli, run: str) -> None:
-    assert "unconditional; --each is of models" in cli("sample", run, "--each", 2).err
+    assert "unconditional; DATA and --each are of models" in cli("sample", run, "--each", 2).err
 
 
 def test_a_caption_is_checked_word_by_word(cli) -> None:
