@@ -8,6 +8,15 @@ from pathlib import Path
 from ancestral.interface import InputError
 
 
+def cache_folder() -> Path:
+    """Where what can be had again is kept: the environment variable ANCESTRAL_CACHE, else the system's folder."""
+    if named := os.environ.get("ANCESTRAL_CACHE"):
+        return Path(named).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("ancestral"))
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """A file of a built-in data set: its place below the data root and, where it can be had, its address."""
@@ -39,14 +48,8 @@ class Store:
 
     @property
     def cache_folder(self) -> Path:
-        """`cache`, else the environment variable ANCESTRAL_CACHE, else the system's folder for caches."""
-        if self.cache is not None:
-            return self.cache
-        if named := os.environ.get("ANCESTRAL_CACHE"):
-            return Path(named).expanduser()
-        import pooch
-
-        return Path(pooch.os_cache("ancestral"))
+        """`cache`, else the usual one."""
+        return cache_folder() if self.cache is None else self.cache
 
     def get(self, *files: SourceFile) -> list[Path]:
         """Where `files` lie, after a download into the cache if need be; in the cache checksums are verified."""

@@ -1,6 +1,7 @@
 """Small convolutional networks that read labels or known factors off images: judges of what a generator has drawn, and
 features to compare images by."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -107,14 +108,20 @@ def train_label_classifier(split: Split, classes: int, *, seed: int = 0, batch_s
     labelled = torch.zeros(0, dtype=torch.int64) if y is None else (y >= 0).nonzero()[:, 0]
     if y is None or len(y[labelled].unique()) < 2:
         raise InputError(f"{split.name} has no labels of two classes or more that a classifier could learn")
-    pixels = len(labelled) * split.event.shape[1] * split.event.shape[2]
+    pixels = len(labelled) * math.prod(split.event.shape[1:])
     epochs = min(_EPOCHS, max(1, round(_PIXELS / pixels)))
     with seeded(torch.Generator().manual_seed(seed)):
         x = split.take(labelled).x
-        network = FactorClassifier(
-            split.event.shape, {"label": classes}, *_moments(x), channels=_CHANNELS, hidden=FEATURES
-        )
+        network = label_classifier(split, classes, *_moments(x))
         return _trained(network, x, {"label": y[labelled]}, epochs, batch_size)
+
+
+def label_classifier(split: Split, classes: int, mean: Tensor, deviation: Tensor) -> FactorClassifier:
+    """The network that `train_label_classifier` trains, before it is trained."""
+    values = {"label": classes}
+    return _in_fast_order(
+        FactorClassifier(split.event.shape, values, mean, deviation, channels=_CHANNELS, hidden=FEATURES)
+    )
 
 
 def train_word_classifier(
@@ -138,11 +145,15 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.float().mean(), x.float().std().clamp(min=1e-12)
 
 
+def _in_fast_order(network: FactorClassifier) -> FactorClassifier:
+    """Convolutions of few maps are twice as fast with the channels last."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def _trained(
     network: FactorClassifier, x: Tensor, targets: Mapping[str, Tensor], epochs: int, batch_size: int
 ) -> FactorClassifier:
-    # Convolutions of few maps are twice as fast with the channels last.
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _in_fast_order(network).train()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for _ in range(epochs):

@@ -9,22 +9,33 @@ hang on them.
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
+import safetensors.torch
 import torch
 from jaxtyping import Float, Num
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ancestral.data import Data, Split
+from ancestral.data.files import cache_folder
 from ancestral.data.moments import moments_of
-from ancestral.evaluation.factor_classifier import FEATURES, FactorClassifier, train_label_classifier
+from ancestral.environment import versions
+from ancestral.evaluation.factor_classifier import (
+    FEATURES,
+    FactorClassifier,
+    label_classifier,
+    train_label_classifier,
+)
 from ancestral.evaluation.inception import inception_input, load_inception
 from ancestral.evaluation.rows import spread_rows
 from ancestral.interface import Binary, Categories, Columns, Event, InputError, Levels, Real, seeded
+from ancestral.persistence import write_atomically
 from ancestral.suggestions import did_you_mean
 
 #: Principal components, at most, and the rows that they are taken from.
@@ -63,8 +74,8 @@ FeaturesLike: TypeAlias = str | FeatureExtractor | Callable[[Tensor], Tensor] | 
 def feature_extractor(features: FeaturesLike, data: Data | Split) -> FeatureExtractor:
     """The extractor that `features` names, made from the training rows of `data`, or from all rows of a split.
 
-    A classifier is trained on labelled images by the seed 0, about a minute for MNIST, once for the same data set. The
-    same data have the same features, whatever model is judged.
+    A classifier is trained on labelled images by the seed 0, about a minute for MNIST, once for the same rows: it is
+    kept in the cache. The same data have the same features, whatever model is judged.
 
     Raises:
         InputError: for an unknown name, a classifier of data without labels or without a training split, and weights
@@ -168,7 +179,7 @@ def _of_classifier(data: Data) -> FeatureExtractor:
     if data.classes is None:
         raise InputError(f"{data.name} has no labels for a classifier to learn; take features='pca'")
     if data.train not in _CLASSIFIERS:
-        network = train_label_classifier(data.train, len(data.classes))
+        network = _trained_or_kept(data.train, len(data.classes))
         with torch.no_grad(), seeded(torch.Generator().manual_seed(0)):
             x = data.train.__getitems__(spread_rows(_ROWS, len(data.train))).x
             deviation = torch.cat([network.features(part) for part in x.split(500)]).double().var(0).mean().sqrt()
@@ -180,6 +191,27 @@ def _of_classifier(data: Data) -> FeatureExtractor:
             lambda x: network.features(x).double() / deviation,
         )
     return _CLASSIFIERS[data.train]
+
+
+def _trained_or_kept(split: Split, classes: int) -> FactorClassifier:
+    """The classifier of these rows: out of the cache, or trained and put there.
+
+    It hangs on the training rows alone, so their hash names it, beside the versions of what trains it. A file that
+    cannot be read or written costs a training, no more.
+    """
+    key = f"{split.digest} {classes} {versions()['ancestral']} {versions()['torch']}"
+    file = cache_folder() / "classifiers" / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
+    with suppress(OSError, RuntimeError, SafetensorError):
+        state = safetensors.torch.load_file(file)
+        network = label_classifier(split, classes, torch.zeros(()), torch.ones(()))
+        network.load_state_dict(state)
+        return network.eval()
+    network = train_label_classifier(split, classes)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: part.contiguous() for name, part in network.state_dict().items()}
+        write_atomically({file: safetensors.torch.save(state)})
+    return network
 
 
 def _accuracy(network: FactorClassifier, split: Split) -> str:

@@ -1,5 +1,7 @@
 """Features by their names: what they are made from, their hashes, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +45,22 @@ def test_the_same_rows_have_the_same_features_and_others_another_hash() -> None:
     state = torch.random.get_rng_state()
     feature_extractor("classifier", few(DIGITS, 199))
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_classifier_is_trained_once_for_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCESTRAL_CACHE", str(tmp_path / "cache"))
+    first = feature_extractor("classifier", few(DIGITS, 60))
+    (kept,) = (tmp_path / "cache").rglob("*.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr("ancestral.evaluation.features.train_label_classifier", None)  # cannot be called
+        again = feature_extractor("classifier", few(DIGITS, 60))
+    assert str(again) == str(first)
+    assert torch.equal(again(DIGITS.test.x), first(DIGITS.test.x))
+    # Damaged, or of other rows: trained anew.
+    kept.write_bytes(kept.read_bytes()[:-8])
+    assert feature_extractor("classifier", few(DIGITS, 60)).digest == first.digest
+    assert feature_extractor("classifier", few(DIGITS, 61)).digest != first.digest
+    assert len(list((tmp_path / "cache").rglob("*"))) == 3  # the folder and two files
 
 
 def test_rows_without_a_label_teach_nothing() -> None:
