@@ -49,8 +49,12 @@ class Builtin:
     files: Sequence[SourceFile]
 
     @property
+    def description(self) -> str:
+        return inspect.getdoc(self.load) or ""
+
+    @property
     def summary(self) -> str:
-        return (inspect.getdoc(self.load) or "").split("\n")[0]
+        return self.description.split("\n")[0]
 
     def info(self, store: Store) -> DataInfo:
         return DataInfo(self.name, self.event_description, self.summary, *store.whereabouts(self.files))

@@ -90,7 +90,7 @@ def feature_extractor(features: FeaturesLike, data: Data | Split) -> FeatureExtr
     if kind not in NAMES or bool(path) != (kind == "inception"):
         raise InputError(
             f"features must be classifier, pca or inception:FILE, a file of weights, got {features!r}"
-            f"{did_you_mean(kind, NAMES)}"
+            f"{did_you_mean(kind, NAMES) if kind not in NAMES else ''}"
         )
     if kind == "pca":
         return _principal_components(rows)
@@ -177,7 +177,7 @@ _CLASSIFIERS: "WeakKeyDictionary[Split, FeatureExtractor]" = WeakKeyDictionary()
 
 def _of_classifier(data: Data) -> FeatureExtractor:
     if data.classes is None:
-        raise InputError(f"{data.name} has no labels for a classifier to learn; take features='pca'")
+        raise InputError(f"{data.name} has no labels for a classifier to learn; take pca")
     if data.train not in _CLASSIFIERS:
         network = _trained_or_kept(data.train, len(data.classes))
         with torch.no_grad(), seeded(torch.Generator().manual_seed(0)):

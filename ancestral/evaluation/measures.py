@@ -9,7 +9,12 @@ from ancestral.evaluation.classification import ErrorRate, evaluate_classifier, 
 from ancestral.evaluation.held_out_loss import HeldOutLoss, evaluate_loss
 from ancestral.evaluation.likelihood import Score, evaluate
 from ancestral.evaluation.reconstruction import Reconstruction, evaluate_reconstruction
-from ancestral.evaluation.sample_quality import SampleQuality, evaluate_samples, rows_to_judge_samples
+from ancestral.evaluation.sample_quality import (
+    DEFAULT_SAMPLES,
+    SampleQuality,
+    evaluate_samples,
+    rows_to_judge_samples,
+)
 from ancestral.evaluation.spikes import spike
 from ancestral.evaluation.stages import StageShares, stage_shares
 from ancestral.interface import (
@@ -28,9 +33,6 @@ Measure: TypeAlias = Score | StageShares | SampleQuality | Reconstruction | Erro
 
 #: Candidates among which the partner of a translation is looked for, where there are as many.
 _CANDIDATES = 1000
-
-#: Samples by which a model without a density is judged, where nobody says.
-_SAMPLES = 1000
 
 
 def measures(
@@ -84,7 +86,7 @@ def measures(
         judges = rows if split else rows_to_judge_samples(data)
         where = next(key for key, value in data.splits.items() if value is judges)
         how: dict[str, Any] = {
-            "samples": _SAMPLES if samples is None else samples,
+            "samples": samples if samples is not None or limit is None else min(limit, DEFAULT_SAMPLES),
             "features": features,
             "seed": seed,
             "batch_size": batch_size,

@@ -28,6 +28,8 @@ from ancestral.evaluation.two_samples import (
 )
 from ancestral.interface import InputError, Model, Sampler, seeded
 
+#: Samples, where nobody says how many.
+DEFAULT_SAMPLES = 1000
 #: Test rows from which on they judge samples; where there are fewer, the training rows do.
 _ENOUGH = 1000
 #: Fewer samples than these have too few neighbours, and halves, for the measures beside the Fréchet distance.
@@ -76,7 +78,7 @@ def evaluate_samples(
     model: Model,
     data: Data | Split,
     *,
-    samples: int = 1000,
+    samples: int | None = None,
     split: str | None = None,
     seed: int = 0,
     features: FeaturesLike = None,
@@ -89,7 +91,7 @@ def evaluate_samples(
         model: one that draws samples; a conditional one does at the contexts of the real rows.
         data: a data set, whose training rows make the features and are what may be copied; or the rows of a split,
             which are then compared by their principal components, and without a look for copies.
-        samples: how many; as many as there are real rows to hold them against, if these are fewer.
+        samples: how many, by default 1,000; as many as there are real rows to hold them against, if these are fewer.
         split: of the data set, whose rows are the real ones; by default the test rows where there are at least 1,000,
             otherwise the training rows.
         seed: of the draws.
@@ -101,11 +103,20 @@ def evaluate_samples(
         InputError: for a model without samples, features that cannot be had, too few rows, and samples that are not
             finite.
 
-    Warns where samples are fewer than features, and where the distance is no larger than that of real rows.
+    Warns where samples are fewer than features, or than were asked for, and where the distance is no larger than that
+    of real rows.
     """
     if not isinstance(model, Sampler):
         raise InputError(f"{type(model).__name__} cannot be sampled, so there are no samples to judge")
-    judge = SampleJudge(data, samples=samples, split=split, seed=seed, features=features)
+    judge = SampleJudge(
+        data, samples=DEFAULT_SAMPLES if samples is None else samples, split=split, seed=seed, features=features
+    )
+    if samples is not None and judge.n < samples:
+        warnings.warn(
+            f"{judge.n:,} samples are judged, not {samples:,}: there are no more rows of {judge.rows.name} to hold them"
+            " against, and others to hold those against",
+            stacklevel=2,
+        )
     quality = judge(judge.draw(model, batch_size))
     _warn_of_few(quality, judge.real.shape[1])
     return quality
@@ -123,7 +134,7 @@ class SampleJudge:
         self,
         data: Data | Split,
         *,
-        samples: int = 1000,
+        samples: int = DEFAULT_SAMPLES,
         split: str | None = None,
         seed: int = 0,
         features: FeaturesLike = None,

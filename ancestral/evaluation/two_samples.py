@@ -91,6 +91,12 @@ def frechet_distance(a: Float[Tensor, "n features"], b: Float[Tensor, "m feature
     the QR decomposition of the centred rows, the eigenvalues of A B are the squares of the singular values of R_a R_b',
     whose sum is the trace of the root: nothing is squared, and fewer samples than features are no special case.
     """
+    for x in (a, b):
+        if len(x) < 2 or not bool(x.isfinite().all()):
+            raise InputError(
+                f"a Fréchet distance needs at least 2 rows of finite features of each sample, got {len(x)} rows"
+                f"{'' if len(x) < 2 else ' with NaN or infinity'}"
+            )
     a, b = a.double(), b.double()
     centred = [(x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b)]
     root_a, root_b = (torch.linalg.qr(x, mode="r").R for x in centred)

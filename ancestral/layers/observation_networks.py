@@ -48,7 +48,9 @@ class NetworkSettings:
         if self.channels < 1:
             raise InputError(f"channels must be at least 1, got {self.channels}")
         if self.network == "conv" and (reason := unsupported_image(event)):
-            raise InputError(f"network 'conv' cannot take {event}: {reason.split(';')[0]}; use network 'mlp'")
+            raise InputError(
+                f"network 'conv' cannot take the shape {event.shape}: {reason.split(';')[0]}; use network 'mlp'"
+            )
 
 
 class ObservationEncoder(nn.Module):

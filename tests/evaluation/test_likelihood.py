@@ -160,7 +160,7 @@ def test_conditional_rows_are_scored_at_their_own_context() -> None:
     [
         (
             lambda: evaluate(NoDensity(LEVELS), torch.zeros(3, 2, 3)),
-            "NoDensity defines no density; use evaluate_samples",
+            "NoDensity defines no density",
         ),
         (lambda: evaluate(Uniform(LEVELS), torch.zeros(0, 2, 3)), "empty"),
         (lambda: evaluate(Uniform(LEVELS), torch.full((3, 2, 3), math.nan)), "found nan"),

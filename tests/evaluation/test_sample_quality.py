@@ -197,6 +197,11 @@ def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
     data = Split(torch.randn(12, 4), event=event)
     with pytest.warns(UserWarning, match="6 samples are few for 4 features: the distance is biased upwards"):
         evaluate_samples(Gaussian(event, 3.0), data)
+    with (
+        pytest.warns(UserWarning, match="6 samples are judged, not 50: there are no more rows"),
+        pytest.warns(UserWarning),
+    ):
+        evaluate_samples(Gaussian(event, 3.0), data, samples=50)
     with pytest.warns(UserWarning, match="6 samples are no more than the 6 features .* mostly up to chance"):
         evaluate_samples(Gaussian(event, 3.0), data, features=lambda x: torch.cat([x, x[:, :2].exp()], 1))
     with pytest.warns(UserWarning, match="1 of 100 samples is no larger than that of as many real rows, 2: only more"):

@@ -20,6 +20,7 @@ falls linearly in the second half; both are left to `batch_size` and `schedule`.
 for paintings, is on by default and off at 0. `Real` images leave the generators without tanh.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
@@ -108,9 +109,10 @@ class CycleGAN(Translator):
         layers = max(fitting, default=1) if patch_layers is None else patch_layers
         if layers < 1 or min(sides) < 4 * 2**layers:
             raise InputError(f"patch_layers={layers} does not fit images of {sides}: at least 1, each halves the sides")
-        if cycle_weight < 0 or identity_weight < 0:
+        if not 0 <= cycle_weight < math.inf or not 0 <= identity_weight < math.inf:
             raise InputError(
-                f"cycle_weight and identity_weight must be at least 0, got {cycle_weight} and {identity_weight}"
+                f"cycle_weight and identity_weight must be numbers of at least 0, got"
+                f" {cycle_weight} and {identity_weight}"
             )
         self._domains = (str(domains[0]), str(domains[1]))
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight

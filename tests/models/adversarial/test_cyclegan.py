@@ -322,7 +322,7 @@ def test_a_short_game_finds_the_other_domain() -> None:
         ({"blocks": -1}, "blocks and halvings at least 0"),
         ({"halvings": 3}, "halvings=3 leaves less than 2 pixels"),
         ({"patch_layers": 2}, "patch_layers=2 does not fit"),
-        ({"cycle_weight": -1.0}, "cycle_weight and identity_weight must be at least 0"),
+        ({"cycle_weight": -1.0}, "cycle_weight and identity_weight must be numbers of at least 0"),
         ({"pool": -1}, "pool must be at least 0"),
     ],
 )
