@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 
-from jaxtyping import config, install_import_hook
+from jaxtyping import install_import_hook
 
-install_import_hook("ancestral", "beartype.beartype")
+from tests.typing import enforcement
+
+install_import_hook("ancestral", "tests.typing.enforced")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -43,9 +45,8 @@ def _seed() -> None:
 @pytest.fixture
 def untyped() -> Iterator[None]:
     """Signatures are not enforced, as outside of tests: for what the library itself says of a wrong type."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+    with enforcement(False):
+        yield
 
 
 @pytest.fixture

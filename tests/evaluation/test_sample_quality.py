@@ -198,8 +198,8 @@ def test_few_samples_are_warned_about_and_no_sampler_is_refused() -> None:
     with pytest.warns(UserWarning, match="6 samples are few for 4 features: the distance is biased upwards"):
         evaluate_samples(Gaussian(event, 3.0), data)
     with (
+        pytest.warns(UserWarning, match="few for 4 features"),
         pytest.warns(UserWarning, match="6 samples are judged, not 50: there are no more rows"),
-        pytest.warns(UserWarning),
     ):
         evaluate_samples(Gaussian(event, 3.0), data, samples=50)
     with pytest.warns(UserWarning, match="6 samples are no more than the 6 features .* mostly up to chance"):
