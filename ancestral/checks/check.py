@@ -12,6 +12,7 @@ from ancestral.checks import (
     joint,
     latents,
     learned,
+    losses,
     rows,
     stored,
     structure,
@@ -42,6 +43,7 @@ PROPERTIES: tuple[Property, ...] = (
     *autoregressive.LENGTHS,
     *training.RESUMPTION,
     *density.STAGES,
+    *losses.ROWS,
 )
 
 

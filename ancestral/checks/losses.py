@@ -5,11 +5,22 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ancestral.checks.report import Broken, Property, require
 from ancestral.checks.statistics import Z_LIMIT
 from ancestral.checks.subject import Subject
-from ancestral.interface import Autoregressive, Batch, BoundedDensity, ExactDensity, Model, Phase, seeded
+from ancestral.interface import (
+    Autoregressive,
+    Batch,
+    BoundedDensity,
+    Categories,
+    ExactDensity,
+    Model,
+    Phase,
+    Shuffled,
+    seeded,
+)
 
 LIKELIHOODS = ("log_prob", "elbo", "log_prob_lower_bound")
 
@@ -90,6 +101,78 @@ def _slopes(
     length = math.sqrt(sum(float(g.square().sum()) for g, _ in pairs))
     derivative = float(moved(step)[0].detach() - moved(-step)[0].detach()) / (2 * step)
     return slope, derivative, length / math.sqrt(size)
+
+
+def losses_are_means_over_rows(subject: Subject, repeats: int = 32, n: int = 8) -> None:
+    """The loss of a batch is in expectation the mean of those of its parts: rows count alike, each by itself, however
+    many there are."""
+    start = copy.deepcopy(subject.perturbed).double().train()
+    batch, size = start.prepare(subject.batch(n)), 2
+    with seeded(subject.generator(), start.device):
+        for phase in start.phases():  # settles what starts from the first batch
+            phase.loss(batch)
+    for index, phase in enumerate(start.phases()):
+        _rows_add_up(subject, start, index, batch)
+        pairs = []
+        for _ in range(repeats):
+            losses = copy.deepcopy(start).phases()[index].loss  # buffers and counters start alike each time
+            with seeded(subject.generator(), start.device):
+                whole = float(losses(batch).total.detach())
+                parts = [float(losses(_rows(batch, first, size)).total.detach()) for first in range(0, n, size)]
+            pairs.append((whole, sum(parts) / len(parts)))
+        wholes, means = torch.tensor(pairs, dtype=torch.float64).T
+        off, stderr = float((wholes - means).mean()), float((wholes - means).std()) / math.sqrt(repeats)
+        require(
+            abs(off) <= Z_LIMIT * stderr + 1e-8 * (1 + float(means.abs().mean())),
+            f"the loss of phase {phase.name!r} is no mean over rows: of {n} rows it is {float(wholes.mean()):.6g} where"
+            f" those of {size} rows each have the mean {float(means.mean()):.6g}"
+            + (f" ± {stderr:.2g}" if stderr else "")
+            + "; it is a sum over the batch, it is divided by something else than the number of rows, or one row's"
+            " data are joined with another's",
+        )
+
+
+def _rows_add_up(subject: Subject, start: Model, index: int, batch: Batch) -> None:
+    """By how much a change of the first row moves a loss is the same whatever the other rows are, with the same
+    noise."""
+    if isinstance(start.event.support, Categories):
+        return  # what is drawn for a row may depend on the others, as by its place among the tokens that are kept
+    others, seed = start.prepare(subject.batch(len(batch.x))), subject.generator().initial_seed()
+    first = torch.arange(len(batch.x), device=batch.x.device) == 0
+    found, ends = [], []
+    for changed in (first & ~first, first, ~first, first | ~first):
+        with seeded(torch.Generator().manual_seed(seed), start.device):
+            loss = copy.deepcopy(start).phases()[index].loss(_mixed(batch, others, changed)).total
+            found.append(float(loss.detach()))
+            ends.append(torch.rand(1, device=start.device))
+    if not all(torch.equal(end, ends[0]) for end in ends):
+        return  # it draws more for some data than for others
+    alone, beside = found[1] - found[0], found[3] - found[2]
+    require(
+        abs(alone - beside) <= 1e-8 * (1 + max(map(abs, found))),
+        f"the loss of phase {start.phases()[index].name!r} joins the rows of its batch: a change of row 0 moves it by"
+        f" {alone:.6g}, and by {beside:.6g} where the other rows are different",
+    )
+
+
+def _mixed(batch: Batch, others: Batch, changed: Tensor) -> Batch:
+    def mix(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+        if one is None or other is None:
+            return one
+        return torch.where(changed.view(-1, *[1] * (one.dim() - 1)), other, one)
+
+    x = mix(batch.x, others.x)
+    assert x is not None
+    return Batch(x, mix(batch.y, others.y), mix(batch.context, others.context))
+
+
+def _rows(batch: Batch, first: int, size: int) -> Batch:
+    of = slice(first, first + size)
+    return Batch(
+        batch.x[of],
+        None if batch.y is None else batch.y[of],
+        None if batch.context is None else batch.context[of],
+    )
 
 
 def loss_is_the_monitor(subject: Subject, repeats: int = 256) -> None:
@@ -178,8 +261,21 @@ def _trains_its_monitor(subject: Subject) -> str | None:
     return learns_by_gradients(subject)
 
 
+def _adds_up_rows(subject: Subject) -> str | None:
+    model = subject.original
+    if model.monitor in LIKELIHOODS:
+        return "its loss is held against what it monitors"
+    if not isinstance(model.batching, Shuffled):
+        return "its rows are not alike: they come in a mix"
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        return "batch norm joins its rows in training"
+    return learns_by_gradients(subject)
+
+
 GRADIENTS = (Property("a gradient is the derivative of its loss", learns_by_gradients, gradients_are_derivatives),)
 
 VALUES = (
     Property("the loss is minus the monitored likelihood", _trains_its_monitor, loss_is_the_monitor, by_chance=True),
 )
+
+ROWS = (Property("a loss is a mean over rows", _adds_up_rows, losses_are_means_over_rows, by_chance=True),)

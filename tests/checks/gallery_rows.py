@@ -176,6 +176,7 @@ class Penalised(Sampler, MeanDecoder, Critic):
         *,
         compares_with_the_batch: bool = False,
         single: bool = False,
+        loss: str = "",
         critic_sign: float = 1.0,
         generator_sign: float = 1.0,
     ) -> None:
@@ -183,7 +184,7 @@ class Penalised(Sampler, MeanDecoder, Critic):
         self.single, self.critic_sign, self.generator_sign = single, critic_sign, generator_sign
         self.generator = nn.Linear(2, 2)
         self.critic = nn.Sequential(nn.Linear(2, 8), nn.Softplus(), nn.Linear(8, 1, bias=False))
-        self.compares_with_the_batch = compares_with_the_batch
+        self.compares_with_the_batch, self.loss = compares_with_the_batch, loss
 
     @property
     def latent_shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -204,7 +205,10 @@ class Penalised(Sampler, MeanDecoder, Critic):
             fake = self._sample(len(batch.x), None)
         between = fake.lerp(batch.x, torch.rand(len(fake), 1, dtype=self.dtype)).requires_grad_(True)
         (slopes,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
-        penalty = (slopes.norm(dim=1) - 1).square().mean()
+        lengths = slopes.norm(dim=1)
+        if self.loss == "of all rows together":
+            lengths = slopes.norm() / len(slopes) ** 0.5
+        penalty = (lengths - 1).square().sum() if self.loss == "summed" else (lengths - 1).square().mean()
         return Losses(self.critic_sign * (self.critic(fake).mean() - self.critic(batch.x).mean()) + 10 * penalty)
 
     def phases(self) -> Sequence[Phase]:

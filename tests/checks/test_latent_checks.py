@@ -22,9 +22,11 @@ from gallery_latents import (
 
 from ancestral.checks import PROPERTIES, CheckFailure, check_model
 from ancestral.checks.check import _decide, _run
+from ancestral.checks.joint import encoding_agrees_with_the_density
 from ancestral.checks.report import Broken, CheckReport, Property, always, require
 from ancestral.checks.subject import Subject
 from ancestral.interface import Binary, Event, Model
+from ancestral.models.autoregressive.hierarchical_pixelcnn import HierarchicalPixelCNN
 
 # The right model, and properties that must have been decided for it.
 RIGHT: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
@@ -313,3 +315,12 @@ def test_mixed_dtypes_are_a_diagnosis() -> None:
     mixed = Property("products exist", always, lambda subject: torch.zeros(2, 2) @ torch.zeros(2, 2).double())
     with pytest.raises(CheckFailure, match="products exist: Blob mixes dtypes"):
         _run(mixed, Subject(Blob(), 0), CheckReport("blob"))
+
+
+def test_a_model_that_follows_one_view_is_held_against_its_own_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HierarchicalPixelCNN(Event((1, 2, 2), Binary()), channels=4, blocks=1, head=4, encoder_blocks=0)
+    encoding_agrees_with_the_density(Subject(model, 0))
+    prior = HierarchicalPixelCNN._log_prior
+    monkeypatch.setattr(HierarchicalPixelCNN, "_log_prior", lambda *given: 2 * prior(*given))
+    with pytest.raises(Broken, match="log_joint is not its p"):
+        encoding_agrees_with_the_density(Subject(model, 0))

@@ -16,7 +16,7 @@ from ancestral.training import fit
 
 DERIVATIVE, VALUE = "a gradient is the derivative of its loss", "the loss is minus the monitored likelihood"
 LIKELIHOOD, LABELS = "training raises the likelihood", "training raises the probability of the labels"
-GAME = "each player plays for itself"
+GAME, ROWS = "each player plays for itself", "a loss is a mean over rows"
 
 
 def standardised() -> Model:
@@ -31,7 +31,7 @@ RIGHT: dict[str, tuple[Callable[[], Model], set[str]]] = {
         lambda: ConditionalVAE(monitor="log_prob_lower_bound"),
         {DERIVATIVE, VALUE, LIKELIHOOD},
     ),
-    "a gradient penalty": (Penalised, {DERIVATIVE, GAME}),
+    "a gradient penalty": (Penalised, {DERIVATIVE, GAME, ROWS}),
     "a backward of its own": (OwnBackward, {DERIVATIVE, VALUE, LIKELIHOOD}),
     "standardised data": (standardised, {DERIVATIVE, VALUE, LIKELIHOOD}),
     "orders in turn": (InTurn, {DERIVATIVE, VALUE, LIKELIHOOD}),
@@ -54,6 +54,8 @@ WRONG: list[tuple[str, Callable[[], Model], str, str]] = [
     ),
     ("a critic for the samples", lambda: Penalised(critic_sign=-1.0), GAME, "it must come to prefer the data"),
     ("a generator against itself", lambda: Penalised(generator_sign=-1.0), GAME, "the generator's loss has the wrong"),
+    ("a penalty summed over rows", lambda: Penalised(loss="summed"), ROWS, "a sum over the batch"),
+    ("a penalty of all rows", lambda: Penalised(loss="of all rows together"), ROWS, "joins the rows of its batch"),
     ("labels counted from 1", lambda: Labelled(label_shift=1), LABELS, "numbers them differently"),
 ]
 

@@ -39,6 +39,36 @@ def test_classes_apart_are_told_and_labels_of_chance_are_not() -> None:
     assert linear_probe_error(x, y[torch.randperm(90)], far, told) > 0.45
 
 
+def test_test_rows_are_told_on_the_scale_of_the_labelled_rows() -> None:
+    """Rows of one class alone, too, and whatever a number does that is one and the same in the labelled rows."""
+    (x, y), (far, told) = blobs(90), blobs(900)
+    constant, moving = torch.cat([x, torch.ones(90, 1)], 1), torch.cat([far, 1 + torch.randn(900, 1)], 1)
+    assert linear_probe_error(constant, y, moving[told == 1], told[told == 1]) < 0.05
+
+
+def test_numbers_may_keep_their_own_scale_and_be_more_than_the_rows() -> None:
+    """The class is in the largest numbers, and hundreds of small ones are noise: one scale for all is better; and three
+    classes need two directions of the space of thirty rows."""
+    (x, y), (far, told) = blobs(30), blobs(900)
+    wide, wider = (torch.cat([part[:, :2], 0.02 * torch.randn(len(part), 300)], 1) for part in (x, far))
+    assert linear_probe_error(wide, y, wider, told) < 0.05
+    scale = transfer._Scale(wide.double().numpy(), one_by_one=False)
+    rows, others = (scale(part.double().numpy()) for part in (wide, wider))
+    assert rows.shape == (30, 30)
+    # Products with the rows, of which alone a classifier with an L2 penalty depends, are those of all numbers.
+    whole = [(part - wide.mean(0)).double().numpy() / scale.scale for part in (wide, wider)]
+    assert abs(others @ rows.T - whole[1] @ whole[0].T).max() < 1e-4 * abs(others @ rows.T).max()
+
+
+def test_guessing_is_by_the_training_rows() -> None:
+    event = Event((1,), Real())
+    train = Split(torch.zeros(6, 1), event, torch.tensor([2, 2, 2, 0, 1, -1]))
+    test = Split(torch.zeros(5, 1), event, torch.tensor([0, 0, 0, 2, 1]))
+    assert transfer.guessing_error(train, test) == pytest.approx(4 / 5)
+    data = Data("rows", event, train, train, Split(test.x, event, torch.tensor([0, -1, 2, -1, 1])), ("a", "b", "c"))
+    assert len(transfer.test_rows(data)) == 3
+
+
 def test_the_penalty_is_chosen_among_the_rows_and_near_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     """With as many numbers of noise as rows and a fifth of the labels wrong, a weak penalty learns them by heart."""
     y, told = torch.arange(100) % 2, torch.arange(4000) % 2
@@ -69,6 +99,7 @@ def test_rows_are_drawn_by_class_from_the_training_split_alone() -> None:
     assert first.y is not None
     assert first.y.bincount().tolist() == [5, 5]
     assert torch.equal(first.x[:, 0].long() % 2, first.y)
+    assert bool((first.x >= 0).all())
 
 
 def test_principal_components_are_of_training_rows_and_no_more_than_there_are() -> None:

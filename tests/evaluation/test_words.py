@@ -56,6 +56,16 @@ def test_the_error_is_the_share_of_known_questions_answered_wrongly() -> None:
         PLANTED.error({"unknown": questions["unknown"]})
 
 
+def test_words_of_a_question_and_rarer_spellings_are_no_answers_and_every_question_counts_once() -> None:
+    words = {"a": (1, 0, 0), "b": (0.95, 0.3, 0), "c": (0, 0, 1), "d": (0, 0.9, 0.8), "e": (0, -1, 0), "f": (0, 1, 0)}
+    # The sum is nearest to c itself, as which C counts; the rarer D lies elsewhere.
+    words |= {"C": (0, 0, 1), "D": (1, 0, 0.1)}
+    vectors = WordVectors([*words], torch.tensor([*words.values()], dtype=torch.float32))
+    found = vectors.error({"one": [("a", "b", "c", "d")], "two": [("a", "b", "c", "e"), ("A", "B", "C", "f")]})
+    assert dict(found.sections) == {"one": (1, 1), "two": (0, 2)}
+    assert found.error == pytest.approx(2 / 3)
+
+
 def test_a_word_that_is_not_there_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(InputError, match="no word 'quen' among the 6 of the vocabulary .did you mean 'queen'"):
         PLANTED.nearest("quen")

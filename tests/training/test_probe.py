@@ -9,16 +9,19 @@ from torch import Tensor
 
 import ancestral as an
 from ancestral.data import Data, Split
-from ancestral.evaluation.transfer import FRESH, MODEL, RAW, Mode
+from ancestral.evaluation import transfer
+from ancestral.evaluation.transfer import COMPONENTS, FRESH, MODEL, RAW, Mode, PrincipalComponents
 from ancestral.interface import Batch, Event, Features, Model, Real
 from ancestral.registry import build
+from ancestral.training import fine_tuning
 from ancestral.training.fine_tuning import FineTuned
 from ancestral.training.probe import fresh_start
 
 
 def halves(n: int = 600, *, labelled: bool = True) -> Data:
-    """A class in the sign of one coordinate; the other ten are noise on a larger scale."""
-    generator = torch.Generator().manual_seed(0)
+    """A class in the sign of one coordinate; the other ten are noise on a larger scale. The right is the more frequent
+    class of the test rows alone."""
+    generator = torch.Generator().manual_seed(11)
     x = torch.randn(n, 12, generator=generator) * torch.tensor([1.0] * 2 + [4.0] * 10) + 5
     y = (x[:, 0] > 5).long() if labelled else None
     event = Event((12,), Real())
@@ -32,6 +35,25 @@ def vae(data: Data) -> Model:
     return build("vae", data, latent_dim=3, hidden=[16])
 
 
+def by_hand(model: Features, data: Data, count: int, draws: int) -> dict[str, list[float]]:
+    """The errors of the linear protocol, part by part."""
+    assert data.test.y is not None
+    components, found = PrincipalComponents(data.train, 3, 0), dict[str, list[float]]()
+    for draw in range(draws):
+        rows = transfer.labelled_rows(data, count, draw)
+        assert rows.y is not None
+        fresh = fresh_start(model, draw)
+        for name, represent in {
+            MODEL: lambda split: transfer.represented(model, split),
+            FRESH: lambda split, fresh=fresh: transfer.represented(fresh, split),
+            RAW: transfer.raw_values,
+            COMPONENTS: components,
+        }.items():
+            error = transfer.linear_probe_error(represent(rows), rows.y, represent(data.test), data.test.y, seed=draw)
+            found.setdefault(name, []).append(error)
+    return found
+
+
 @pytest.mark.parametrize("mode", ["linear", "finetune"])
 def test_all_representations_stand_beside_each_other_and_a_seed_decides(mode: Mode) -> None:
     data = halves()
@@ -40,8 +62,11 @@ def test_all_representations_stand_beside_each_other_and_a_seed_decides(mode: Mo
     training = {"epochs": 10} if mode == "finetune" else None
     how: dict[str, Any] = {"labels": (20, 40), "mode": mode, "draws": 2, "training": training}
     found = an.probe(model, data, **how)
-    again = an.probe(model, data, **{**how, "labels": (20,)})
-    assert again.results == found.results[:4]
+    if mode == "linear":
+        assert {one.representation: list(one.errors) for one in found.results[4:]} == by_hand(model, data, 40, draws=2)
+    else:
+        again = an.probe(model, data, **{**how, "labels": (20,)})
+        assert again.results == found.results[:4]
     assert [(one.representation, one.labels, one.dimensions) for one in found.results] == [
         ("model", 20, 3),
         ("random start", 20, 3),
@@ -54,6 +79,7 @@ def test_all_representations_stand_beside_each_other_and_a_seed_decides(mode: Mo
     ]
     assert all(len(one.errors) == 2 for one in found.results)
     assert found.of(RAW, 40).error < 0.3 < found.guessing
+    assert found.guessing == transfer.guessing_error(data.train, data.test)
     assert found.gain(40)[0] == pytest.approx(found.of(FRESH, 40).error - found.of(MODEL, 40).error)
     # What is probed stays as it was, in its mode too.
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -92,6 +118,21 @@ def test_fine_tuning_moves_the_whole_network_in_training_mode_and_is_judged_in_e
     torch.testing.assert_close(log_probs, tuned.head(inner.linear(x)).log_softmax(1))
 
 
+def test_a_fifth_of_each_class_is_held_back_to_choose_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = halves(), list[Data]()
+    monkeypatch.setattr(fine_tuning, "fit", lambda _, few, **how: seen.append(few))
+    inner = Coordinate(data.event).eval()
+    for draw in range(4):
+        rows = transfer.labelled_rows(data, 50, draw)
+        fine_tuning.fine_tuned_error(inner, data, rows, data.test, draw, {})
+        few = seen[-1]
+        assert few.train.y is not None
+        assert few.valid.y is not None
+        assert (few.train.y.bincount().tolist(), few.valid.y.bincount().tolist()) == ([20, 20], [5, 5])
+        both = torch.cat([few.train.x, few.valid.x])
+        assert torch.equal(both.sort(0).values, rows.x.sort(0).values)
+
+
 def test_a_random_start_has_the_architecture_and_the_standardisation_and_other_weights() -> None:
     data = halves()
     model = vae(data)
@@ -102,6 +143,7 @@ def test_a_random_start_has_the_architecture_and_the_standardisation_and_other_w
     assert first.standardization is not None
     assert model.standardization is not None
     assert torch.equal(first.standardization.shift, model.standardization.shift)
+    assert not first.training
 
 
 def test_a_model_without_contexts_has_a_random_start_too() -> None:

@@ -68,6 +68,21 @@ def test_the_embedding_is_gated_convolutions_with_a_channel_of_ones() -> None:
     torch.testing.assert_close(embedding(grey), x + a * b.sigmoid())
 
 
+def test_the_embedding_s_blocks_begin_near_the_identity_and_both_networks_drop_out_in_training() -> None:
+    torch.manual_seed(0)
+    x, block = torch.randn(2, 4, 6, 6), GatedBlock(4, 1, 0.0)
+    assert (block(x) - x).std() < 0.2 * x.std()
+    model = Colorizer(COLOUR, context_event=GREY, channels=4, blocks=1, dilations=[1], components=2, dropout=0.5)
+    assert model.embedding is not None
+    grey, image = some(GREY, 2), model.first(some(COLOUR, 2).float())
+    for training in (True, False):
+        model.train(training)
+        given = [model.embedding(grey) for _ in range(2)]
+        streams = [model.network(image, given[0]).horizontal.value for _ in range(2)]
+        assert torch.equal(given[0], given[1]) != training
+        assert torch.equal(streams[0], streams[1]) != training
+
+
 def test_the_embedding_enters_each_layer_by_a_1x1_convolution() -> None:
     """One layer of each stream by hand, the embedding in the place of a short-cut."""
     torch.manual_seed(0)

@@ -100,7 +100,7 @@ def test_stages_are_the_view_and_the_image_given_it() -> None:
 
 def test_the_image_sees_all_of_its_view() -> None:
     """Below and to the right too, where the image itself is not known yet."""
-    for model in (build(Event((3, 4, 4), Levels(4)), levels=4), build(Event((1, 6, 6), Binary()))):
+    for model in (build(Event((3, 4, 4), Levels(4)), levels=3), build(Event((1, 6, 6), Binary()))):
         (shape,) = model.latent_shapes.values()
         view = torch.rand(3, *shape, dtype=torch.float64, requires_grad=True)
         maps = model.later[0].maps(view, None)
@@ -108,6 +108,12 @@ def test_the_image_sees_all_of_its_view() -> None:
         (gradient,) = torch.autograd.grad(first.square().sum(), view)
         seen = gradient[:, :, :3, :3].ne(0).any(0)
         assert seen.all()
+        # Laid on [-1, 1] by the levels of its own.
+        given = list[Tensor]()
+        model.later[0].encoder.register_forward_pre_hook(lambda _, inputs, given=given: given.append(inputs[0]))
+        for value, on_scale in ((0, -1.0), (model.events[0].values - 1, 1.0)):
+            model.later[0].maps(torch.full((1, *shape), float(value)).double(), None)
+            assert given.pop().unique().tolist() == [on_scale]
 
 
 # -- Draws -------------------------------------------------------------------------------------------------------------

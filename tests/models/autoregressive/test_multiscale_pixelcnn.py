@@ -53,6 +53,21 @@ def test_a_conditional_sees_every_earlier_group_on_all_sides_and_of_its_own_the_
     assert torch.equal(by_turn(model), expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 7, 8), (1, 6, 5)])
+def test_a_single_convolution_sees_the_blocks_beside_a_pixel_s_own_and_tells_the_border_from_values(
+    shape: tuple[int, int, int],
+) -> None:
+    model = stirred(MultiscalePixelCNN(Event(shape, Binary()), scales=1, channels=6, blocks=0, head=9))
+    order, start = model.orders[0], model.base.event.size
+    rows, columns = order // shape[2], order % shape[2]
+    corner = 2 * (rows % 2) + columns % 2
+    near = ((rows // 2)[:, None] - rows // 2).abs().maximum(((columns // 2)[:, None] - columns // 2).abs()) <= 1
+    assert torch.equal(by_turn(model)[start:], (near & (corner[:, None] > corner))[start:])
+    blank = model._conditionals(torch.zeros(1, *shape).double(), None, 0).flatten()
+    for group in (1, 2, 3):
+        assert len(blank[order[corner == group]].unique()) > 1
+
+
 def test_the_base_is_a_gated_pixelcnn_of_the_sub_sampled_image() -> None:
     """Coarser images are single pixels, not averages, so that the density is exact."""
     model = build(Event((3, 7, 6), Levels(4)), scales=2)

@@ -45,6 +45,27 @@ def test_it_is_a_gated_pixelcnn_given_the_caption_laid_out() -> None:
     torch.testing.assert_close(model.log_prob(x, context=captions), model.pixels.log_prob(x, context=maps))
 
 
+def test_a_caption_is_read_alike_from_both_ends_and_every_token_learns() -> None:
+    """Read backwards, with the weights of the two directions exchanged, the halves of what is laid out are, too."""
+    torch.manual_seed(0)
+    model, captions = build(), some(CAPTION, 3)
+    assert model.caption is not None
+    recurrent, seen = model.caption.recurrent, list[Tensor]()
+    model.caption.layout.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    model.caption(captions)
+    for name, weight in list(recurrent.named_parameters()):
+        if not name.endswith("_reverse"):
+            other = getattr(recurrent, f"{name}_reverse")
+            weight.data, other.data = other.data, weight.data
+    model.caption(captions.flip(1))
+    torch.testing.assert_close(seen[1].roll(5, 1), seen[0])
+    model.phases()[0].loss(
+        Batch(some(IMAGE, 6).double(), context=torch.arange(6)[:, None].expand(6, 5))
+    ).total.backward()
+    assert model.caption.embedding.weight.grad is not None
+    assert bool((model.caption.embedding.weight.grad != 0).any(1).all())
+
+
 def test_cached_samples_are_the_naive_ones() -> None:
     torch.manual_seed(0)
     assert_cached_samples_are_the_naive_ones(build())

@@ -61,6 +61,28 @@ def test_the_pixels_are_a_model_of_the_autoregressive_family_given_what_z_become
         torch.testing.assert_close(model.log_joint(x, z), of_pixels + model.log_prior(z))
 
 
+def test_what_is_unknown_is_redrawn_so_that_its_distribution_given_what_is_known_and_z_stays() -> None:
+    torch.manual_seed(25)  # a network in which both known pixels depend much on those before them
+    model = PixelVAE(Event((1, 2, 2), Binary()), latent_dim=2, channels=6, blocks=1, head=8, stage_channels=6)
+    with torch.no_grad():
+        for parameter in model.pixels.parameters():
+            parameter.add_(0.7 * torch.randn_like(parameter))
+    model, n = model.double().eval(), 20_000
+    # The first two pixels are unknown; the others, which come later, tell of them.
+    known = torch.tensor([False, False, True, True]).view(1, 2, 2)
+    cells = torch.tensor([[a, b, 1, 0] for a in (0, 1) for b in (0, 1)]).view(4, 1, 2, 2).double()
+    z = model.sample_latents(1, generator=seed())
+    with torch.no_grad():
+        log_joint = model.log_joint(cells, z.expand(4, -1))
+        x = cells[torch.multinomial(log_joint.softmax(0), n, replacement=True)]
+        moved = model._redrawn(x, known.expand_as(x), z.expand(n, -1), None, settled=True)
+    assert not torch.equal(moved, x)
+    assert torch.equal(moved[:, known], x[:, known])
+    found = (moved.flatten(1)[:, :2] @ torch.tensor([2.0, 1.0]).double()).long().bincount(minlength=4) / n
+    expected = log_joint.softmax(0)
+    assert ((found - expected).abs() < 4 * (expected * (1 - expected) / n).sqrt()).all(), (found, expected)
+
+
 @pytest.mark.parametrize("window", [1, 2])
 def test_a_lossy_decoder_sees_its_window_and_no_more(window: int) -> None:
     torch.manual_seed(0)

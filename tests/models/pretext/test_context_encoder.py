@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from ancestral.data import kept_by_words
 from ancestral.interface import Batch, Event, InputError, Levels
@@ -37,10 +38,13 @@ def test_blocks_cover_at_most_a_quarter_and_reach_every_pixel() -> None:
     assert share.max() <= 0.25
     often = holes.double().mean((0, 1))
     assert often.min() > 0.01, "a pixel is never erased"
-    # Interval of any length are as likely at every place: the map of frequencies has the image's symmetries.
+    # Intervals of any length are as likely at every place: the map of frequencies has the image's symmetries.
     for mirrored in (often.flip(0), often.flip(1)):
         assert (often - mirrored).abs().max() < 0.05
     assert not torch.equal(holes[0], holes[1])
+    intervals = ContextEncoder(EVENT, channels=4)._intervals(4000, 16).sum(2).flatten()
+    assert bool((intervals.bincount()[2:] > 0.9 * 16_000 / 3).all())
+    assert intervals.unique().tolist() == [2, 3, 4]
 
 
 def test_errors_count_in_the_hole_and_tenfold_in_its_overlap() -> None:
@@ -61,6 +65,19 @@ def test_errors_count_in_the_hole_and_tenfold_in_its_overlap() -> None:
     assert found == pytest.approx(total / values, rel=1e-5)
 
 
+def test_each_image_s_error_is_the_mean_in_a_hole_of_its_own_which_is_not_seen() -> None:
+    """Of a network that gives back what it sees: right in the overlap, and zeros in the hole."""
+    model = ContextEncoder(EVENT, channels=4, overlap=1, adversarial=0.0)
+    model.inpainter = nn.Identity()  # type: ignore[assignment]
+    x, state = images(5), torch.get_rng_state()
+    found = model.phases()[0].loss(Batch(x.float())).total.item()
+    torch.set_rng_state(state)
+    holes = model._holes(5)
+    squares = (holes * (x.double() / 127.5 - 1).square()).flatten(1).sum(1)
+    errors = squares / (3 * model._widened(holes).flatten(1).sum(1))
+    assert found == pytest.approx(errors.mean().item(), rel=1e-5)
+
+
 def test_the_joint_loss_weighs_its_parts() -> None:
     torch.manual_seed(0)
     model = ContextEncoder(EVENT, channels=4, adversarial=0.3)
@@ -74,7 +91,25 @@ def test_what_is_erased_is_not_seen() -> None:
     model = ContextEncoder(EVENT, channels=4, region="centre").eval()
     x, known = images(3), kept_by_words("outside", EVENT)
     other = torch.where(known, x, 255 - x)
-    assert torch.equal(model.complete(x, known)[:, ~known], model.complete(other, known)[:, ~known])
+    found = model.complete(x, known)
+    assert torch.equal(found[:, ~known], model.complete(other, known)[:, ~known])
+    # It is F of the image with the middle of the range in the hole.
+    erased = (x / 127.5 - 1) * known
+    predicted = 127.5 * (model.inpainter(erased) + 1)
+    torch.testing.assert_close(found[:, ~known], predicted[:, ~known].round(), atol=1.0, rtol=0)
+
+
+def test_the_discriminator_tells_images_from_whole_predictions() -> None:
+    """Not from images with a hole that is filled in, whose seam would tell."""
+    model, x = ContextEncoder(EVENT, channels=4), images(4).float()
+    state = torch.get_rng_state()
+    found = model.phases()[1].loss(Batch(x)).total.item()
+    torch.set_rng_state(state)
+    assert model.discriminator is not None
+    real, predicted = x / 127.5 - 1, model._predicted(x / 127.5 - 1, model._holes(4))
+    of_real, of_predicted = model.discriminator(real), model.discriminator(predicted)
+    expected = (softplus(-of_real).mean() + softplus(of_predicted).mean()).item()
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_discriminator_sees_no_surroundings() -> None:
@@ -94,7 +129,8 @@ def test_each_map_mixes_its_own_places() -> None:
     jacobian = torch.autograd.functional.jacobian(layer, x).reshape(3, 6, 3, 6)
     for out in range(3):
         for source in range(3):
-            assert bool((jacobian[out, :, source] != 0).all()) == (out == source)
+            expected = layer.weight[out].T if out == source else torch.zeros(6, 6)
+            torch.testing.assert_close(jacobian[out, :, source], expected)
 
 
 def test_it_learns_what_the_surroundings_tell() -> None:

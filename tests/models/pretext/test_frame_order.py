@@ -22,7 +22,7 @@ def test_one_clip_is_out_of_order_and_nothing_else(sampling: str) -> None:
     assert bool(((steps > 0).all(2) == ~is_odd).all())
     wrong = steps[is_odd]
     assert not bool((wrong > 0).all(1).any() or (wrong < 0).all(1).any())  # nor is it the reverse
-    assert bool((odd.bincount() > 900).all())
+    assert bool((odd.bincount(minlength=4) > 900).all())
     # The odd clip has other frames than its neighbours no more often than these have among themselves.
     frames = places.sort(2).values
     apart = frames.diff(dim=2)
@@ -31,6 +31,11 @@ def test_one_clip_is_out_of_order_and_nothing_else(sampling: str) -> None:
     counts = torch.stack([frames[mask].flatten().bincount(minlength=FRAMES) for mask in (is_odd, ~is_odd)]).double()
     shares = counts / counts.sum(1, keepdim=True)
     torch.testing.assert_close(shares[0], shares[1], atol=0.015, rtol=0)
+    # Every clip's frames are its own: any four, or from any of the five starts, as often.
+    assert not torch.equal(frames[:, 0], frames[:, 1])
+    sets = (frames[:, 0] @ torch.tensor([512, 64, 8, 1])).unique(return_counts=True)[1]
+    assert len(sets) == (5 if sampling == "consecutive" else 70)
+    assert bool((sets > 0.5 * 4000 / len(sets)).all())
     # Of the 24 orders of four frames 22 are asked about, each as often.
     orders = places[is_odd].argsort(1) @ torch.tensor([64, 16, 4, 1])
     found = orders.unique(return_counts=True)[1]
@@ -42,6 +47,13 @@ def test_what_stands_still_is_not_seen() -> None:
     task, x = model(), torch.randn(3, FRAMES, 1, 6, 6)
     torch.testing.assert_close(task.features(x + torch.randn(3, 1, 1, 6, 6)), task.features(x), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(task.features(x.flip(1)), task.features(x))
+
+
+def test_a_clip_is_seen_as_the_stack_of_its_differences() -> None:
+    task, clips = model(), torch.randn(3, 4, 1, 6, 6)
+    stack = torch.cat([clips[:, place + 1] - clips[:, place] for place in range(3)], dim=1)
+    expected = task.vector(task.convolutions(stack, None)).clamp(min=0)
+    torch.testing.assert_close(task._vectors(clips), expected)
 
 
 def test_the_representation_is_the_mean_over_starts_of_clips_as_far_apart_as_fit() -> None:

@@ -29,6 +29,12 @@ def corners(patches: Tensor) -> Tensor:
 def test_the_second_patch_lies_where_the_answer_says_and_shares_no_pixel_with_the_first() -> None:
     task = model()
     first, second, answers = task.draw_pairs(coordinates(3000))
+    # Four pairs of each image, one after another, each at a place of its own.
+    still = corners(model(jitter=0).draw_pairs(coordinates(50))[0])
+    assert not bool((still.view(50, 4, 2).diff(dim=1) == 0).all(2).all(0).any())
+    numbered = torch.arange(9.0)[:, None, None, None].expand(9, 2, *SIDES)
+    for patches in task.draw_pairs(numbered)[:2]:
+        assert patches[:, 0, 0, 0].tolist() == [image for image in range(9) for _ in range(4)]
     steps = torch.arange(4.0)
     torch.testing.assert_close(first[:, 0] - first[:, 0, :1, :1], steps[:, None].expand(len(first), 4, 4))
     torch.testing.assert_close(second[:, 1] - second[:, 1, :1, :1], steps.expand(len(first), 4, 4))
@@ -87,6 +93,14 @@ def test_of_dropped_colours_one_is_left_and_the_others_are_faint_noise() -> None
     assert bool((same.sum(0) > 900).all())
     assert dropped[~same].std().item() == pytest.approx(0.02, rel=0.05)
     assert dropped[~same].mean().item() == pytest.approx(0, abs=1e-3)
+    noise = dropped[~same].view(3000, 2, 16)
+    assert abs((noise[:, 0] * noise[:, 1]).mean().item()) < 4 * 0.02**2 / 48_000**0.5
+    # A representation is the mean over the colours that may be kept, each without noise.
+    x = torch.randn(2, 3, *SIDES)
+    kept = model(depth=3, colours="keep")
+    kept.load_state_dict(task.state_dict())
+    expected = torch.stack([kept.features(x * one[:, None, None]) for one in torch.eye(3)]).mean(0)
+    torch.testing.assert_close(task.features(x), expected)
 
 
 def test_a_patch_of_the_grid_moves_its_own_numbers_alone() -> None:

@@ -141,8 +141,15 @@ def test_a_batch_without_a_word_costs_nothing() -> None:
 def test_features_are_the_mean_vector_of_the_words() -> None:
     model = SkipGram(Event((4,), Categories(6)), dimensions=3).eval()
     v = model.words.weight
-    found = model.features(torch.tensor([[0, 3, 1, 5], [4, 0, 0, 0], [0, 1, 0, 1]]))
-    assert torch.allclose(found, torch.stack([(v[3] + v[5]) / 2, v[4], torch.zeros(3)]))
+    found = model.features(torch.tensor([[0, 3, 1, 2], [4, 0, 0, 0], [0, 1, 0, 1]]))
+    assert torch.allclose(found, torch.stack([(v[3] + v[2]) / 2, v[4], torch.zeros(3)]))
+
+
+def test_vectors_of_words_begin_short_and_those_of_contexts_at_zero() -> None:
+    model = SkipGram(Event((4,), Categories(600)), dimensions=10)
+    least, most = model.words.weight.aminmax()
+    assert (least.item(), most.item()) == (pytest.approx(-0.05, rel=0.01), pytest.approx(0.05, rel=0.01))
+    assert not model.contexts.weight.any()
 
 
 def test_words_of_one_topic_come_to_lie_together() -> None:
