@@ -18,14 +18,15 @@ def test_it_is_the_closed_divergence_and_a_part_of_the_elbo() -> None:
     with torch.no_grad():
         model.encoder.network[-1].bias.copy_(torch.tensor([1.0, -0.5, -1.0, 0.5]))
     x = torch.randint(2, (200, 6))
+    x = x[model.elbo(x, samples=50).argsort()]  # so that the first rows are unlike the others
     with torch.no_grad():
         exact = model._posterior(x.float(), None).kl_by_dimension().sum(1).double()
-        elbo = model.elbo(x, samples=400).double().mean().item()
+        elbo = model.elbo(x[:150], samples=400).double().mean().item()
     torch.testing.assert_close(kl_of_latents(model, x, samples=1000), exact, atol=0.3, rtol=0)
     found = latent_information(model, x, samples=400, limit=150)
     assert found.n == 150
     assert found.kl == pytest.approx(exact[:150].mean().item(), abs=0.02)
-    assert found.elbo == pytest.approx(elbo, abs=0.2)
+    assert found.elbo == pytest.approx(elbo, abs=0.03)
     assert found.share == pytest.approx(found.kl / -found.elbo)
     assert f"{100 * found.share:.1f} %" in str(found)
     each = kl_of_latents(model, x, samples=400, limit=150)
