@@ -73,7 +73,7 @@ class Run:
         event = self.model.event
         if also is not None and data.event.size == also.size:
             event = also
-        data = self._checked(self._as_modelled(data, event), event, conditioned, how)
+        data = self._checked(self._as_modelled(data, event), event, conditioned, how, also)
         if own and not whole and not options and conditioned:
             self._warn_if_changed(data)
         return data
@@ -163,6 +163,12 @@ class Run:
     def _how_to_take(self, name: str, data_root: str | None, remembered: Mapping[str, Any]) -> dict[str, Any]:
         """The options by which other data are taken as the model's own were."""
         known = ["context", "window", *data_options(name, data_root)]
+        is_text = "tokens" in known
+        if is_text != bool(self.vocabulary) and (is_text or _are_pictures(name, data_root)):
+            modelled = "text" if self.vocabulary else describe(self.model.event)
+            raise InputError(
+                f"{self.path} models {modelled}, but {Path(name).name} holds {'text' if is_text else 'pictures'}"
+            )
         how = {key: value for key, value in remembered.items() if key in known and key not in _OF_ONE_FILE}
         if self.vocabulary and "vocabulary" in known:
             # Another text in the same tokens: the same ids mean the same.
@@ -200,10 +206,13 @@ class Run:
             splits = {name: split.with_event(event) for name, split in splits.items()}
         return data.with_splits(splits)
 
-    def _checked(self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any]) -> Data:
+    def _checked(
+        self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any], also: Event | None
+    ) -> Data:
         if data.event != event:
+            part = "" if also is None else f" (or what is kept of it alone, {also.shape})"
             raise InputError(
-                f"{self.path} models {describe(self.model.event)}, but {data.name} holds"
+                f"{self.path} models {describe(self.model.event)}{part}, but {data.name} holds"
                 f" {describe(data.event)}{self._how_to_fit(data.event, source)}"
             )
         if conditioned and not _same_context(data.context_event, self.model.context_event):
