@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -125,6 +126,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.each is not None:
         assert contexts is not None
         real = rows_drawn_at(trained, n, args.data_root).x
+        if args.number is not None and len(real) < n:
+            warnings.warn(f"there are {len(real)} test rows, fewer than the -n {n} asked for", stacklevel=1)
         n, contexts = args.each * len(real), contexts.repeat_interleave(args.each, 0)
         given = f", {args.each} each,{given}"
     as_picture = output.suffix == ".png" and not in_folder
