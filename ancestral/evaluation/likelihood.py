@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ancestral.data import Split
-from ancestral.interface import Batch, BoundedDensity, Columns, Event, ExactDensity, InputError, Model
+from ancestral.interface import Batch, BoundedDensity, Columns, Event, ExactDensity, InputError, Model, Sampler
 from ancestral.output import counted
 
 #: Importance samples for a bound where the caller names no number.
@@ -177,7 +177,8 @@ def log_likelihoods(
         InputError: The model defines no density, or an exact one is given `importance_samples`.
     """
     if not isinstance(model, ExactDensity | BoundedDensity):
-        raise InputError(f"{type(model).__name__} defines no density; use evaluate_samples")
+        how = "use evaluate_samples" if isinstance(model, Sampler) else "evaluation.measures says what it is judged by"
+        raise InputError(f"{type(model).__name__} defines no density; {how}")
     if isinstance(model, ExactDensity) and importance_samples is not None:
         raise InputError(f"{type(model).__name__} is exact: it takes no importance_samples")
     if batch_size < 1 or (limit is not None and limit < 1):
