@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ancestral.cli.parsing import UsageError, parse, teach
 from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
-from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, spacing, text_of
+from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, text_of
 from ancestral.data.arrays import as_stored
 from ancestral.data.tables import TABLES, read_table
 from ancestral.dequantization import DequantizedDensity
@@ -34,7 +35,7 @@ printed says how: exactly, in the model's order without a look ahead, by resampl
 _KEEP = """the part that is kept: top, bottom, left or right of images and of the frames of clips; first or last of
 sequences (in time) and of clips (frames); centre, or outside for a hole in the middle. Half of it, or a share or a
 number of rows, columns, steps or frames, as top:0.25 or first:4. every:4 keeps every fourth row and column of images:
-a quarter of the resolution, of which the data may be images themselves"""
+a quarter of the resolution. The data may be the kept part alone: images of that resolution, clips of four frames"""
 
 
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     count = args.completions or (_COMPLETIONS if hides and alike is None and each == 1 else each)
     if alike is not None and count > each:
         raise InputError(f"there is one {alike} of each row, not {count}; leave --completions out")
-    x, context = _rows(trained, args, options, _ROWS if hides else None)
+    x, context = _rows(trained, args, options, kept)
     known = ~x.isnan() if kept is None else ~x.isnan() & kept
     if bool(known.all()):
         raise InputError(
@@ -210,22 +211,23 @@ def _kept(run: Run, args: Namespace) -> tuple[Tensor | None, str]:
     return kept, f" with {name} kept ({int(kept.sum())} of {event.size} values)"
 
 
-def _rows(run: Run, args: Namespace, options: Mapping[str, Any], number: int | None) -> tuple[Tensor, Tensor | None]:
-    """The rows that are named, in floats, at most `number` if -n does not say how many, and their contexts.
+def _rows(run: Run, args: Namespace, options: Mapping[str, Any], kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The rows that are named, in floats, a few where a part is `kept` and -n says no number, and their contexts.
 
     Of a model of labels these are the labels; None where --class says what they are.
     """
     by_class = takes_class(run.model.context_event)
-    count = args.number or (None if number is None else max(number, len(args.data)))
+    count = args.number or (None if kept is None else max(_ROWS, len(args.data)))
+    alone = None if kept is None else _alone(kept, run.model.event)
     parts = []
     for name in args.data or [None]:
         source = {"name": name, "data_root": args.data_root} if name else run.recipe.get("data") or {}
         # An array or a table may have holes; images have none.
         may_miss = "name" in source and "missing" in data_options(source["name"], source.get("data_root"))
         given = {**options, "missing": True} if may_miss else options
-        split = run.rows(name, args.split, args.data_root, given, conditioned=not by_class, also=_coarse(run, args))
+        split = run.rows(name, args.split, args.data_root, given, conditioned=not by_class, also=alone)
         parts.append(split.__getitems__(range(min(len(split), count or len(split)))))
-    x = torch.cat([_spread(part.x, run.model.event, args.keep) for part in parts])[:count]
+    x = torch.cat([_spread(part.x, run.model.event, kept) for part in parts])[:count]
     if args.label is not None:
         return x, None
     contexts = [part.y if by_class else part.context for part in parts]
@@ -239,23 +241,22 @@ def _rows(run: Run, args: Namespace, options: Mapping[str, Any], number: int | N
     return x, context.to(run.model.device)
 
 
-def _coarse(run: Run, args: Namespace) -> Event | None:
-    """What is kept of an image by --keep every:N, as an image of its own."""
-    event, step = run.model.event, None if args.keep is None else spacing(args.keep)
-    if step is None or len(event.shape) != 3:
+def _alone(kept: Tensor, event: Event) -> Event | None:
+    """What is kept as an observation of its own: an image of less resolution, the first frames of a clip. None where it
+    has no shape, as what lies outside a hole."""
+    shape = tuple(int(kept.movedim(axis, 0).reshape(n, -1).any(1).sum()) for axis, n in enumerate(kept.shape))
+    if isinstance(event.support, Columns) or prod(shape) != int(kept.sum()):
         return None
-    colours, height, width = event.shape
-    return Event((colours, -(-height // step), -(-width // step)), event.support)
+    return Event(shape, event.support)
 
 
-def _spread(x: Tensor, event: Event, keep: str | None) -> Tensor:
-    """Rows in floats, as images of the model's size with NaN where one of less resolution says nothing."""
+def _spread(x: Tensor, event: Event, kept: Tensor | None) -> Tensor:
+    """Rows in floats, and what is kept alone as a row of the model's shape with NaN elsewhere."""
     x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
-    if x.shape[1:] == event.shape:
+    if kept is None or x.shape[1:] == event.shape:
         return x
-    step = spacing(keep or "")
     whole = x.new_full((len(x), *event.shape), torch.nan)
-    whole[:, :, ::step, ::step] = x
+    whole[:, kept] = x.flatten(1)
     return whole
 
 
@@ -289,17 +290,19 @@ def _write_picture(done: _Completed, output: Path) -> None:
 
 
 def _beside_originals(done: _Completed) -> Tensor:
-    """Each row and then its completions, (n * (1 + completions), *event.shape)."""
-    return torch.cat([done.x[:, None], done.filled.to(done.x)], 1).flatten(0, 1)
+    """Each row, where all of it is known, and then its completions, (n, up to 1 + completions, *event.shape)."""
+    whole = [] if bool(done.x.isnan().any()) else [done.x[:, None]]
+    return torch.cat([*whole, done.filled.to(done.x)], 1)
 
 
 def _write_animation(done: _Completed, output: Path) -> None:
-    save_animation(_beside_originals(done), done.run.model.event, output, columns=1 + done.filled.shape[1])
+    beside = _beside_originals(done)
+    save_animation(beside.flatten(0, 1), done.run.model.event, output, columns=beside.shape[1])
 
 
 def _write_sounds(done: _Completed, output: Path) -> None:
     assert done.run.sample_rate is not None
-    save_sounds(_beside_originals(done), done.run.model.event, output, done.run.sample_rate)
+    save_sounds(_beside_originals(done).flatten(0, 1), done.run.model.event, output, done.run.sample_rate)
 
 
 def _write_arrays(done: _Completed, output: Path) -> None:

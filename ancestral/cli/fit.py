@@ -31,9 +31,20 @@ from ancestral.evaluation import (
     evaluate,
     measures,
 )
-from ancestral.interface import BoundedDensity, Encoder, ExactDensity, InputError, Model, Sampler, Translator, Unpaired
+from ancestral.interface import (
+    BoundedDensity,
+    Completer,
+    Encoder,
+    ExactDensity,
+    InputError,
+    Model,
+    Sampler,
+    Translator,
+    Unpaired,
+)
 from ancestral.output import counted, describe
 from ancestral.persistence import CONFIG, read_config, save
+from ancestral.plots import kind_of
 from ancestral.registry import build, find_model, model_names, quick_settings, supports
 from ancestral.reproduction import load_recipe
 from ancestral.training import TrainingDiverged, fit, training_arguments
@@ -101,6 +112,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     _introduce(screen, model, data)
     if leads():
         _warn_of_few_rows(data)
+        _warn_of_another_purpose(args.name, named)
     command = shlex.join(["ancestral", "fit", *arguments])
     remembered: dict[str, Any] = {
         "command": command,
@@ -129,7 +141,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     screen.print(str(report), soft_wrap=True)
     save(model, folder, recipe=remembered, scores=_scores(screen, model, data), weights=report.weights)
     form = "txt" if "vocabulary" in remembered else "csv" if data.schema is not None else "png"
-    _conclude(screen, model, folder, form)
+    _conclude(screen, model, data, folder, form)
     return 0
 
 
@@ -205,6 +217,16 @@ def _warn_of_few_rows(data: Data) -> None:
         )
 
 
+def _warn_of_another_purpose(model_name: str, named: Mapping[str, Any]) -> None:
+    """Say so where the data are not taken as the model is made for: it would train, as something else."""
+    known = ["context", *data_options(named["name"], named.get("data_root"))]
+    for key, value in find_model(model_name).made_for.items():
+        if key in known and key not in named:
+            warnings.warn(
+                f"{model_name} is made for {key}={value}, which is not given: it learns without", stacklevel=1
+            )
+
+
 def _introduce(screen: Console, model: Model, data: Data) -> None:
     on = describe(model.event, model.context_event)
     screen.print(f"[bold]{model.registered_name}[/]: {count_parameters(model):,} parameters, on {on}", soft_wrap=True)
@@ -228,7 +250,7 @@ def _scores(screen: Console, model: Model, data: Data) -> dict[str, Any]:
     return {name: asdict(score) for name, _, score in found}
 
 
-def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
+def _conclude(screen: Console, model: Model, data: Data, folder: Path, form: str) -> None:
     screen.print(f"saved in [bold]{folder}[/]; next:")
     named = shlex.quote(str(folder))
     if isinstance(model, Translator):
@@ -236,12 +258,23 @@ def _conclude(screen: Console, model: Model, folder: Path, form: str) -> None:
         return
     if isinstance(model, Sampler):
         label = " --class all" if takes_class(model.context_event) else ""
-        screen.print(f"  ancestral sample {named}{label} -n 64 -o samples.{form}", soft_wrap=True)
+        if model.context_event is not None and kind_of(model.context_event) == "images":
+            how = "-n 8 --each 4 -o samples.png"
+        elif kind_of(model.event) == "videos":
+            how = "-n 8 -o samples.gif"
+        else:
+            how = f"-n 64 -o samples.{form}"
+        screen.print(f"  ancestral sample {named}{label} {how}", soft_wrap=True)
     if isinstance(model, Sampler | Encoder):
         screen.print(f"  ancestral {'evaluate' if isinstance(model, Sampler) else 'encode'} {named}", soft_wrap=True)
     elif form == "txt":
         screen.print(f"  ancestral words {named} --nearest WORD", soft_wrap=True)
     else:
+        if isinstance(model, Completer):
+            screen.print(f"  ancestral complete {named} --keep outside -o completed.png", soft_wrap=True)
+        if len(data.classes or ()) > 1 and data.train.y is not None:
+            labels = min(100, int((data.train.y >= 0).sum()))
+            screen.print(f"  ancestral probe {named} --labels {labels}", soft_wrap=True)
         screen.print(f"  ancestral evaluate {named}", soft_wrap=True)
 
 

@@ -62,8 +62,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
 
 def _counts(given: str) -> list[int]:
     words = [word.strip().replace("_", "") for word in str(given).split(",")]
-    if not all(word.isdecimal() for word in words):
-        raise UsageError(f"--labels takes whole numbers with commas between, as 100,1000, got {given!r}")
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise UsageError(f"--labels takes whole numbers from 1 on with commas between, as 100,1000, got {given!r}")
     return [int(word) for word in words]
 
 
@@ -78,8 +78,12 @@ def _print(found: Transfer) -> None:
     table.add_row("guessing", "", *(f"{100 * found.guessing:.2f}" for _ in found.labels), style="dim italic")
     screen = console()
     screen.print(table)
-    gains = (f"{_in_words(*found.gain(count))} with {count:,} labels" for count in found.labels)
-    screen.print(f"below a random start by {', '.join(gains)} (points of %, draw by draw)", soft_wrap=True)
+    gains = ", ".join(f"{_compared(*found.gain(count))} with {count:,} labels" for count in found.labels)
+    screen.print(f"the model beside a random start: {gains} (points of %, draw by draw)", soft_wrap=True)
+
+
+def _compared(gain: float, stderr: float) -> str:
+    return f"{_in_words(abs(gain), stderr)} {'worse' if gain < 0 else 'better'}"
 
 
 def _in_words(value: float, stderr: float) -> str:

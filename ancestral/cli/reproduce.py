@@ -96,7 +96,10 @@ def _seeds(text: str) -> list[int]:
 
 
 def _list(screen: Console) -> None:
-    table = Table("recipe or figure", "model", "data", "budget", "published", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("recipe or figure", no_wrap=True)  # what a command line takes is whole
+    for header in ("model", "data", "budget", "published"):
+        table.add_column(header, overflow="fold")
     for name in [*list_recipes(), *list_figures()]:
         result = load_result(name)
         published = "-" if result.published is None else f"{result.published.value:g} {result.unit}"

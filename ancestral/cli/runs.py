@@ -164,6 +164,12 @@ class Run:
     def _how_to_take(self, name: str, data_root: str | None, remembered: Mapping[str, Any]) -> dict[str, Any]:
         """The options by which other data are taken as the model's own were."""
         known = ["context", "window", *data_options(name, data_root)]
+        is_text = "tokens" in known
+        if is_text != bool(self.vocabulary) and (is_text or _are_pictures(name, data_root)):
+            modelled = "text" if self.vocabulary else describe(self.model.event)
+            raise InputError(
+                f"{self.path} models {modelled}, but {Path(name).name} holds {'text' if is_text else 'pictures'}"
+            )
         how = {key: value for key, value in remembered.items() if key in known and key not in _OF_ONE_FILE}
         if self.vocabulary and "vocabulary" in known:
             # Another text in the same tokens: the same ids mean the same.
@@ -205,8 +211,9 @@ class Run:
         self, data: Data, event: Event, conditioned: bool, source: Mapping[str, Any], also: Event | None
     ) -> Data:
         if data.event != event:
+            part = "" if also is None else f" (here {also.shape} will do, too)"
             raise InputError(
-                f"{self.path} models {describe(self.model.event)}, but {data.name} holds"
+                f"{self.path} models {describe(self.model.event)}{part}, but {data.name} holds"
                 f" {describe(data.event)}{self._how_to_fit(data.event, source, also)}"
             )
         if conditioned and not _same_context(data.context_event, self.model.context_event):
@@ -219,7 +226,7 @@ class Run:
     def _how_to_fit(self, found: Event, source: Mapping[str, Any], also: Event | None) -> str:
         """What to say of pictures and sounds of another shape that their loader can make of the model's."""
         wanted, root = self.model.event.shape, source.get("data_root")
-        if also is not None and found.shape[:1] == also.shape[:1]:
+        if also is not None and found.shape[:1] == also.shape[:1] != wanted[:1]:
             wanted = also.shape
         hints = []
         if len(wanted) == len(found.shape) == 3 and _are_pictures(source["name"], root):

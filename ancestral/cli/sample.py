@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -138,6 +139,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     rows: Split | None = None
     if args.each is not None:
         rows = rows_drawn_at(trained, n, args.data_root, name=args.data, options=options)
+        if args.number is not None and len(rows) < n:
+            warnings.warn(f"there are {len(rows)} rows in {rows.name}, fewer than the -n {n} asked for", stacklevel=1)
         contexts, given = contexts_of_rows(trained, rows)
         n, contexts, given = (
             args.each * len(rows),

@@ -1,5 +1,6 @@
 """`ancestral words`: what the words of a text have learned to mean."""
 
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     trained = open_run(args.run)
     if not trained.vocabulary:
         raise InputError(f"{args.run} has no words: it was not trained on a text")
+    if trained.recipe.get("separator") == "":
+        warnings.warn(f"{args.run} knows single characters: fit it with tokens=words to know words", stacklevel=1)
     found = word_vectors(trained.model, trained.vocabulary)
     nearest = None if args.nearest is None else found.nearest(args.nearest, args.number)
     completed = None

@@ -184,8 +184,8 @@ class Data(Described):
         n, found = len(self.classes), y[y >= 0].bincount(minlength=len(self.classes))
         if not n <= count <= int(found.sum()):
             raise InputError(
-                f"labels must be at least one for each of the {n} classes of {self.name} and at most the"
-                f" {int(found.sum())} that its training split has, got {count}"
+                f"{self.name} can keep at least {n} labels, one for each class, and at most the {int(found.sum())} that"
+                f" its training split has, got {count}"
             )
         generator = torch.Generator().manual_seed(seed)
         share = torch.full((n,), count // n)

@@ -55,7 +55,7 @@ def kept_by_words(words: str, event: Event) -> Bool[Tensor, "*event"]:
                 [1, 0, 0]], dtype=torch.int32)
     """
     kind = _kind_of(event)
-    if (step := spacing(words)) is not None and kind.name != "sequences":
+    if (step := _spacing(words)) is not None and kind.name != "sequences":
         if not 2 <= step < max(event.shape[-2:]):
             raise InputError(
                 f"'every:N' keeps every N-th row and column, N from 2 to {max(event.shape[-2:]) - 1} in {kind.name} of"
@@ -75,7 +75,7 @@ def kept_by_words(words: str, event: Event) -> Bool[Tensor, "*event"]:
     return inside if side == "centre" else ~inside
 
 
-def spacing(words: str) -> int | None:
+def _spacing(words: str) -> int | None:
     """The N of 'every:N', by default 2; None of other words."""
     side, _, amount = words.strip().lower().partition(":")
     if side != "every":

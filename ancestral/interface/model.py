@@ -50,6 +50,9 @@ class Model(nn.Module, ABC):
     #: Why the gradient of a loss is not its derivative draw by draw but in expectation alone, as one of less variance;
     #: None where it is.
     gradient_differs: str | None = None
+    #: Options of data, as `{"context": "grey"}`, without which it runs but is not what it is made for: `ancestral fit`
+    #: says so where they are left out.
+    made_for: Mapping[str, str] = {}
     #: Set by the registry: the public name, and the constructor's arguments beyond the events (None: made by hand).
     registered_name: str | None = None
     settings: Mapping[str, Any] | None = None

@@ -221,7 +221,8 @@ def too_many_outputs(outputs: int) -> str | None:
         return None
     return (
         f"its output would be {outputs:,} numbers an observation, a softmax over all values of each dimension, and"
-        f" {MOST_OUTPUTS:,} are the most; use fewer values or dimensions, or a model that is dequantized for levels"
+        f" {MOST_OUTPUTS:,} are the most; use fewer dimensions (of images: size=, grey=True) or values"
+        " (support=levels:8), or a model that is dequantized for levels"
     )
 
 

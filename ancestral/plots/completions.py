@@ -27,14 +27,15 @@ def completions_figure(
     """Each observation (n, *event.shape), what of it is `observed`, and its completions (n, completions, *event.shape).
 
     A row an image or a waveform; a clip has a block of rows, with its frames side by side, and so has a strip of bits
-    or categories. What is not observed, and NaN in the original, is blue, or left empty. `names` are those of the
-    completions, by default their numbers.
+    or categories. What is not observed, and NaN in the original, is blue, or left empty; originals of which no more is
+    known than what is observed are left out. `names` are those of the completions, by default their numbers.
     """
     n, count = completions.shape[:2]
-    names = ["original", "observed", *(names or [str(i + 1) for i in range(count)])]
-    x = torch.cat([original[:, None], original[:, None], completions], 1).detach().cpu().float()
+    more = bool((~observed.to(original.device) & ~original.isnan()).any())
+    names = [*(["original"] if more else []), "observed", *(names or [str(i + 1) for i in range(count)])]
+    x = torch.cat([*([original[:, None]] if more else []), original[:, None], completions], 1).detach().cpu().float()
     hidden = torch.zeros_like(x, dtype=torch.bool)
-    hidden[:, 1] = ~observed.cpu()
+    hidden[:, int(more)] = ~observed.cpu()
     hidden |= x.isnan()
     shape = event.shape
     if kind_of(event) == "images" or (len(shape) == 4 and shape[1] in (1, 3)):

@@ -33,7 +33,7 @@ def probe(
     model: Model,
     data: Data,
     *,
-    labels: Sequence[int] = (100, 1000),
+    labels: int | Sequence[int] = (100, 1000),
     mode: Mode = "linear",
     draws: int = 5,
     seed: int = 0,
@@ -71,7 +71,7 @@ def probe(
     if training and mode == "linear":
         raise InputError("training is of mode=finetune; a linear classifier is not trained by gradients")
     how = training_arguments(training or {})
-    counts = list(dict.fromkeys(labels))
+    counts = [labels] if isinstance(labels, int) else list(dict.fromkeys(labels))
     check_transfer(model, data, counts, draws, seed)
     assert isinstance(model, Features)
     fresh_start(model, seed)  # refuses what cannot be built anew

@@ -1,6 +1,7 @@
 """`ancestral probe`: the table, the files and the plot; and what is refused before any work."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ def test_the_table_the_files_and_the_plot(cli, run: str) -> None:
     done = cli("probe", run, "--labels", "20,100", "--draws", 2, "-o", "table.csv", "--plot", "errors.png")
     assert done.code == 0, done.err
     assert all(name in done.out for name in ("model", "random start", "raw values", "PCA", "guessing", "100 labels"))
-    assert "below a random start by" in done.out
+    assert re.search(r"beside a random start: [\d.]+ ± [\d.]+ (better|worse) with 20 labels, ", done.out)
     table = pd.read_csv("table.csv")
     assert list(table) == ["representation", "labels", "dimensions", "error", "stderr", "draws"]
     assert table.labels.tolist() == [20] * 4 + [100] * 4
@@ -46,7 +47,8 @@ def test_fine_tuning_takes_the_settings_of_fit(cli, run: str) -> None:
     ("arguments", "message"),
     [
         (("--labels", 2000), "at most the 240 that its training split has, got 2000"),
-        (("--labels", "ten"), "--labels takes whole numbers with commas between"),
+        (("--labels", "ten"), "--labels takes whole numbers from 1 on with commas between"),
+        (("--labels", 0), "--labels takes whole numbers from 1 on with commas between"),
         (("-o", "table.txt"), "must end in .csv, .parquet or .json"),
         (("--plot", "errors.csv"), "must end in .png"),
         (("--mode", "frozen"), "linear, finetune"),

@@ -9,7 +9,7 @@ import soundfile
 
 from ancestral.data import load_data
 from ancestral.interface import InputError
-from ancestral.reproduction import markdown_table, read_ledger
+from ancestral.reproduction import list_figures, list_recipes, markdown_table, read_ledger
 from ancestral.reproduction.baselines import markov_chain
 from tests.data.data_files import write_spoken_digits
 
@@ -122,6 +122,11 @@ def test_figures_are_listed_made_and_tabulated_as_recipes_are(cli, tmp_path: Pat
     assert "| `em-elbo` | gaussian_mixture, ppca | wine, train |" in cli("reproduce", "--table").out
     assert "did you mean 'em-elbo'" in cli("reproduce", "em-elb").err
     assert "em-elbo is a figure, made in one go" in cli("reproduce", "em-elbo", "--minutes", 1).err
+
+
+def test_names_that_a_command_line_takes_are_listed_whole(cli) -> None:
+    listed = cli("reproduce", "--list").out.split()
+    assert set(list_recipes()) | set(list_figures()) <= set(listed)
 
 
 def test_a_recipe_of_sounds(cli, tmp_path: Path) -> None:

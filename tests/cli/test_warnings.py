@@ -39,6 +39,25 @@ def test_several_processes_speak_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")
+def test_a_model_without_what_it_is_made_for_is_warned_of(cli, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 4, (100, 3, 4, 4), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "x.txt").write_text("a red bee ate\n" * 100)
+    tiny = ("--model.channels", 4, "--model.blocks", 1, "--model.dilations", "[1]")
+    for words, said in (
+        (("colorizer", "x.npy", *tiny), "colorizer is made for --context grey, which is not given"),
+        (("colorizer", "x.npy", *tiny, "--context", "grey"), ""),
+        (("skip_gram", "x.txt"), "skip_gram is made for --data.tokens words, which is not given"),
+        (("skip_gram", "x.txt", "--data.tokens", "characters"), ""),
+    ):
+        done = cli("fit", *words, "--steps", 1, "--progress", "false", "--run-dir", "r", "--overwrite")
+        assert done.code == 0, done.err
+        assert len(done.err.splitlines()) == bool(said), done.err
+        assert said in done.err
+    assert "fit it with --data.tokens words to know words" in cli("words", "r", "--nearest", "bee").err
+
+
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     ("train", "valid", "said"),
     [(50, 10, ""), (40, 1, "only 40 training rows and 1 validation row:"), (60, 5, "only 5 validation rows:")],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 LINES = "The ape ate a red bee; the bee ate a blue ape.\n" * 40
 HOW = ("--data.tokens", "words", "--data.window", 16, "--data.lower", "true", "--data.min_count", 2)
@@ -65,6 +66,14 @@ def test_what_cannot_be_answered_is_refused_before_anything_is_written(cli, trai
 def test_a_run_without_words_is_refused(cli) -> None:
     assert cli("fit", "kmeans", "digits", "--run-dir", "k").code == 0
     assert "was not trained on a text" in cli("words", "k", "--nearest", "ape").err
+
+
+def test_data_of_another_kind_are_named_as_such(cli, trained: str) -> None:
+    assert cli("fit", "kmeans", "digits", "--run-dir", "k").code == 0
+    Path("few").mkdir()
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save("few/0.png")
+    assert "r models text, but few holds pictures" in cli("evaluate", trained, "few").err
+    assert "k models (1, 8, 8), 17 levels, but book.txt holds text" in cli("evaluate", "k", "book.txt").err
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])

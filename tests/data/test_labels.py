@@ -40,7 +40,7 @@ def test_a_hundred_labels_of_mnist(data_root: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: load_data("digits", labels=9), "at least one for each of the 10 classes of digits .*, got 9"),
+        (lambda: load_data("digits", labels=9), "digits can keep at least 10 labels, one for each class, .*, got 9"),
         (lambda: load_data("digits", labels=1438), "at most the 1437 that its training split has, got 1438"),
         (lambda: load_data("digits", labels=1430), "is 143 of each class, but the training split of digits has only"),
         (lambda: Data("d", Event((1,), Real()), *[Split(torch.zeros(9, 1), Event((1,), Real()))] * 3).with_labels(1),

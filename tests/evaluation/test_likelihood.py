@@ -20,6 +20,7 @@ from ancestral.interface import (
     Phase,
     Real,
 )
+from ancestral.registry import find_model
 
 LEVELS = Event((2, 3), Levels(256))
 
@@ -160,7 +161,11 @@ def test_conditional_rows_are_scored_at_their_own_context() -> None:
     [
         (
             lambda: evaluate(NoDensity(LEVELS), torch.zeros(3, 2, 3)),
-            "NoDensity defines no density",
+            "NoDensity defines no density$",
+        ),
+        (
+            lambda: evaluate(next(iter(find_model("gan").examples())), torch.zeros(3, 2, 3)),
+            "GAN defines no density; .ancestral evaluate., or evaluate_samples, judges",
         ),
         (lambda: evaluate(Uniform(LEVELS), torch.zeros(0, 2, 3)), "empty"),
         (lambda: evaluate(Uniform(LEVELS), torch.full((3, 2, 3), math.nan)), "found nan"),

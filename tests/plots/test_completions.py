@@ -42,9 +42,11 @@ def test_values_beyond_the_originals_do_not_make_them_pale_and_holes_have_no_val
     event = Event((1, 1, 2), Real())
     x = torch.tensor([[0.0, 1.0], [torch.nan, 0.5]]).view(2, 1, 1, 2)
     far = torch.tensor([-50.0, 70.0]).view(1, 1, 1, 1, 2).expand(2, 1, 1, 1, 2)
-    grid = shown(completions_figure(x, ~x.isnan(), far, event))
+    # Of the originals no more is known than what is observed: they do not stand beside it a second time.
+    grid = shown(figure := completions_figure(x, ~x.isnan(), far, event))
+    assert [text.get_text() for text in figure.texts] == ["observed", "1"]
     scale = grid.shape[0] // 5
-    at = [[grid[scale * (1 + 2 * row), scale * column, :3].tolist() for column in (1, 2, 7, 8)] for row in range(2)]
+    at = [[grid[scale * (1 + 2 * row), scale * column, :3].tolist() for column in (1, 2, 4, 5)] for row in range(2)]
     assert at[0] == [[0] * 3, [1] * 3, [0] * 3, [1] * 3]
     assert len(set(at[1][0])) == 3
     assert at[1][1] == [0.5] * 3

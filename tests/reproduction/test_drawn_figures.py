@@ -103,6 +103,12 @@ def test_the_true_posterior_is_drawn_for_few_rows() -> None:
     assert 0 < found.baselines["of the IWAE's q_IW"] < found.baselines["of the IWAE's q"]
 
 
+def test_resampled_latents_are_drawn_after_two_steps() -> None:
+    small = {"map_latents": 1, "channels": 4, "prior_channels": 4, "stage_channels": 4}
+    found = drawn("resampled-latents", model=small, training={"steps": 2, "batch_size": 8}, pairs=8, columns=2)
+    assert min(found.value, *found.baselines.values()) > 0
+
+
 def test_only_pixelcnn_has_a_blind_spot() -> None:
     found = drawn("receptive-fields", size=11, channels=8, images=8)
     assert found.value == 0

@@ -171,7 +171,8 @@ def test_what_does_not_go_together_is_refused_before_any_work() -> None:
     realnvp = build("realnvp", data)
     cases: list[tuple[Model, Data, dict[str, Any], str]] = [
         (model, data, {"labels": (1000,)}, "at most the 300 that its training split has, got 1000"),
-        (model, data, {"labels": (1,)}, "at least one for each of the 2 classes"),
+        (model, data, {"labels": (1,)}, "at least 2 labels, one for each class"),
+        (model, data, {"labels": 0}, "labels must be one or more whole numbers"),
         (model, data, {"labels": ()}, "labels must be one or more whole numbers"),
         (model, data, {"labels": (10,), "draws": 0}, "draws must be at least 1"),
         (model, data, {"labels": (10,), "training": {"epochs": 3}}, "mode=finetune"),

@@ -54,6 +54,8 @@ class Colorizer(ShiftedModel):
         dropout: probability of dropping an activation within each gated layer.
     """
 
+    made_for = {"context": "grey"}
+
     def __init__(
         self,
         event: Event,

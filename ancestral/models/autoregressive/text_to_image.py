@@ -71,6 +71,8 @@ class TextToImage(AutoregressiveModel):
         head: feature maps of the last hidden layer.
     """
 
+    made_for = {"context": "captions"}
+
     def __init__(
         self,
         event: Event,

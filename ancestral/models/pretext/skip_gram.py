@@ -103,6 +103,8 @@ class SkipGram(Features):
     keep: Tensor
     noise: Tensor
 
+    made_for = {"tokens": "words"}
+
     def __init__(
         self,
         event: Event,

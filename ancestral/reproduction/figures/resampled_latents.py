@@ -21,6 +21,7 @@ from ancestral.interface import Decoder, InputError
 from ancestral.plots import samples_figure
 from ancestral.reproduction.figure import Drawn, Root, figure, fitted, seeded_build
 from ancestral.reproduction.measurement import Measurement
+from ancestral.training import Cosine
 
 _PIXELS, _MAP, _ALL = "the pixels alone drawn anew", "the map and the pixels", "everything"
 
@@ -55,7 +56,7 @@ def resampled_latents(
         raise InputError(f"columns must be at least 1 and pairs as many, got {columns} and {pairs}")
     data = load_data("digits", data_root=data_root)
     made = seeded_build("hierarchical_pixelvae", data, seed, model)
-    fitted(made, data, **{"seed": seed, "progress": progress, "schedule": "cosine", **training})
+    fitted(made, data, **{"seed": seed, "progress": progress, "schedule": Cosine(), **training})
     assert isinstance(made, Decoder)
     generator = torch.Generator().manual_seed(seed)
     z = made.sample_latents(pairs, generator=generator)
