@@ -112,7 +112,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     _introduce(screen, model, data)
     if leads():
         _warn_of_few_rows(data)
-        _warn_of_another_purpose(args.name, named)
+        _warn_of_another_purpose(args.name, named, data)
     command = shlex.join(["ancestral", "fit", *arguments])
     remembered: dict[str, Any] = {
         "command": command,
@@ -217,14 +217,15 @@ def _warn_of_few_rows(data: Data) -> None:
         )
 
 
-def _warn_of_another_purpose(model_name: str, named: Mapping[str, Any]) -> None:
+def _warn_of_another_purpose(model_name: str, named: Mapping[str, Any], data: Data) -> None:
     """Say so where the data are not taken as the model is made for: it would train, as something else."""
     known = ["context", *data_options(named["name"], named.get("data_root"))]
     for key, value in find_model(model_name).made_for.items():
-        if key in known and key not in named:
-            warnings.warn(
-                f"{model_name} is made for {key}={value}, which is not given: it learns without", stacklevel=1
-            )
+        if key not in known or key in named:
+            continue
+        lacking = key == "context" and value not in data.contexts
+        why = f"{data.name} does not have" if lacking else "is not given"
+        warnings.warn(f"{model_name} is made for {key}={value}, which {why}: it learns without", stacklevel=1)
 
 
 def _introduce(screen: Console, model: Model, data: Data) -> None:
