@@ -16,16 +16,8 @@ import torch  # noqa: E402
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers take whole files; of the contract, which is by far the longest one, all cases of a model, and first."""
-    for item in items:
-        group = str(item.path)
-        if item.path.name == "test_contract.py":
-            parameters = getattr(getattr(item, "callspec", None), "params", {})
-            model = parameters["info"].name if "info" in parameters else str(parameters.get("case", ""))
-            group = f"contract of {model.split('-')[0]}"
-        item.add_marker(pytest.mark.xdist_group(group))
+    """The contract first, which is by far the longest."""
     items.sort(key=lambda item: item.path.name != "test_contract.py")
 
 

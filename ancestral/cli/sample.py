@@ -220,12 +220,12 @@ class _Draws:
             )
         return torch.cat(list(self.parts()))
 
-    def labels(self) -> Iterator[Tensor]:
-        """The classes that the observations are drawn of, in the same parts."""
+    def told(self) -> Iterator[Tensor]:
+        """The classes, or other contexts, that the observations are drawn at, in the same parts."""
         for start, stop in self._places():
-            label = in_turn(self.contexts, start, stop)
-            assert label is not None
-            yield label.cpu()
+            context = in_turn(self.contexts, start, stop)
+            assert context is not None
+            yield context.cpu()
 
     @property
     def of_classes(self) -> bool:
@@ -236,7 +236,7 @@ class _Draws:
         import pandas
 
         schema, names = self.run.schema, self.run.classes
-        labels = self.labels() if self.of_classes else None
+        labels = self.told() if self.of_classes else None
         for x in self.parts():
             if schema is not None:
                 frame = schema.decode(x)
@@ -269,7 +269,7 @@ def _picture(draws: _Draws) -> Figure:
     columns = {**columns_in_figures(run.schema), "sample_rate": run.sample_rate}
     classes = run.classes or []
     if draws.of_classes and draws.contexts is not None and len(draws.contexts) > 1 and draws.n % len(classes) == 0:
-        order = torch.cat(list(draws.labels())).argsort(stable=True)
+        order = torch.cat(list(draws.told())).argsort(stable=True)
         return class_grid_figure(x[order], event, classes, **columns)
     real = in_units(run.data().test.x, run.schema) if run.schema is not None and run.has_data else None
     return samples_figure(x, event, real=real, **columns)
@@ -291,7 +291,7 @@ def _write_folder(draws: _Draws, output: Path) -> None:
     x = draws.all("a folder")
     names = None
     if draws.of_classes and run.classes is not None:
-        places = enumerate(torch.cat(list(draws.labels())).tolist())
+        places = enumerate(torch.cat(list(draws.told())).tolist())
         names = [f"{run.classes[label]}-{i:0{len(str(draws.n - 1))}d}".replace("/", "_") for i, label in places]
     if run.sample_rate is not None:
         save_sounds(x, event, output, run.sample_rate, names)
@@ -308,7 +308,9 @@ def _write(draws: _Draws, output: Path) -> None:
     elif output.suffix == ".npz":
         layout = run.recipe.get("layout")
         arrays = [("x", draws.n, lambda: (as_stored(x, layout) for x in draws.parts()))]
-        write_arrays([*arrays, ("y", draws.n, draws.labels)] if draws.of_classes else arrays, output)
+        if draws.contexts is not None:
+            arrays.append(("y" if draws.of_classes else "given", draws.n, draws.told))
+        write_arrays(arrays, output)
     else:
         write_table(draws.tables(), output)
 

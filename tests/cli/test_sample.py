@@ -233,6 +233,9 @@ def test_ones_own_images_grey_or_not_are_coloured(cli) -> None:
         )
         drawn[name] = np.load(f"{name}.npz")["x"]
     np.testing.assert_array_equal(drawn["own"], drawn["grey"])
+    given = np.load("own.npz")["given"]
+    assert given.shape == (8, 1, 6, 5)
+    assert np.array_equal(given[0], given[3])
     widths = []
     for name in ("own", "grey"):
         assert cli("sample", "r", name, "-o", f"{name}.png").code == 0

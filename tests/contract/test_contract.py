@@ -6,7 +6,7 @@ import functools
 import inspect
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -113,48 +113,58 @@ def report(case: str) -> CheckReport:
         return check_model(CASES[case](), verbose=False)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_model_keeps_the_contract(case: str) -> None:
-    found, allowed = report(case).undecided, UNDECIDED.get(case, {})
-    assert found.keys() == allowed.keys()
-    for name, words in allowed.items():
-        assert words in found[name]
-
-
 def test_every_exception_is_of_a_case() -> None:
     assert CASES.keys() >= UNDECIDED.keys()
 
 
-@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
-def test_examples_are_enough_for_the_mathematics(info: ModelInfo) -> None:
-    """What cannot be decided for one of a model's examples, as for its size, must be decided for another."""
-    reports = [report(case) for case in CASES if case.split("-")[0] == info.name]
-    undecided = {name for found in reports for name in found.undecided}
-    passed = {name for found in reports for name in found.passed}
-    assert undecided <= passed, f"add a smaller example to {info.name}: {undecided - passed} is never checked"
+class Contract:
+    """What holds of one model: a class for each, so that a process has all of a model's cases."""
+
+    info: ModelInfo
+    cases: Sequence[str]
+
+    def test_model_keeps_the_contract(self, case: str) -> None:
+        found, allowed = report(case).undecided, UNDECIDED.get(case, {})
+        assert found.keys() == allowed.keys()
+        for name, words in allowed.items():
+            assert words in found[name]
+
+    def test_examples_are_enough_for_the_mathematics(self) -> None:
+        """What cannot be decided for one of a model's examples, as for its size, must be decided for another."""
+        reports = [report(case) for case in self.cases]
+        undecided = {name for found in reports for name in found.undecided}
+        passed = {name for found in reports for name in found.passed}
+        assert undecided <= passed, f"add a smaller example to {self.info.name}: {undecided - passed} is never checked"
+
+    def test_registration_is_complete(self) -> None:
+        examples = list(self.info.cls.examples())
+        assert examples, "examples() must yield at least one instance"
+        for example in examples:
+            assert type(example) is self.info.cls
+            json.dumps(example.settings)  # raises for anything that is no JSON value
+            assert supports(self.info.name, example.event) is None
+        source = inspect.getdoc(inspect.getmodule(self.info.cls)) or ""
+        assert any(character.isdigit() for character in source), (
+            "the module's docstring must give the source, with its year"
+        )
+        assert self.info.summary.endswith(".")
+
+    def test_supports_agrees_with_build(self) -> None:
+        for event in EVENTS:
+            reason = supports(self.info.name, event)
+            if reason is None:
+                assert build(self.info.name, event).event == event
+            else:
+                with pytest.raises(InputError, match=self.info.cls.__name__):
+                    build(self.info.name, event)
 
 
-@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
-def test_registration_is_complete(info: ModelInfo) -> None:
-    examples = list(info.cls.examples())
-    assert examples, "examples() must yield at least one instance"
-    for example in examples:
-        assert type(example) is info.cls
-        json.dumps(example.settings)  # raises for anything that is no JSON value
-        assert supports(info.name, example.event) is None
-    source = inspect.getdoc(inspect.getmodule(info.cls)) or ""
-    assert any(character.isdigit() for character in source), (
-        "the module's docstring must give the source, with its year"
-    )
-    assert info.summary.endswith(".")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "case" in metafunc.fixturenames:
+        assert metafunc.cls is not None
+        metafunc.parametrize("case", metafunc.cls.cases)
 
 
-@pytest.mark.parametrize("info", MODELS.values(), ids=MODELS)
-def test_supports_agrees_with_build(info: ModelInfo) -> None:
-    for event in EVENTS:
-        reason = supports(info.name, event)
-        if reason is None:
-            assert build(info.name, event).event == event
-        else:
-            with pytest.raises(InputError, match=info.cls.__name__):
-                build(info.name, event)
+for _name, _info in MODELS.items():
+    _cases_of_it = [case for case in CASES if case.split("-")[0] == _name]
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (Contract,), {"info": _info, "cases": _cases_of_it})
