@@ -22,6 +22,8 @@ from ancestral.suggestions import did_you_mean
 from ancestral.views import grey_view
 
 SPLITS = ("train", "valid", "test")
+#: Names and words in a message, at most.
+_LISTED = 60
 #: How one file is written, or what was drawn from it: no other file is taken so.
 _OF_ONE_FILE = ("separator", "decimal")
 
@@ -216,6 +218,12 @@ class Run:
                 f"{self.path} models {describe(self.model.event)}{part}, but {data.name} holds"
                 f" {describe(data.event)}{self._how_to_fit(data.event, source, also)}"
             )
+        known = self.recipe.get("caption_vocabulary")
+        if conditioned and known is not None and data.context == "captions" and list(data.vocabulary) != known:
+            raise InputError(
+                f"{self.path} knows the words {_listed(known[1:])}, and the captions of {data.name} are of others:"
+                f" {_listed(data.vocabulary[1:])}"
+            )
         if conditioned and not _same_context(data.context_event, self.model.context_event):
             raise InputError(
                 f"{self.path} is conditioned on {_in_words(self.model.context_event)},"
@@ -400,7 +408,10 @@ def _numbered(names: Sequence[str]) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"0 to {len(names) - 1}" if _numbered(names) else ", ".join(names)
+    if _numbered(names):
+        return f"0 to {len(names) - 1}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _caption(run: Run, event: Event, caption: str) -> Tensor:
@@ -408,14 +419,14 @@ def _caption(run: Run, event: Event, caption: str) -> Tensor:
     known = list(run.recipe.get("caption_vocabulary") or ())
     # A mark after a word is a word of its own where captions know it.
     marks = "".join(re.escape(word) for word in known if len(word) == 1 and not word.isalnum())
-    words = (re.sub(f"([{marks}])", r" \1 ", caption) if marks else caption).split()
+    words = (re.sub(f"([{marks}])", r" \1 ", caption) if marks else caption).lower().split()
     if not known:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on captions; leave --caption out")
     if not words:
-        raise InputError(f"--caption is empty; write one of the words {', '.join(known[1:])}")
+        raise InputError(f"--caption is empty; write one of the words {_listed(known[1:])}")
     if strange := [word for word in words if word not in known[1:]]:
         hint = did_you_mean(strange[0], known[1:])
-        raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {', '.join(known[1:])}")
+        raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {_listed(known[1:])}")
     if len(words) > event.size:
         raise InputError(f"--caption has {len(words)} words, but captions have at most {event.size}")
     ids = [known.index(word) for word in words] + [0] * (event.size - len(words))

@@ -4,10 +4,10 @@ import argparse
 import sys
 import warnings
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from matplotlib.figure import Figure
@@ -46,6 +46,8 @@ from ancestral.plots import (
 if TYPE_CHECKING:
     import pandas
 
+#: A name, so many rows, and what makes them in parts.
+_Array: TypeAlias = tuple[str, int, Callable[[], Iterator[Tensor]]]
 #: Drawn at once: bounds the memory.
 _BATCH = 256
 #: Rows of which there are several draws each, and how many of each where nobody says.
@@ -307,7 +309,7 @@ def _write(draws: _Draws, output: Path) -> None:
         write_lines((text_of(x, run.vocabulary, separator) for part in draws.parts() for x in part), output)
     elif output.suffix == ".npz":
         layout = run.recipe.get("layout")
-        arrays = [("x", draws.n, lambda: (as_stored(x, layout) for x in draws.parts()))]
+        arrays: list[_Array] = [("x", draws.n, lambda: (as_stored(x, layout) for x in draws.parts()))]
         if draws.contexts is not None:
             arrays.append(("y" if draws.of_classes else "given", draws.n, draws.told))
         write_arrays(arrays, output)

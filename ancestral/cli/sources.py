@@ -65,6 +65,8 @@ def source(args: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
     if args.context is not None and "context" in options:
         raise UsageError("--context is short for --data.context; give one of them")
     given = {"name": find_data(args.data, args.data_root), **options}
+    if Path(str(options.get("captions", ""))).is_file():
+        given["captions"] = os.path.abspath(options["captions"])
     if args.data_root is not None:
         given["data_root"] = os.path.abspath(Path(args.data_root).expanduser())
     return given | {key: value for key in ("support", "context") if (value := getattr(args, key)) is not None}

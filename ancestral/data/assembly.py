@@ -30,15 +30,17 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw observations, (n, *shape) of any numeric dtype, with or without labels, and where each is from."""
+    """Raw observations, (n, *shape) of any numeric dtype, with or without labels and captions, and their origin."""
 
     x: Tensor
     y: Tensor | None = None
     origin: Mapping[str, np.ndarray] = field(default_factory=dict)
+    captions: Int64[Tensor, "n tokens"] | None = None
 
     def take(self, indices: Tensor) -> "Rows":
         origin = {key: values[indices.numpy()] for key, values in self.origin.items()}
-        return Rows(self.x[indices], None if self.y is None else self.y[indices], origin)
+        y, captions = (None if part is None else part[indices] for part in (self.y, self.captions))
+        return Rows(self.x[indices], y, origin, captions)
 
 
 def assemble(
@@ -84,9 +86,8 @@ def assemble(
     def split(part: str) -> Split:
         rows = full[part]
         called = name if seed is None and len(parts) == 1 else f"{name} ({part})"
-        return Split(
-            _stored(rows.x, event, dtype, name), event, rows.y, origin=rows.origin, missing=missing, name=called
-        )
+        x = _stored(rows.x, event, dtype, name)
+        return Split(x, event, rows.y, origin=rows.origin, captions=rows.captions, missing=missing, name=called)
 
     named = None if classes is None else tuple(classes)
     return Data(name, event, split("train"), split("valid"), split("test"), named, domains=domains, **fields)

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, assemble
+from ancestral.data.captions import Captions, read_captions
 from ancestral.data.dataset import Data
 from ancestral.data.entries import UNLABELLED, Entry, Tree, open_tree
 from ancestral.interface import Binary, InputError, Levels, Support
@@ -35,6 +36,7 @@ def load_images(
     *,
     size: int | Sequence[int] | None = None,
     grey: bool = False,
+    captions: str | None = None,
     classes: Sequence[str] = (),
 ) -> Data:
     """The images in a folder or a zip archive, or one image, (channels, height, width) of 256 levels; of animations
@@ -50,6 +52,8 @@ def load_images(
             writes them, from black to white; what lies between two is the nearer, with a warning.
         size: The side, or (height, width), to which every image is resized.
         grey: Take every image as grey.
+        captions: A table (.csv, .tsv or .parquet), in the folder or elsewhere, with the columns `file`, a path in the
+            folder or a name, and `caption`: what `context=captions` is.
         classes: The names of known classes, whose folders label files even where there is one alone.
     """
     sides = [size, size] if isinstance(size, int) else size
@@ -59,12 +63,16 @@ def load_images(
         entries = tree.entries(IMAGES, classes)
         pixels, mode = _decode(tree, entries, sides, grey)
     support = support or (Binary() if mode == "1" else Levels(256))
-    parts, names = group(entries, _in_levels(pixels, 1 if mode == "1" else 255, support, path.name))
+    said = None if captions is None else read_captions(captions, path, [entry.path for entry in entries])
+    parts, names = group(entries, _in_levels(pixels, 1 if mode == "1" else 255, support, path.name), said)
     return assemble(path.name, parts, seed=seed, support=support, **names)
 
 
-def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """Rows by the splits of their files, and the names of the `classes`, or `domains`, that their folders stand for."""
+def group(
+    entries: Sequence[Entry], x: Tensor, captions: Captions | None = None
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Rows by the splits of their files; the names of the `classes`, or `domains`, that their folders stand for, and
+    the words of their captions."""
     names = sorted({entry.label for entry in entries if entry.label not in (None, UNLABELLED)})
     number = {name: index for index, name in enumerate(names)}
     parts = {}
@@ -73,9 +81,11 @@ def group(entries: Sequence[Entry], x: Tensor) -> tuple[dict[str, Rows], dict[st
         if rows:
             labels = torch.tensor([number.get(entries[row].label or UNLABELLED, -1) for row in rows])
             files = np.array([str(entries[row].path) for row in rows], dtype=object)
-            parts[split] = Rows(x[torch.tensor(rows)], labels if names else None, {"file": files})
+            said = None if captions is None else captions.tokens[torch.tensor(rows)]
+            parts[split] = Rows(x[torch.tensor(rows)], labels if names else None, {"file": files}, said)
     kind = "domains" if entries[0].is_domain else "classes"
-    return parts, {kind: tuple(names)} if names else {}
+    words = {} if captions is None else {"vocabulary": captions.vocabulary}
+    return parts, {**({kind: tuple(names)} if names else {}), **words}
 
 
 def _in_levels(pixels: UInt8[Tensor, "*shape"], white: int, support: Support, name: str) -> UInt8[Tensor, "*shape"]:

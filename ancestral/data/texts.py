@@ -1,6 +1,5 @@
 """Text, as token ids: a .txt or .txt.gz file, or a folder or zip of .txt files."""
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, Sequences, assemble, assemble_windows, complete
+from ancestral.data.captions import PADDING, words_of
 from ancestral.data.cells import listed
 from ancestral.data.dataset import Data
 from ancestral.data.entries import SPLIT_FOLDERS, Entry, open_tree
@@ -21,10 +21,8 @@ from ancestral.data.images import group
 from ancestral.interface import Categories, InputError, Support
 
 TEXTS = frozenset({".txt"})
-# The tokens 0 and 1 of every vocabulary.
-_PADDING, _UNKNOWN = "", "<unknown>"
-# A word with what is joined to it inside, a punctuation mark, or the end of a line.
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]|\n")
+# The token 1 of every vocabulary, after padding.
+_UNKNOWN = "<unknown>"
 
 
 def load_text(
@@ -169,7 +167,7 @@ def _how_to_convert(content: bytes) -> str:
 
 
 def _tokens(text: str, kind: str) -> Sequence[str]:
-    return text if kind == "characters" else _WORD.findall(text)
+    return text if kind == "characters" else words_of(text)
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ def _vocabulary(tokens: Iterable[str], wanted: _Known, name: str) -> tuple[str, 
             f"no token of {name} occurs {wanted.min_count} times, as min_count asks: {most!r}, the most frequent,"
             f" occurs {count} times"
         )
-    return (_PADDING, _UNKNOWN, *sorted(often, key=lambda token: (-counts[token], token))[: wanted.vocabulary])
+    return (PADDING, _UNKNOWN, *sorted(often, key=lambda token: (-counts[token], token))[: wanted.vocabulary])
 
 
 def _ids(vocabulary: Sequence[str]) -> dict[str, int]:
@@ -244,10 +242,10 @@ def _check(
     if min_count < 1:
         raise InputError(f"min_count must be at least 1, got {min_count}")
     if (isinstance(vocabulary, str)) or (
-        not isinstance(vocabulary, int | None) and tuple(vocabulary[:2]) != (_PADDING, _UNKNOWN)
+        not isinstance(vocabulary, int | None) and tuple(vocabulary[:2]) != (PADDING, _UNKNOWN)
     ):
         raise InputError(
-            f"vocabulary must be a number of tokens or the vocabulary of a text, which begins with {_PADDING!r} and"
+            f"vocabulary must be a number of tokens or the vocabulary of a text, which begins with {PADDING!r} and"
             f" {_UNKNOWN!r}, got {vocabulary!r}"
         )
     if length is not None and (length < 1 or window is not None):

@@ -13,6 +13,7 @@ from ancestral.cli.writing import check_space, write_arrays, write_table
 from ancestral.interface import InputError
 from ancestral.persistence import read_config
 from tests.data.data_files import write_spoken_digits
+from tests.data.test_captions import SAID, images
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 
@@ -249,6 +250,22 @@ def test_ones_own_images_grey_or_not_are_coloured(cli) -> None:
 
 def test_several_draws_of_what_is_given_nothing_are_refused(cli, run: str) -> None:
     assert "unconditional; DATA and --each are of models" in cli("sample", run, "--each", 2).err
+
+
+def test_images_are_drawn_of_captions_in_the_words_of_ones_own(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(Path("dots"))
+    images(Path("others"), said=[text.replace("red", "green") for text in SAID])
+    small = ("--model.channels", 4, "--model.blocks", 0, "--model.head", 4, "--model.maps", 2, "--model.hidden", 2)
+    data = ("dots", "--data.captions", "dots/captions.csv", "--context", "captions", "--data.size", 2)
+    assert cli("fit", "text-to-image", *data, *small, "--steps", 1, "--run-dir", "r").code == 0
+    monkeypatch.chdir("others")  # the table is found from anywhere
+    assert cli("sample", "../r", "-n", 2, "--caption", "A red dot, large", "-o", "x.npz").code == 0
+    strange = cli("sample", "../r", "--caption", "a green dot")
+    assert "has 'green' (did you mean" in strange.err
+    assert "the known words are a, dot" in strange.err
+    assert cli("evaluate", "../r").code == 0
+    other = cli("evaluate", "../r", "../others", "--data.captions", "captions.csv", "--data.size", 2)
+    assert "the captions of others are of others: a, dot" in other.err
 
 
 def test_a_caption_is_checked_word_by_word(cli) -> None:
