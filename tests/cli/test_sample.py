@@ -13,7 +13,7 @@ from ancestral.cli.writing import check_space, write_arrays, write_table
 from ancestral.interface import InputError
 from ancestral.persistence import read_config
 from tests.data.data_files import write_spoken_digits
-from tests.data.test_captions import SAID, images
+from tests.data.test_image_captions import SAID, images
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*training rows")
 
