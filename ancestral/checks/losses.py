@@ -28,13 +28,9 @@ LIKELIHOODS = ("log_prob", "elbo", "log_prob_lower_bound")
 def gradients_are_derivatives(subject: Subject) -> None:
     """Central differences of every phase's loss along a random direction of its parameters, with the same noise; of a
     gradient that is the loss's in expectation alone, on average over much noise."""
-    start = copy.deepcopy(subject.perturbed).double().train()
     # Where noise is averaged over, each row of a batch has its own.
-    exact = start.gradient_differs is None
-    batch = start.prepare(subject.batch(subject.rows(16 if exact else 256)))
-    with seeded(subject.generator(), start.device):
-        for phase in start.phases():  # settles what starts from the first batch
-            phase.loss(batch)
+    exact = subject.original.gradient_differs is None
+    start, batch = _started(subject, subject.rows(16 if exact else 256))
     for index, phase in enumerate(start.phases()):
         if not exact:
             _on_average(subject, start, index, batch)
@@ -51,6 +47,16 @@ def gradients_are_derivatives(subject: Subject) -> None:
                 f" gives the slope {slope:.6g} where the loss has {derivative:.6g}; a backward of one's own is wrong,"
                 " or a part of the loss is detached or computed without gradients"
             )
+
+
+def _started(subject: Subject, n: int) -> tuple[Model, Batch]:
+    """The model in training, in float64, with what starts from the first batch settled, and a batch of `n` rows."""
+    start = copy.deepcopy(subject.perturbed).double().train()
+    batch = start.prepare(subject.batch(n))
+    with seeded(subject.generator(), start.device):
+        for phase in start.phases():
+            phase.loss(batch)
+    return start, batch
 
 
 def _on_average(subject: Subject, start: Model, index: int, batch: Batch, repeats: int = 32) -> None:
@@ -106,11 +112,7 @@ def _slopes(
 def losses_are_means_over_rows(subject: Subject, repeats: int = 32, n: int = 8) -> None:
     """The loss of a batch is in expectation the mean of those of its parts: rows count alike, each by itself, however
     many there are."""
-    start = copy.deepcopy(subject.perturbed).double().train()
-    batch, size = start.prepare(subject.batch(n)), 2
-    with seeded(subject.generator(), start.device):
-        for phase in start.phases():  # settles what starts from the first batch
-            phase.loss(batch)
+    (start, batch), size = _started(subject, n), 2
     for index, phase in enumerate(start.phases()):
         _rows_add_up(subject, start, index, batch)
         pairs = []

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from ancestral.cli.codes import decoder_of
+from ancestral.cli.contexts import names_of_classes
 from ancestral.cli.parsing import parse, teach
-from ancestral.cli.runs import first_rows, names_of_classes, open_run
+from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
 from ancestral.evaluation import analogies, class_input

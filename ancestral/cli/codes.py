@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, first_rows, in_turn
+from ancestral.cli.contexts import classes_to_draw, contexts_to_draw_at, in_turn
+from ancestral.cli.runs import Run, first_rows
 from ancestral.cli.sources import add_run_flags
 from ancestral.dequantization import DequantizedDensity
 from ancestral.evaluation import LatentSpread, activity, class_input, latent_spread

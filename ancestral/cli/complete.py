@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ancestral.cli.contexts import classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes
 from ancestral.cli.output import Column, write_npz
 from ancestral.cli.parsing import UsageError, parse, teach
-from ancestral.cli.runs import Run, classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes, open_run
+from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
 from ancestral.data import data_options, kept_by_picture, kept_by_words, save_sounds, text_of

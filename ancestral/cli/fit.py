@@ -13,7 +13,6 @@ import torch
 from rich.console import Console
 
 from ancestral.cli.parsing import add_signature, keywords, merged, parse, split_dotted, teach
-from ancestral.cli.runs import takes_class
 from ancestral.cli.sources import add_data_flags, load, source
 from ancestral.cli.terminal import console, resuming
 from ancestral.cli.wording import in_flags
@@ -30,6 +29,7 @@ from ancestral.evaluation import (
     count_parameters,
     evaluate,
     measures,
+    takes_class,
 )
 from ancestral.interface import (
     BoundedDensity,

@@ -15,16 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from ancestral.cli.contexts import classes_to_draw, contexts_of_rows, contexts_to_draw_at, in_turn, rows_drawn_at
 from ancestral.cli.parsing import parse
-from ancestral.cli.runs import (
-    Run,
-    classes_to_draw,
-    contexts_of_rows,
-    contexts_to_draw_at,
-    in_turn,
-    open_run,
-    rows_drawn_at,
-)
+from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import data_options_of, describe_options
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
 from ancestral.data import Split, columns_in_figures, in_units, save_sounds, text_of

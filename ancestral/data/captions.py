@@ -44,7 +44,9 @@ def read_captions(table: str, folder: Path, files: Sequence[PurePosixPath]) -> C
     if path is None:
         raise InputError(f"there is no table of captions {table!r}, neither in {folder} nor elsewhere")
     said, source = _by_file(path), folder.name
-    found = [said.get(str(file), said.get(file.name)) for file in files]
+    called = Counter(file.name for file in files)
+    # A bare name says which image is meant only where no other folder has it.
+    found = [said.get(str(file), said.get(file.name) if called[file.name] == 1 else None) for file in files]
     if without := [str(file) for file, caption in zip(files, found) if caption is None]:
         raise InputError(
             f"{path} has no caption for {len(without):,} of {len(files):,} images of {source}: {listed(without)}"
@@ -72,4 +74,6 @@ def _by_file(path: Path) -> Mapping[str, str]:
             )
         columns.append(there[0])
     files, captions = (table[column].fillna("").astype(str) for column in columns)
+    if twice := sorted(set(files[files.duplicated()])):
+        raise InputError(f"{path} has several captions for {listed(twice)}; an image has one: keep one row of each")
     return dict(zip(files, captions))

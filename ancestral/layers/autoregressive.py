@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from ancestral.distributions import Observation
-from ancestral.interface import Autoregressive, Categories, Event
+from ancestral.interface import Autoregressive, Binary, Categories, Event, Levels
 
 #: Multiply-adds of one product from which a second thread gains more than waking it costs; on a busy machine, waiting
 #: for it costs a thousand times more than the product.
@@ -213,6 +213,15 @@ def raster_order(event: Event) -> Int64[Tensor, "1 size"]:
     """Rows, then columns, then colours of an image (colours, height, width), as the one row of `orders`; of a video
     (frames, colours, height, width), frame after frame."""
     return torch.arange(event.size).view(event.shape).movedim(-3, -1).reshape(1, -1)
+
+
+def no_discrete_image(event: Event) -> str | None:
+    """Why pixels cannot be modelled one after another with discrete conditionals, or None."""
+    if len(event.shape) != 3:
+        return f"it models images, (channels, height, width), got the shape {event.shape}"
+    if not isinstance(event.support, Binary | Levels):
+        return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
+    return None
 
 
 def too_many_outputs(outputs: int) -> str | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ancestral.distributions import Bernoulli, Categorical, Observation
 from ancestral.interface import Binary, Event, InputError, Levels, Phase, maximum_likelihood
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order, too_many_outputs
+from ancestral.layers.autoregressive import AutoregressiveModel, no_discrete_image, raster_order, too_many_outputs
 from ancestral.layers.conditioning import centred
 from ancestral.layers.masked import RasterConv2d, channel_groups
 from ancestral.layers.masked_sampler import CachedPointwise, Raster, RasterLayer
@@ -90,8 +90,4 @@ class RasterModel(AutoregressiveModel):
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return too_many_outputs(event.size * (event.values or 0))
+        return no_discrete_image(event) or too_many_outputs(event.size * (event.values or 0))

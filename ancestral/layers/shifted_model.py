@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ancestral.interface import Binary, Event, InputError, Levels, Phase, maximum_likelihood
-from ancestral.layers.autoregressive import AutoregressiveModel, raster_order
+from ancestral.layers.autoregressive import AutoregressiveModel, no_discrete_image, raster_order
 from ancestral.layers.conditioning import centred
 from ancestral.layers.pixel_mixture import PixelMixture
 from ancestral.layers.shifted import ELU_SIZE, PointwiseConv2d, ShiftedInput, ShiftedScale, ShiftedStack
@@ -80,8 +80,4 @@ class ShiftedModel(AutoregressiveModel):
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if len(event.shape) != 3:
-            return f"it models images, (channels, height, width), got the shape {event.shape}"
-        if not isinstance(event.support, Binary | Levels):
-            return "its conditionals are discrete and its inputs numbers; use Binary or Levels data"
-        return None
+        return no_discrete_image(event)

@@ -16,7 +16,7 @@ SAID = [f"A {('red', 'blue')[i % 2]} dot{', large' if i % 3 == 0 else ''}" for i
 
 def images(folder: Path, table: str = "captions.csv", said: list[str] = SAID, column: str = "file") -> Path:
     """Twelve pictures, the brighter the later, and what is said of them, in another order."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for i in range(12):
         Image.fromarray(np.full((4, 5, 3), 20 * i, dtype=np.uint8)).save(folder / f"{i:02}.png")
     frame = pd.DataFrame({column: [f"{i:02}.png" for i in range(len(said))], "caption": said})
@@ -47,6 +47,14 @@ def test_what_has_no_caption_is_named(tmp_path: Path) -> None:
         load_data(folder, captions="captions.csv")
     with pytest.raises(InputError, match="has empty captions for 1 images of empty: 03.png"):
         load_data(images(tmp_path / "empty", said=[*SAID[:3], " ", *SAID[4:]]), captions="captions.csv")
+    twice = pd.DataFrame({"file": ["00.png", "01.png", "00.png"], "caption": ["a", "b", "c"]})
+    twice.to_csv(folder / "twice.csv", index=False)
+    with pytest.raises(InputError, match=r"has several captions for 00.png; an image has one"):
+        load_data(folder, captions="twice.csv")
+    for part in ("a", "b"):
+        images(tmp_path / "classes" / part)
+    with pytest.raises(InputError, match=r"has no caption for 24 of 24 images of classes: a/00.png"):
+        load_data(tmp_path / "classes", captions="a/captions.csv")
     with pytest.raises(InputError, match="no table of captions 'said.csv', neither in"):
         load_data(folder, captions="said.csv")
     with pytest.raises(InputError, match="one column called file or file_name .* found the columns name, caption"):
