@@ -18,7 +18,7 @@ from ancestral.evaluation import (
     traversals,
     walks,
 )
-from ancestral.interface import Decoder, Encoder, Model, Sampler
+from ancestral.interface import Decoder, Encoder, Model, Sampler, StagedDensity
 from ancestral.plots import (
     given_figure,
     is_image_of,
@@ -86,6 +86,8 @@ def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Gen
         z, between = model.sample_latents(2 * _WALKS, context=context, generator=generator), "draws"
     half = len(z) // 2  # a test split may have fewer rows
     first = None if context is None else context[:half]
+    if isinstance(model, StagedDensity):
+        return panels | _given_views(model, ends.x[:half], z[:half], first, schema, generator)
     along = None if first is None else first.repeat_interleave(_WALKS, 0)
     way = decoded(model, walks(z[:half], z[half : 2 * half], steps=_WALKS), along, generator)
     panels[f"latent walks between {between}"] = walks_figure(in_units(way, schema), event, _WALKS, **columns)
@@ -97,6 +99,23 @@ def _abilities_shown(model: Model, real: Split, data: Data, generator: torch.Gen
         title = f"real data; below, all but {shares} of their latents drawn anew"
         panels[title] = samples_figure(in_units(rows, schema), event, columns=half, **columns)
     return panels
+
+
+def _given_views(
+    model: Decoder,
+    x: torch.Tensor,
+    views: torch.Tensor,
+    context: torch.Tensor | None,
+    schema: Schema | None,
+    generator: torch.Generator,
+) -> dict[str, Figure]:
+    """Real data, and draws given each of their views, the finest one first. Views are discrete: there are no walks
+    between two of them."""
+    _, drawn = resampled(model, views, context, generator)
+    rows = torch.cat([x.to(drawn)[:, None], drawn.unflatten(0, (len(x), -1))], dim=1).transpose(0, 1).flatten(0, 1)
+    names = ["real data", *(f"given {name}" for name in reversed(model.latent_shapes))]
+    figure = samples_figure(in_units(rows, schema), model.event, columns=len(x), row_names=names)
+    return {"real data, and draws given their views": figure}
 
 
 def _several_given(model: Sampler, real: Split, generator: torch.Generator) -> dict[str, Figure]:

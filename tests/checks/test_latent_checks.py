@@ -318,7 +318,7 @@ def test_mixed_dtypes_are_a_diagnosis() -> None:
 
 
 def test_a_model_that_follows_one_view_is_held_against_its_own_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = HierarchicalPixelCNN(Event((1, 2, 2), Binary()), channels=4, blocks=1, head=4, encoder_blocks=0)
+    model = HierarchicalPixelCNN(Event((1, 2, 2), Binary()), channels=4, blocks=1, view_scales=1, dilations=[])
     encoding_agrees_with_the_density(Subject(model, 0))
     prior = HierarchicalPixelCNN._log_prior
     monkeypatch.setattr(HierarchicalPixelCNN, "_log_prior", lambda *given: 2 * prior(*given))

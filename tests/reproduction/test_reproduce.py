@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ancestral.data import load_data
 from ancestral.evaluation import (
@@ -178,7 +179,7 @@ def test_a_baseline_that_is_not_what_its_recipe_says_is_refused_before_training(
 STAGES = """
 name: tiny
 model: hierarchical_pixelcnn
-model_settings: {channels: 4, blocks: 1, head: 4}
+model_settings: {channels: 4, blocks: 1, components: 2}
 data: digits
 training: {steps: 2, batch_size: 64}
 evaluation: {importance_samples: 1, limit: 40}
@@ -203,6 +204,17 @@ def test_a_bound_in_stages_beside_the_likelihood_of_another_recipe_on_the_same_r
     other = load(tmp_path / "runs" / "reproduce-rival")
     assert entry.baselines["rival"] == pytest.approx(-other.log_prob(rows).mean().item(), rel=1e-5)
     assert (entry.kind, entry.importance_samples) == ("lower bound", 1)
+
+
+def test_views_are_latents_without_walks_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panels: dict[str, Figure] = {}
+    monkeypatch.setattr(pictures, "panels_figure", lambda drawn: panels.update(drawn) or Figure())
+    write(tmp_path, STAGES.replace("components: 2}", "components: 2, scales: 2}").replace("[independent, rival]", "[]"))
+    run(tmp_path)
+    shown = "real data, and draws given their views"
+    assert list(panels) == ["real data", "samples of hierarchical_pixelcnn", shown, "learning curve"]
+    names = [text.get_text() for text in panels[shown].findobj(Text)]
+    assert [name for name in names if name] == ["real data", "given 4x4", "given 2x2"]
 
 
 SPEED = """

@@ -13,10 +13,12 @@ another. How the bound divides among the stages says where the bits of an image 
 
 The views are latents, and exact codes: `encode` and `decode` draw details anew for the view of an image.
 
-Faithful: views, stages and bound. Every stage is a Gated PixelCNN, where the authors take PixelCNN++, of which the
-later ones are given feature maps of the view before every gate (there equation 5): a residual network at the view's own
-resolution, and a transposed convolution where this is lower. Ours: a level of a lower resolution is the mean of a 2x2
-block, rounded; a context enters the first stage as it does in Gated PixelCNN and each residual block as a vector.
+Faithful: views, stages and bound; the first stage a PixelCNN++, each later one a PixelCNN++ given feature maps of the
+view, which gated residual convolutions make at the view's own resolution, and a transposed convolution lays on a larger
+image. Ours: the later ones are short and at one resolution, as the authors' colorizer is (Royer et al. 2017), and the
+maps enter each layer as there, through a 1x1 convolution in the place of a short-cut, where the paper adds them before
+the gate (its equation 5); a level of a lower resolution is the mean of a 2x2 block, rounded; a context enters the first
+stage as it does in PixelCNN++, and is added to the maps of the others.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,11 +45,12 @@ from ancestral.interface import (
     Sampler,
     StagedDensity,
 )
-from ancestral.layers.conditioning import FlatContext, centred
-from ancestral.layers.raster_model import RasterModel
+from ancestral.layers.conditioning import FlatContext
+from ancestral.layers.image_embedding import ImageEmbedding
 from ancestral.layers.resampling import Upsample
-from ancestral.layers.residual import ResidualFeatures
-from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
+from ancestral.layers.shifted import ShiftedStack
+from ancestral.layers.shifted_model import ShiftedModel
+from ancestral.models.autoregressive.pixelcnn_pp import PixelCNNPlusPlus
 from ancestral.registry import register
 from ancestral.views import grey_view, half_view
 
@@ -64,11 +67,13 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
         view: "grey" of colour images, "pyramid" of lower resolutions; "auto" takes grey where there are colours.
         levels: of the grey view; of images that have fewer as many as these.
         scales: resolutions below the image's own in a pyramid; by default until no side is longer than 8 pixels.
-        channels: feature maps of each stage's Gated PixelCNN.
+        channels: feature maps of each stage.
         view_channels: the same of the first stage, the one without a view; None: as many.
-        blocks: gated layers of each after its first.
-        head: feature maps of the last hidden layers.
-        encoder_blocks: residual blocks, of as many feature maps, by which the other stages see the view.
+        blocks: gated layers of each stage; of the first one at each of its resolutions on the way down.
+        view_scales: resolutions within the first stage's network, each half of the one before.
+        dilations: of the gated blocks by which the other stages see the view, one each.
+        components: of the mixture of a pixel.
+        dropout: probability of dropping an activation within each gated layer.
     """
 
     total_weight = "at most one"
@@ -83,29 +88,39 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
         scales: int | None = None,
         channels: int = 32,
         view_channels: int | None = None,
-        blocks: int = 4,
-        head: int = 64,
-        encoder_blocks: int = 2,
+        blocks: int = 2,
+        view_scales: int = 2,
+        dilations: Sequence[int] = (1, 1, 2, 2, 4),
+        components: int = 10,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(event, context_event=context_event)
         if view not in _VIEWS:
             raise InputError(f"view must be one of {', '.join(_VIEWS)}, got {view!r}")
         if view == "grey" and not _has_grey(event):
             raise InputError(f"a grey view is of images of 3 colours in levels, got {event}; take view='pyramid'")
-        if encoder_blocks < 0 or (scales is not None and scales < 1):
-            raise InputError(f"encoder_blocks must be at least 0 and scales 1, got {encoder_blocks} and {scales}")
+        if min(channels, blocks, *dilations) < 1 or (scales is not None and scales < 1):
+            raise InputError(
+                "channels, blocks, scales and each of the dilations must be at least 1,"
+                f" got {channels}, {blocks}, {scales} and {list(dilations)}"
+            )
         self.view = "grey" if view != "pyramid" and _has_grey(event) else "pyramid"
         self.levels = min(levels, event.values or 0)
         self.scales = 1 if self.view == "grey" else _scales(event, scales)
         #: The event of each stage, the first view first and the image last.
         self.events = [found for _, found in self._views(torch.zeros(1, *event.shape))]
         self.context = FlatContext(context_event)
-        first = view_channels or channels
-        self.first = GatedPixelCNN(
-            self.events[0], context_event=context_event, channels=first, blocks=blocks, head=head
+        self.first = PixelCNNPlusPlus(
+            self.events[0],
+            context_event=context_event,
+            channels=view_channels or channels,
+            blocks=blocks,
+            scales=view_scales,
+            components=components,
+            dropout=dropout,
         )
         self.later = nn.ModuleList(
-            _Given(given, made, channels, blocks, head, encoder_blocks, self.context.size)
+            _Given(given, made, channels, blocks, dilations, components, dropout, self.context.size)
             for given, made in zip(self.events, self.events[1:])
         )
 
@@ -145,7 +160,7 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
         found, vector = [self.first._log_prob(values[0], context)], self._vector(len(values[0]), context)
         for network, view, own in zip(self.later, values, values[1:]):
             assert isinstance(network, _Given)
-            found.append(network.pixels._log_prob(own, network.maps(view, vector)))
+            found.append(network._log_prob(own, network.maps(view, vector)))
         return found
 
     def _vector(self, n: int, context: Tensor | None) -> Tensor | None:
@@ -162,7 +177,7 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
 
     def _log_likelihood(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
         network = self._last
-        return network.pixels._log_prob(x, network.maps(self._last_view(z), self._vector(len(z), context)))
+        return network._log_prob(x, network.maps(self._last_view(z), self._vector(len(z), context)))
 
     @property
     def _last(self) -> "_Given":
@@ -191,7 +206,7 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
-        if reason := RasterModel.supports(event, context_event):
+        if reason := ShiftedModel.supports(event):
             return reason
         if not _has_grey(event) and min(event.shape[1:]) < 2:
             return (
@@ -202,39 +217,50 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
 
     @classmethod
     def quick_settings(cls, event: Event) -> QuickSettings:
-        return QuickSettings({"channels": 24, "blocks": 3}, {"lr": 3e-3, "clip_gradient": 100.0})
+        return QuickSettings({"channels": 16, "dilations": [1, 2, 4], "components": 5}, {"lr": 3e-3})
 
     @classmethod
     def examples(cls) -> Iterable[Model]:
-        small: dict[str, Any] = {"channels": 4, "blocks": 1, "head": 8, "encoder_blocks": 1}
-        colour = {**small, "channels": 6, "view_channels": 4}
-        yield cls(Event((3, 2, 2), Levels(2)), **colour)
+        small: dict[str, Any] = {"channels": 4, "blocks": 1, "view_scales": 1, "dilations": [1], "components": 2}
+        yield cls(Event((3, 2, 2), Levels(2)), **small)
         yield cls(Event((1, 3, 3), Binary()), **small)
-        yield cls(Event((3, 2, 2), Levels(4)), context_event=Event((), Levels(3)), levels=2, **colour)
+        yield cls(Event((3, 2, 2), Levels(4)), context_event=Event((), Levels(3)), levels=2, dropout=0.2, **small)
         yield cls(Event((1, 5, 5), Levels(2)), scales=2, **small)
 
 
-class _Given(nn.Module):
-    """A Gated PixelCNN of one stage given feature maps of the `view` before it."""
+class _Given(ShiftedModel):
+    """A short PixelCNN++ of one stage given feature maps of the `view` before it, which are its context."""
 
     def __init__(
-        self, view: Event, event: Event, channels: int, blocks: int, head: int, encoder_blocks: int, context_size: int
+        self,
+        view: Event,
+        event: Event,
+        channels: int,
+        blocks: int,
+        dilations: Sequence[int],
+        components: int,
+        dropout: float,
+        context_size: int,
     ) -> None:
-        super().__init__()
-        self.view = view.support
-        self.encoder = ResidualFeatures(view.shape[0], channels, encoder_blocks, context_size)
         sides, same = (event.shape[1], event.shape[2]), view.shape[1:] == event.shape[1:]
+        super().__init__(event, context_event=Event((channels, *sides), Real()))
+        self.embedding = ImageEmbedding(view, channels, dilations, dropout)
         self.upsampled = nn.Identity() if same else Upsample(channels, channels, sides, "transposed")
-        maps = Event((channels, *sides), Real())
-        self.pixels = GatedPixelCNN(event, context_event=maps, channels=channels, blocks=blocks, head=head)
+        self.added = nn.Linear(context_size, channels, bias=False) if context_size else None
+        self._begin(event, channels, components, dropout)
+        self.network = ShiftedStack(channels, blocks, given=True, dropout=dropout)
+        self._end(channels)
 
     def maps(self, view: Tensor, vector: Tensor | None) -> Tensor:
         """The feature maps of a view, at the resolution of this stage."""
-        maps: Tensor = self.upsampled(self.encoder(centred(view, self.view, binary=True), vector).relu())
-        return maps
+        maps: Tensor = self.upsampled(self.embedding(view))
+        return maps if self.added is None or vector is None else maps + self.added(vector)[:, :, None, None]
 
     def draw(self, view: Tensor, vector: Tensor | None) -> Tensor:
-        return self.pixels._draw(len(view), self.maps(view, vector))
+        return self._draw(len(view), self.maps(view, vector))
+
+    def _given(self, n: int, context: Tensor | None) -> Tensor | None:
+        return context
 
 
 def _has_grey(event: Event) -> bool:

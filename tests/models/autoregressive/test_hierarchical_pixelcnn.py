@@ -5,11 +5,11 @@ import itertools
 import pytest
 import torch
 from conditional_cases import seed, some
-from torch import Tensor
+from torch import Tensor, nn
 
 from ancestral.interface import Batch, Binary, Event, InputError, Levels, Real
-from ancestral.models.autoregressive.gated_pixelcnn import GatedPixelCNN
 from ancestral.models.autoregressive.hierarchical_pixelcnn import HierarchicalPixelCNN
+from ancestral.models.autoregressive.pixelcnn_pp import PixelCNNPlusPlus
 from ancestral.views import grey_view, half_view
 
 COLOUR, BITS = Event((3, 2, 2), Levels(2)), Event((1, 3, 3), Binary())
@@ -17,7 +17,7 @@ COLOUR, BITS = Event((3, 2, 2), Levels(2)), Event((1, 3, 3), Binary())
 
 def build(event: Event, context_event: Event | None = None, **settings: object) -> HierarchicalPixelCNN:
     """A small one in double precision whose conditionals differ much."""
-    small = {"channels": 6, "blocks": 1, "head": 9, "encoder_blocks": 1}
+    small = {"channels": 4, "blocks": 1, "view_scales": 1, "dilations": [1, 2], "components": 2}
     model = HierarchicalPixelCNN(event, context_event=context_event, **{**small, **settings})
     with torch.no_grad():
         for parameter in model.parameters():
@@ -62,8 +62,8 @@ def test_a_pyramid_goes_from_the_coarsest_view_to_the_image() -> None:
 
 
 def test_usual_views() -> None:
-    assert HierarchicalPixelCNN(Event((3, 32, 32), Levels(256)), channels=4, head=4).stages == ("grey", "details")
-    grey = HierarchicalPixelCNN(Event((1, 28, 28), Levels(256)), channels=4, head=4)
+    assert HierarchicalPixelCNN(Event((3, 32, 32), Levels(256)), channels=4).stages == ("grey", "details")
+    grey = HierarchicalPixelCNN(Event((1, 28, 28), Levels(256)), channels=4)
     assert grey.stages == ("7x7", "14x14", "details")
 
 
@@ -93,7 +93,7 @@ def test_stages_are_the_view_and_the_image_given_it() -> None:
     stages = model.stage_log_probs(x)
     torch.testing.assert_close(stages[0], model.log_prior(z))
     torch.testing.assert_close(stages[1], model.log_joint(x, z) - model.log_prior(z))
-    assert type(model.first) is GatedPixelCNN
+    assert type(model.first) is PixelCNNPlusPlus
     torch.testing.assert_close(stages[0], model.first.log_prob(z.view(5, 1, 4, 3)))
     torch.testing.assert_close(model.phases()[0].loss(model.prepare(Batch(x))).total, -stages.sum(0).mean())
 
@@ -101,19 +101,32 @@ def test_stages_are_the_view_and_the_image_given_it() -> None:
 def test_the_image_sees_all_of_its_view() -> None:
     """Below and to the right too, where the image itself is not known yet."""
     for model in (build(Event((3, 4, 4), Levels(4)), levels=3), build(Event((1, 6, 6), Binary()))):
-        (shape,) = model.latent_shapes.values()
+        (shape,), (later,) = model.latent_shapes.values(), model.later
         view = torch.rand(3, *shape, dtype=torch.float64, requires_grad=True)
-        maps = model.later[0].maps(view, None)
-        first = model.later[0].pixels._conditionals(torch.zeros(3, *model.event.shape).double(), maps, 0)[..., 0, 0]
+        first = later._conditionals(torch.zeros(3, *model.event.shape).double(), later.maps(view, None), 0)[..., 0, 0]
         (gradient,) = torch.autograd.grad(first.square().sum(), view)
         seen = gradient[:, :, :3, :3].ne(0).any(0)
         assert seen.all()
-        # Laid on [-1, 1] by the levels of its own.
-        given = list[Tensor]()
-        model.later[0].encoder.register_forward_pre_hook(lambda _, inputs, given=given: given.append(inputs[0]))
-        for value, on_scale in ((0, -1.0), (model.events[0].values - 1, 1.0)):
-            model.later[0].maps(torch.full((1, *shape), float(value)).double(), None)
-            assert given.pop().unique().tolist() == [on_scale]
+        assert later.embedding.event == model.events[0]  # laid on [-1, 1] by the levels of its own
+
+
+def test_maps_of_a_view_enter_each_layer_of_a_short_pixelcnn_pp() -> None:
+    model = build(Event((1, 5, 4), Levels(4)), Event((), Levels(3)), blocks=2)
+    (later,), label = model.later, torch.eye(3, dtype=torch.float64)[:2]
+    view, x = some(model.events[0], 2).double(), some(model.event, 2).double()
+    maps = later.upsampled(later.embedding(view))
+    assert maps.shape == (2, 4, 5, 4)
+    maps = maps + (label @ later.added.weight.T)[:, :, None, None]
+    streams = later.network(later.first(2 * x / 3 - 1), maps)
+    mixtures = later.output(nn.functional.elu(streams.horizontal.value))
+    found = later.log_prob(x, context=later.maps(view, label))
+    torch.testing.assert_close(found, later.mixture.log_prob(mixtures, x).flatten(1).sum(1))
+
+
+def test_dropout_is_in_every_stage() -> None:
+    model = build(Event((3, 3, 3), Levels(4)), dropout=0.4)
+    for network in (model.first, model.later[0].embedding, model.later[0].network):
+        assert {layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)} == {0.4}
 
 
 # -- Draws -------------------------------------------------------------------------------------------------------------
@@ -160,6 +173,8 @@ def test_events_and_settings_that_cannot_be() -> None:
         HierarchicalPixelCNN(BITS, view="gray")
     with pytest.raises(InputError, match="halved at most 2 times, got scales=3"):
         HierarchicalPixelCNN(BITS, scales=3)
+    with pytest.raises(InputError, match="dilations must be at least 1"):
+        HierarchicalPixelCNN(BITS, dilations=[0])
     with pytest.raises(InputError, match="2 to 256 levels"):
         HierarchicalPixelCNN(Event((3, 4, 4), Levels(256)), levels=1)
     with pytest.raises(InputError, match="discrete"):
