@@ -13,7 +13,7 @@ from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
 from ancestral.evaluation import analogies, class_input
 from ancestral.interface import Encoder, InputError
-from ancestral.output import check_output
+from ancestral.output import check_output, counted
 from ancestral.plots import save_figure, walks_figure
 
 
@@ -57,4 +57,4 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         **columns_in_figures(trained.schema),
     )
     save_figure(figure, output)
-    print(f"{len(x)} observations, and the style of each as {', '.join(names)}, in {output}")
+    print(f"{counted(len(x), 'observation')}, and the style of each as {', '.join(names)}, in {output}")

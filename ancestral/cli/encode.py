@@ -14,7 +14,7 @@ from ancestral.cli.runs import carrying, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation.likelihood import batches
 from ancestral.interface import Encoder, InputError, MeanDecoder
-from ancestral.output import check_output
+from ancestral.output import check_output, counted
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     codes = {name: torch.cat(values) for name, values in parts.items()}
     columns: dict[str, Column] = {**rows.origin, **codes}
     write_rows(columns, output)
-    print(f"{len(rows)} rows of {', '.join(codes)} in {output}")
+    print(f"{counted(len(rows), 'row')} of {', '.join(codes)} in {output}")
 
 
 def _columns(model: Encoder, x: Tensor, code: Distribution) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from ancestral.cli.sources import data_options_of
 from ancestral.data import columns_in_figures, in_units
 from ancestral.evaluation import Path, decoded, walks
 from ancestral.interface import InputError
-from ancestral.output import check_output
+from ancestral.output import check_output, counted
 from ancestral.plots import save_figure, walks_figure
 
 
@@ -46,4 +46,4 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     seen = in_units(decoded(model, way, along, generator), trained.schema)
     picture = walks_figure(seen, model.event, args.steps, **columns_in_figures(trained.schema))
     save_figure(picture, output)
-    print(f"{n} {args.path} walks of {args.steps} steps between {ends.origin} in {output}")
+    print(f"{counted(n, f'{args.path} walk')} of {args.steps} steps between {ends.origin} in {output}")

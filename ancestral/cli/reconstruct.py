@@ -13,7 +13,7 @@ from ancestral.data import columns_in_figures, in_units
 from ancestral.data.cells import listed
 from ancestral.evaluation import decoded
 from ancestral.interface import Categories, Encoder, Event, InputError
-from ancestral.output import check_output
+from ancestral.output import check_output, counted
 from ancestral.plots import kind_of, reconstruction_figure, save_figure
 
 #: Pairs in a picture, and points in one of a table.
@@ -45,7 +45,8 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     save_figure(figure, output)
     placed = "against" if is_table else "above"
     near = _agreement(x, back, model.event, columns.get("names"))
-    print(f"{len(x)} originals {placed} their reconstructions in {output}; {near}")
+    back_as = "its reconstruction" if len(x) == 1 else "their reconstructions"
+    print(f"{counted(len(x), 'original')} {placed} {back_as} in {output}; {near}")
 
 
 def _agreement(x: torch.Tensor, back: torch.Tensor, event: Event, names: Sequence[str] | None) -> str:

@@ -24,7 +24,7 @@ from ancestral.data import Split, columns_in_figures, in_units, save_sounds, tex
 from ancestral.data.arrays import as_stored
 from ancestral.evaluation import ClassInput, class_input, decoded, takes_class
 from ancestral.interface import AnyLength, Autoregressive, Columns, Decoder, InputError, MeanDecoder, Real, Sampler
-from ancestral.output import check_folder, check_output
+from ancestral.output import check_folder, check_output, counted
 from ancestral.plots import (
     class_grid_figure,
     given_figure,
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.each is not None:
         rows = rows_drawn_at(trained, n, args.data_root, name=args.data, options=options)
         if args.number is not None and len(rows) < n:
-            warnings.warn(f"there are {len(rows)} rows in {rows.name}, fewer than the -n {n} asked for", stacklevel=1)
+            warnings.warn(f"{rows.name} has {counted(len(rows), 'row')}, fewer than the -n {n} asked for", stacklevel=1)
         contexts, given = contexts_of_rows(trained, rows)
         n, contexts, given = (
             args.each * len(rows),
@@ -163,7 +163,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     else:
         _write(draws, output)
     sharpened = "" if args.temperature == 1 else f" at the temperature {args.temperature:g}"
-    print(f"{n} samples of {model.registered_name}{given}{sharpened} in {output}")
+    print(f"{counted(n, 'sample')} of {model.registered_name}{given}{sharpened} in {output}")
 
 
 @dataclass(frozen=True)

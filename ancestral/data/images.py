@@ -189,7 +189,7 @@ def _values_of(
 
     picture = ImageOps.exif_transpose(image)
     if picture.mode.startswith("I;16"):
-        # 16 bits as 8, to the nearest.
+        warnings.warn(f"{tree.source}: images of 16 bits are taken as 8, 256 levels, to the nearest", stacklevel=2)
         picture = Image.fromarray(((np.array(picture, dtype=np.uint32) + 128) // 257).astype(np.uint8))
     if picture.mode == "P":
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")

@@ -41,6 +41,8 @@ class Score:
     refined_rows: int | None = None
     #: Of a table of several kinds of columns, how many of them are densities.
     densities: int | None = None
+    #: Bits/dim of a uniform guess, of data that all have equally many values.
+    uniform: float | None = None
 
     @classmethod
     def of(cls, nats_of_rows: Float[Tensor, " n"], event: Event, *, importance_samples: int | None = None) -> "Score":
@@ -56,6 +58,7 @@ class Score:
             n=n,
             importance_samples=importance_samples,
             densities=event.densities if isinstance(event.support, Columns) else None,
+            uniform=None if event.values is None else math.log2(event.values),
         )
 
     def __str__(self) -> str:
@@ -68,7 +71,10 @@ class Score:
             how = f"{how} on {self.refined_rows:,} random rows and {_FIRST_SAMPLES} on all"
         if self.densities:
             how = f"{how}, densities in {counted(self.densities, 'column')}"
-        return f"{nats} ({how}), {in_digits(self.bits_per_dim, 4)} bits/dim, n = {self.n}"
+        score = f"{nats} ({how}), {in_digits(self.bits_per_dim, 4)} bits/dim, n = {self.n}"
+        if self.uniform is None or self.bits_per_dim <= self.uniform:
+            return score
+        return f"{score}; worse than a uniform guess, of {in_digits(self.uniform, 4)} bits/dim: trained too little?"
 
 
 def in_digits(value: float, places: int = 3) -> str:

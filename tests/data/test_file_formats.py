@@ -127,6 +127,17 @@ def test_images_are_resized_and_made_grey_when_asked(tmp_path: Path) -> None:
         load_data(tmp_path, size=[4])
 
 
+def test_images_of_16_bits_are_taken_as_8_and_that_is_said(tmp_path: Path) -> None:
+    bright = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    for i in range(4):
+        Image.fromarray(bright + i).save(tmp_path / f"{i}.png")
+    with pytest.warns(UserWarning, match="16 bits are taken as 8"):
+        data = load_data(tmp_path)
+    assert data.event == Event((1, 8, 8), Levels(256))
+    expected = torch.from_numpy((bright / 257).round().astype(np.uint8))
+    assert all(torch.equal(image[0], expected) for image in torch.cat([data.train.x, data.valid.x, data.test.x]))
+
+
 def test_one_bit_images_are_binary_and_palettes_are_colours(tmp_path: Path) -> None:
     for name, mode in (("bits", "1"), ("palette", "P")):
         (tmp_path / name).mkdir()

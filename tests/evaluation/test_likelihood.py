@@ -120,6 +120,14 @@ def test_one_row_has_no_standard_error() -> None:
     assert str(score) == "-2.757 nats, standard error unknown (exact), 1.3257 bits/dim, n = 1"
 
 
+def test_a_score_worse_than_a_uniform_guess_says_so() -> None:
+    event = Event((2,), Levels(8))
+    worse = Score.of(torch.full((4,), -6 * math.log(2) - 1e-3), event)
+    assert str(worse).endswith("; worse than a uniform guess, of 3.0000 bits/dim: trained too little?")
+    assert "uniform" not in str(Score.of(torch.full((4,), -6 * math.log(2) + 1e-3), event))
+    assert "uniform" not in str(Score.of(torch.full((4,), -99.0), Event((2,), Real())))
+
+
 def test_one_sample_is_one() -> None:
     assert "(lower bound, 1 sample)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1))
     assert "(lower bound, 1,000 samples)" in str(Score.of(torch.zeros(3), LEVELS, importance_samples=1000))
