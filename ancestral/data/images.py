@@ -1,6 +1,7 @@
 """Images, folders and zip archives of them; what their folders stand for is said in `entries`."""
 
 import io
+import itertools
 import struct
 import warnings
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ def load_images(
     *,
     size: int | Sequence[int] | None = None,
     grey: bool = False,
+    length: int | None = None,
     captions: str | None = None,
     classes: Sequence[str] = (),
 ) -> Data:
@@ -52,6 +54,7 @@ def load_images(
             writes them, from black to white; what lies between two is the nearer, with a warning.
         size: The side, or (height, width), to which every image is resized.
         grey: Take every image as grey.
+        length: Of every clip at most so many of its first frames; without it clips must have one length.
         captions: A table (.csv, .tsv or .parquet), in the folder or elsewhere, with the columns `file`, a path in the
             folder or a name, and `caption`: what `context=captions` is.
         classes: The names of known classes, whose folders label files even where there is one alone.
@@ -59,9 +62,11 @@ def load_images(
     sides = [size, size] if isinstance(size, int) else size
     if sides is not None and (len(sides) != 2 or min(sides) < 1):
         raise InputError(f"size must be a side or (height, width), each at least 1, got {size}")
+    if length is not None and length < 1:
+        raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
         entries = tree.entries(IMAGES, classes)
-        pixels, mode = _decode(tree, entries, sides, grey)
+        pixels, mode = _decode(tree, entries, sides, grey, length)
     support = support or (Binary() if mode == "1" else Levels(256))
     said = None if captions is None else read_captions(captions, path, [entry.path for entry in entries])
     parts, names = group(entries, _in_levels(pixels, 1 if mode == "1" else 255, support, path.name), said)
@@ -109,18 +114,18 @@ def _in_levels(pixels: UInt8[Tensor, "*shape"], white: int, support: Support, na
 
 
 def _decode(
-    tree: Tree, entries: list[Entry], size: Sequence[int] | None, grey: bool
+    tree: Tree, entries: list[Entry], size: Sequence[int] | None, grey: bool, length: int | None
 ) -> tuple[UInt8[Tensor, "n *shape"], str]:
     """All images as one tensor, and their one mode; alpha is a fourth channel where every colour image has one."""
-    first, _, mode = _open(tree, entries[0], size, grey)
+    first, _, mode = _open(tree, entries[0], size, grey, length)
     pixels = torch.empty(len(entries), *first.shape, dtype=torch.uint8)
     alphas: dict[int, np.ndarray] = {}
     for row, entry in enumerate(entries):
-        image, alpha, found = _open(tree, entry, size, grey)
+        image, alpha, found = _open(tree, entry, size, grey, length)
         if len(image.shape) == len(first.shape) == 4 and len(image) != len(first):
             raise InputError(
                 f"{entry.path} in {tree.source} has {len(image)} frames, but {entries[0].path} has {len(first)}; clips"
-                " must be of one length: cut them to that of the shortest"
+                " must be of one length: pass length= for as many first frames as the shortest has"
             )
         if (image.shape, found) != (first.shape, mode):
             raise InputError(
@@ -145,10 +150,10 @@ def _decode(
 
 
 def _open(
-    tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool
+    tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool, length: int | None
 ) -> tuple[UInt8[np.ndarray, "*frames channels height width"], UInt8[np.ndarray, "1 height width"] | None, str]:
-    """An image as it is meant to be looked at, its alpha where it has one, and its mode without; of an animation all
-    its frames, in colours or grey, with what is transparent laid on white."""
+    """An image as it is meant to be looked at, its alpha where it has one, and its mode without; of an animation its
+    first `length` frames, or all, in colours or grey, with what is transparent laid on white."""
     from PIL import Image, ImageSequence, UnidentifiedImageError
 
     content = tree.read(entry)
@@ -158,7 +163,8 @@ def _open(
                 return _values_of(tree, entry, image, size, grey)
             # The first frame of a GIF may be a palette, and those after it colours.
             frames = [
-                _values_of(tree, entry, _on_white(frame), size, grey)[0] for frame in ImageSequence.Iterator(image)
+                _values_of(tree, entry, _on_white(frame), size, grey)[0]
+                for frame in itertools.islice(ImageSequence.Iterator(image), length)
             ]
             return np.stack(frames), None, "L" if grey else "RGB"
     except InputError:

@@ -351,10 +351,19 @@ def test_animations_are_clips_of_all_their_frames(tmp_path: Path) -> None:
     assert load_data(folder, grey=True).event == Event((3, 1, 6, 5), Levels(256))
 
 
-def test_clips_of_different_lengths_are_refused(tmp_path: Path) -> None:
+def test_clips_of_different_lengths_are_cut_to_a_length_or_refused(tmp_path: Path) -> None:
     for number, length in enumerate((4, 4, 5, 4)):
         _write_clip(
             tmp_path / f"{number}.gif", np.random.default_rng(number).choice([0, 255], (length, 4, 4)).astype(np.uint8)
         )
-    with pytest.raises(InputError, match=r"2.gif in .* has 5 frames, but 0.gif has 4; clips must be of one length"):
+    with pytest.raises(InputError, match=r"2.gif in .* has 5 frames, but 0.gif has 4; .* pass length= for as many"):
         load_data(tmp_path)
+    with pytest.raises(InputError, match="has 5 frames, but 0.gif has 4"):
+        load_data(tmp_path, length=9)
+    with pytest.raises(InputError, match="length must be at least 1, got 0"):
+        load_data(tmp_path, length=0)
+    cut = load_data(tmp_path, length=2).splits
+    assert {split.event for split in cut.values()} == {Event((2, 3, 4, 4), Levels(256))}
+    (clip,) = [x for split in cut.values() for file, x in zip(split.origin["file"], split.x) if file == "2.gif"]
+    expected = np.random.default_rng(2).choice([0, 255], (5, 4, 4)).astype(np.uint8)[:2]
+    assert np.array_equal(clip.numpy(), np.repeat(expected[:, None], 3, 1))
