@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ancestral.cli.sources import load
 from ancestral.data import Data, Schema, Split, data_options, find_data
-from ancestral.data.cells import listed
 from ancestral.data.tables import TABLES
 from ancestral.interface import Columns, Event, InputError, Model, Real
 from ancestral.output import describe
@@ -68,6 +67,9 @@ class Run:
         if not conditioned:
             how["context"] = None
         data = load({**how, "classes": self.classes, "whole": whole or how.get("whole", False), **(options or {})})
+        words = self.recipe.get("caption_vocabulary")
+        if conditioned and words is not None and data.context == "captions" and self.model.context_event is not None:
+            data = data.with_words(words, self.model.context_event.size)
         event = self.model.event
         if also is not None and data.event.size == also.size:
             event = also
@@ -212,12 +214,6 @@ class Run:
             raise InputError(
                 f"{self.path} models {describe(self.model.event)}{part}, but {data.name} holds"
                 f" {describe(data.event)}{self._how_to_fit(data.event, source, also)}"
-            )
-        known = self.recipe.get("caption_vocabulary")
-        if conditioned and known is not None and data.context == "captions" and list(data.vocabulary) != known:
-            raise InputError(
-                f"{self.path} knows the words {listed(known[1:])}, and the captions of {data.name} are of others:"
-                f" {listed(data.vocabulary[1:])}"
             )
         if conditioned and not _same_context(data.context_event, self.model.context_event):
             raise InputError(

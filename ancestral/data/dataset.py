@@ -128,6 +128,32 @@ class Data(Described):
         train, valid, test = (splits[name] for name in self.splits)
         return replace(self, event=train.event, train=train, valid=valid, test=test)
 
+    def with_words(self, vocabulary: Sequence[str], length: int) -> "Data":
+        """The same data with its captions in the ids of `vocabulary`, padded to `length` tokens: captions of two
+        sources then mean the same. A word that is not among them is an `InputError`, and so is a longer caption."""
+        splits = {}
+        for name, split in self.splits.items():
+            splits[name] = split.with_captions(self._renumbered(split, vocabulary, length))
+        data = replace(self.with_splits(splits), vocabulary=tuple(vocabulary))
+        return data.conditioned_on("captions") if self.context == "captions" else data
+
+    def _renumbered(self, split: Split, vocabulary: Sequence[str], length: int) -> Int64[Tensor, "n length"]:
+        assert split.captions is not None
+        tokens, number = split.captions, {word: index for index, word in enumerate(vocabulary)}
+        used = [self.vocabulary[token] for token in tokens.unique().tolist()]
+        if strange := [word for word in used if word not in number]:
+            raise InputError(
+                f"the captions of {split.name} have the words {listed(strange)}, and those that are known are"
+                f" {listed(vocabulary[1:])}"
+            )
+        if bool(tokens[:, length:].any()):
+            longest = int(tokens.ne(0).sum(1).max())
+            raise InputError(f"the captions of {split.name} have up to {longest} words, expected at most {length}")
+        ids = torch.tensor([number.get(word, 0) for word in self.vocabulary])
+        padded = torch.zeros(len(tokens), length, dtype=torch.int64)
+        padded[:, : tokens.shape[1]] = ids[tokens[:, :length].long()]
+        return padded
+
     def with_classes(self, names: Sequence[str]) -> "Data":
         """The same data with its labels numbered as in `names`, by name: labels of two sources then mean the same.
 

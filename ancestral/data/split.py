@@ -125,6 +125,10 @@ class Split(Dataset[Batch]):
         """The same observations, conditioned on `context`, or on nothing."""
         return self._changed(context=context)
 
+    def with_captions(self, captions: Int64[Tensor, "n tokens"]) -> "Split":
+        """The same observations with other captions."""
+        return self._changed(captions=captions)
+
     def with_event(self, event: Event) -> "Split":
         """The same observations as values of another support."""
         stored = self._stored

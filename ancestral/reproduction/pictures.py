@@ -113,7 +113,7 @@ def _given_views(
     between two of them."""
     _, drawn = resampled(model, views, context, generator)
     rows = torch.cat([x.to(drawn)[:, None], drawn.unflatten(0, (len(x), -1))], dim=1).transpose(0, 1).flatten(0, 1)
-    names = ["real data", *(f"given {name}" for name in reversed(model.latent_shapes))]
+    names = ["real data", *(f"given {name}" for name in reversed(list(model.latent_shapes)))]
     figure = samples_figure(in_units(rows, schema), model.event, columns=len(x), row_names=names)
     return {"real data, and draws given their views": figure}
 

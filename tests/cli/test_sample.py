@@ -265,7 +265,10 @@ def test_images_are_drawn_of_captions_in_the_words_of_ones_own(cli, monkeypatch:
     assert "the known words are a, dot" in strange.err
     assert cli("evaluate", "../r").code == 0
     other = cli("evaluate", "../r", "../others", "--data.captions", "captions.csv", "--data.size", 2)
-    assert "the captions of others are of others: a, dot" in other.err
+    assert "the captions of others have the words green" in other.err
+    images(Path("fewer"), said=["blue, large"] * 12)
+    fewer = cli("evaluate", "../r", "fewer", "--data.captions", "captions.csv", "--data.size", 2)
+    assert (fewer.code, fewer.err) == (0, "")
 
 
 def test_a_caption_is_checked_word_by_word(cli) -> None:

@@ -41,6 +41,26 @@ def test_each_image_has_the_caption_of_its_file(tmp_path: Path, column: str) -> 
     assert torch.equal(elsewhere.test.captions, data.test.captions)
 
 
+def test_captions_of_two_sources_mean_the_same_by_one_vocabulary(tmp_path: Path) -> None:
+    one = load_data(images(tmp_path / "one"), captions="captions.csv", context="captions")
+    few = ["blue dot, red"] * 6 + ["Large, large, dot"] * 6
+    other = load_data(images(tmp_path / "other", said=few), captions="captions.csv", context="captions")
+    assert other.vocabulary != one.vocabulary
+    assert one.context_event is not None
+    assert other.context_event != one.context_event
+    same = other.with_words(one.vocabulary, one.context_event.size)
+    assert (same.vocabulary, same.context_event, same.event) == (one.vocabulary, one.context_event, one.event)
+    for name, split in same.splits.items():
+        assert [same.text(tokens) for tokens in split.context] == [
+            other.text(tokens) for tokens in other.splits[name].context
+        ]
+        assert torch.equal(split.context, split.captions)
+    with pytest.raises(InputError, match="have the words a, and those that are known are"):
+        one.with_words([word for word in one.vocabulary if word != "a"], 5)
+    with pytest.raises(InputError, match="have up to 5 words, expected at most 4"):
+        one.with_words(one.vocabulary, 4)
+
+
 def test_what_has_no_caption_is_named(tmp_path: Path) -> None:
     folder = images(tmp_path / "few", said=SAID[:10])
     with pytest.raises(InputError, match=r"has no caption for 2 of 12 images of few: 10.png, 11.png"):
