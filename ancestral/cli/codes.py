@@ -14,7 +14,7 @@ from ancestral.cli.runs import Run, first_rows
 from ancestral.cli.sources import add_run_flags
 from ancestral.dequantization import DequantizedDensity
 from ancestral.evaluation import LatentSpread, activity, class_input, latent_spread
-from ancestral.interface import Decoder, Encoder, InputError
+from ancestral.interface import Decoder, Encoder, InputError, StagedDensity
 
 #: Rows by whose codes a latent space is known.
 _ROWS = 1000
@@ -54,9 +54,21 @@ def add_start_flags(parser: ArgumentParser, output: str) -> None:
     parser.add_argument("-o", "--output", default=output, help="a .png picture")
 
 
+def movable_decoder_of(run: Run) -> Decoder:
+    """The model of the run, if it has a latent space in which codes can be moved."""
+    model = decoder_of(run)
+    if isinstance(model, StagedDensity):
+        raise InputError(
+            f"the latents of {model.registered_name} in {run.path} are views of the data"
+            f" ({', '.join(model.latent_shapes)}), and there is no way from one to another; `ancestral reconstruct"
+            f" {run.path}` draws what they leave open"
+        )
+    return model
+
+
 def starting_codes(run: Run, n: int, args: Namespace, options: Mapping[str, Any], generator: torch.Generator) -> Codes:
     """The codes of the first `n` observations; of a model without an encoder, or of a class, `n` draws of the prior."""
-    model = decoder_of(run)
+    model = movable_decoder_of(run)
     _check_data(model, args)
     if isinstance(model, Encoder) and args.label is None:
         x, context = first_rows(run.rows(args.data, args.split, args.data_root, options), n)
@@ -73,7 +85,7 @@ def _check_data(model: Decoder, args: Namespace) -> None:
 
 def drawn_codes(run: Run, n: int, label: str | None, data_root: str | None, generator: torch.Generator) -> Codes:
     """`n` draws of the prior, of the class `label` (or each of 'all' in turn) where the model is told one."""
-    model = decoder_of(run)
+    model = movable_decoder_of(run)
     how = class_input(model)
     if label is not None and how is not None and how.latent is not None:
         labels, said = classes_to_draw(run, how.classes, label)
@@ -104,7 +116,7 @@ class LatentSpace:
         if args.row < 0:
             raise InputError(f"--row is counted from 0, got {args.row}")
         self.run, self.args, self.options = run, args, options
-        self.model = decoder_of(run)
+        self.model = movable_decoder_of(run)
         _check_data(self.model, args)
         self.generator = torch.Generator().manual_seed(args.seed)
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 import torch
 
-from ancestral.cli.codes import add_start_flags, decoder_of, starting_codes
+from ancestral.cli.codes import add_start_flags, movable_decoder_of, starting_codes
 from ancestral.cli.parsing import parse
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import data_options_of
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.number < 1 or args.steps < 2:
         raise InputError(f"a picture needs -n of at least 1 and --steps of at least 2, got {args.number}, {args.steps}")
     trained = open_run(args.run)
-    model, generator = decoder_of(trained), torch.Generator().manual_seed(args.seed)
+    model, generator = movable_decoder_of(trained), torch.Generator().manual_seed(args.seed)
     ends = starting_codes(trained, 2 * args.number, args, options, generator)
     n = len(ends.z) // 2
     if n == 0:

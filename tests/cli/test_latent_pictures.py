@@ -178,6 +178,14 @@ def test_without_a_latent_space_the_reason_is_said(cli) -> None:
         assert "fit it with `--support real` for a latent space" in cli(command, "p").err
 
 
+def test_between_views_of_the_data_there_are_no_walks(cli) -> None:
+    small = ("--model.channels", 4, "--model.blocks", 1, "--model.components", 2)
+    assert cli("fit", "hierarchical-pixelcnn", "digits", *small, "--steps", 2, "--run-dir", "r").code == 0
+    for command in ("interpolate", "traverse", "manifold"):
+        assert "are views of the data (4x4), and there is no way from one to another" in cli(command, "r").err
+    assert cli("reconstruct", "r", "-n", 4, "-o", "x.png").code == 0
+
+
 @pytest.mark.parametrize(
     ("command", "flag", "said"),
     [
