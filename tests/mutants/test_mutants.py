@@ -18,6 +18,7 @@ def test_the_lists_are_up_to_date() -> None:
     meaning = {file: _meaning((PACKAGE / file).read_text()) for file in {mutant.file for mutant in MUTANTS}}
     for mutant in MUTANTS:
         assert mutant.part in PARTS
+        assert all((ROOT / path).is_file() for path in mutant.tests), str(mutant)
         assert _meaning(mutant.mutated(PACKAGE)) != meaning[mutant.file], str(mutant)
 
 
