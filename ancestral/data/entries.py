@@ -37,12 +37,14 @@ ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 @dataclass(frozen=True)
 class Entry:
-    """A file by its path in the folder or archive: its split, its class or domain by folder, and where it is."""
+    """A file, or a folder of `frames`, by its path in the folder or archive: its split, and its class or domain by the
+    folders that it lies in."""
 
     path: PurePosixPath
     split: str
     label: str | None
     is_domain: bool = False
+    frames: tuple[PurePosixPath, ...] = ()
 
 
 class Tree:
@@ -65,18 +67,23 @@ class Tree:
             found = list(self._members)
         return sorted(path for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
 
-    def entries(self, suffixes: frozenset[str], classes: Sequence[str] = ()) -> list[Entry]:
-        """The files of these kinds by split and class folder; a folder around everything is looked through, but for
-        one that is among the known `classes`.
+    def entries(self, suffixes: frozenset[str], classes: Sequence[str] = (), *, of_frames: bool = False) -> list[Entry]:
+        """The files of these kinds by split and class folder, or with `of_frames` the folders that they lie in; a
+        folder around everything is looked through, but for one that is among the known `classes`.
 
         Folders trainA, trainB, testA and testB (with any two names for A and B) hold two domains.
         """
         paths = [path for path in self.names() if path.suffix.lower() in suffixes]
         if not paths:
             raise InputError(f"{self.source} holds no file of the kinds {', '.join(sorted(suffixes))}")
+        frames: dict[PurePosixPath, list[PurePosixPath]] = {}
+        if of_frames:
+            for path in sorted(paths, key=_by_number):
+                frames.setdefault(path.parent, []).append(path)
+            paths = sorted(frames)
         around = len(_shared_folders(paths, classes))
         domains = self._domains({path.parts[around] if len(path.parts) > around + 1 else "" for path in paths})
-        entries = [_entry(path, path.parts[around:], domains) for path in paths]
+        entries = [_entry(path, path.parts[around:], domains, tuple(frames.get(path, ()))) for path in paths]
         labelled = [entry.label is not None for entry in entries]
         if any(labelled) and not all(labelled):
             stray = entries[labelled.index(False)]
@@ -141,10 +148,21 @@ def _shared_folders(paths: list[PurePosixPath], classes: Sequence[str]) -> tuple
     return tuple(shared)
 
 
-def _entry(path: PurePosixPath, parts: tuple[str, ...], domains: Mapping[str, tuple[str, str]]) -> Entry:
-    if parts[0] in domains:
-        return Entry(path, *domains[parts[0]], is_domain=True)
+def _by_number(path: PurePosixPath) -> list[tuple[str, int]]:
+    """An order of paths in which frame10 comes after frame9."""
+    return [(text, int(number or -1)) for text, number in re.findall(r"(\D*)(\d*)", str(path))]
+
+
+def _entry(
+    path: PurePosixPath,
+    parts: tuple[str, ...],
+    domains: Mapping[str, tuple[str, str]],
+    frames: tuple[PurePosixPath, ...],
+) -> Entry:
+    if parts and parts[0] in domains:
+        return Entry(path, *domains[parts[0]], is_domain=True, frames=frames)
     split = SPLIT_FOLDERS.get(parts[0].lower()) if len(parts) > 1 else None
     inner = parts[1:] if split else parts
     label = inner[0] if len(inner) > 1 else None
-    return Entry(path, split or "train", UNLABELLED if label and label.lower() in _UNLABELLED else label)
+    label = UNLABELLED if label and label.lower() in _UNLABELLED else label
+    return Entry(path, split or "train", label, frames=frames)

@@ -37,12 +37,14 @@ def load_images(
     *,
     size: int | Sequence[int] | None = None,
     grey: bool = False,
+    clips: bool = False,
     length: int | None = None,
     captions: str | None = None,
     classes: Sequence[str] = (),
 ) -> Data:
     """The images in a folder or a zip archive, or one image, (channels, height, width) of 256 levels; of animations
-    (GIF, WebP, PNG) clips of all their frames, (frames, channels, height, width).
+    (GIF, WebP, PNG), and with `clips` of folders of frames, clips of all their frames, (frames, channels, height,
+    width).
 
     They are turned as their EXIF orientation says. Alpha is a fourth channel where all images have colours and alpha;
     otherwise what is transparent is laid on white, with a warning.
@@ -54,6 +56,7 @@ def load_images(
             writes them, from black to white; what lies between two is the nearer, with a warning.
         size: The side, or (height, width), to which every image is resized.
         grey: Take every image as grey.
+        clips: Take each folder that holds images as a clip, its frames in the order of their names and numbers.
         length: Of every clip at most so many of its first frames; without it clips must have one length.
         captions: A table (.csv, .tsv or .parquet), in the folder or elsewhere, with the columns `file`, a path in the
             folder or a name, and `caption`: what `context=captions` is.
@@ -65,7 +68,7 @@ def load_images(
     if length is not None and length < 1:
         raise InputError(f"length must be at least 1, got {length}")
     with open_tree(path) as tree:
-        entries = tree.entries(IMAGES, classes)
+        entries = tree.entries(IMAGES, classes, of_frames=clips)
         pixels, mode = _decode(tree, entries, sides, grey, length)
     support = support or (Binary() if mode == "1" else Levels(256))
     said = None if captions is None else read_captions(captions, path, [entry.path for entry in entries])
@@ -138,8 +141,7 @@ def _decode(
     if mode == "RGB" and len(alphas) == len(entries):
         return torch.cat([pixels, torch.from_numpy(np.stack([alphas[row] for row in range(len(entries))]))], 1), mode
     for row, alpha in alphas.items():
-        image = pixels[row].numpy()
-        pixels[row] = torch.from_numpy((image * (alpha / 255) + (255 - alpha) + 0.5).astype(np.uint8))
+        pixels[row] = torch.from_numpy(_laid_on_white(pixels[row].numpy(), alpha))
     if seen_through := [row for row, alpha in alphas.items() if alpha.min() < 255]:
         warnings.warn(
             f"{tree.source}: {len(seen_through)} of {len(entries)} images, such as {entries[seen_through[0]].path}, are"
@@ -156,6 +158,8 @@ def _open(
     first `length` frames, or all, in colours or grey, with what is transparent laid on white."""
     from PIL import Image, ImageSequence, UnidentifiedImageError
 
+    if entry.frames:
+        return _open_frames(tree, entry, size, grey, length)
     content = tree.read(entry)
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -177,6 +181,31 @@ def _open(
         raise InputError(
             f"{entry.path} in {tree.source} ({len(content)} bytes) is no image, or a damaged one ({error})"
         ) from error
+
+
+def _open_frames(
+    tree: Tree, entry: Entry, size: Sequence[int] | None, grey: bool, length: int | None
+) -> tuple[UInt8[np.ndarray, "frames channels height width"], None, str]:
+    """The clip of a folder of frames, what is transparent laid on white, and its mode."""
+    frames: list[np.ndarray] = []
+    first_mode = ""
+    for path in entry.frames[:length]:
+        image, alpha, mode = _open(tree, Entry(path, entry.split, entry.label), size, grey, None)
+        first_mode = first_mode or mode
+        if image.ndim > 3 or (frames and (image.shape, mode) != (frames[0].shape, first_mode)):
+            first = "" if not frames else f", but {entry.frames[0].name} is {_words(frames[0], first_mode)}"
+            raise InputError(
+                f"{path} in {tree.source} is {_words(image, mode)}{first}; the frames of a clip are images of one size"
+                " and mode: pass size= to resize, grey=True for grey"
+            )
+        frames.append(image if alpha is None else _laid_on_white(image, alpha))
+    return np.stack(frames), None, first_mode
+
+
+def _laid_on_white(
+    image: UInt8[np.ndarray, "*shape"], alpha: UInt8[np.ndarray, "*alpha"]
+) -> UInt8[np.ndarray, "*shape"]:
+    return (image * (alpha / 255) + (255 - alpha) + 0.5).astype(np.uint8)
 
 
 def _on_white(frame: "Image.Image") -> "Image.Image":

@@ -367,3 +367,56 @@ def test_clips_of_different_lengths_are_cut_to_a_length_or_refused(tmp_path: Pat
     (clip,) = [x for split in cut.values() for file, x in zip(split.origin["file"], split.x) if file == "2.gif"]
     expected = np.random.default_rng(2).choice([0, 255], (5, 4, 4)).astype(np.uint8)[:2]
     assert np.array_equal(clip.numpy(), np.repeat(expected[:, None], 3, 1))
+
+
+def _write_frames(folder: Path, frames: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"frame{number}.png")
+
+
+def test_folders_of_frames_are_clips_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(256, size=(8, 12, 6, 5, 3), dtype=np.uint8)
+    folders = [
+        *(f"train/run/{n}" for n in range(3)),
+        *(f"train/walk/{n}" for n in range(3)),
+        "test/run/9",
+        "test/walk/9",
+    ]
+    for folder, frames in zip(folders, drawn):
+        _write_frames(tmp_path / folder, frames)
+    data = load_data(tmp_path, clips=True)
+    assert data.event == Event((12, 3, 6, 5), Levels(256))
+    assert data.classes == ("run", "walk")
+    assert data.test.origin["file"].tolist() == folders[6:]
+    assert data.test.y.tolist() == [0, 1]
+    found = {str(file): x for split in data.splits.values() for file, x in zip(split.origin["file"], split.x)}
+    for folder, frames in zip(folders, drawn):
+        # frame2 comes before frame10.
+        assert np.array_equal(found[folder].numpy(), frames.transpose(0, 3, 1, 2))
+    (alone,) = load_data(tmp_path / folders[0], clips=True, length=11, whole=True).test.x
+    assert np.array_equal(alone.numpy(), drawn[0, :11].transpose(0, 3, 1, 2))
+    # Without `clips` they are images, and so is every frame.
+    assert load_data(tmp_path).event == Event((3, 6, 5), Levels(256))
+
+
+def test_frames_that_make_no_clips_are_refused(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(256, size=(3, 4, 4, 4), dtype=np.uint8)
+    for number, frames in enumerate(drawn):
+        _write_frames(tmp_path / str(number), frames[: 4 - number])
+    with pytest.raises(InputError, match=r"1 in .* has 3 frames, but 0 has 4; .* pass length="):
+        load_data(tmp_path, clips=True)
+    Image.fromarray(drawn[0, 0, :3]).save(tmp_path / "1" / "frame1.png")
+    with pytest.raises(InputError, match=r"1/frame1.png in .* is 3x4 .*, but frame0.png is 4x4 .*pass size="):
+        load_data(tmp_path, clips=True, length=2)
+    _write_clip(tmp_path / "1" / "frame1.gif", drawn[0])
+    with pytest.raises(InputError, match=r"1/frame1.gif in .* the frames of a clip are images"):
+        load_data(tmp_path, clips=True, size=4, length=2)
+
+
+def test_frames_are_laid_on_white_where_they_are_transparent(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(256, size=(2, 4, 4, 4), dtype=np.uint8)
+    _write_frames(tmp_path / "clip", drawn)
+    (clip,) = load_data(tmp_path / "clip", clips=True, whole=True).test.x
+    colours, alpha = drawn[..., :3].astype(float), drawn[..., 3:] / 255
+    assert np.abs(clip.numpy().transpose(0, 2, 3, 1) - (colours * alpha + 255 * (1 - alpha))).max() <= 0.5
