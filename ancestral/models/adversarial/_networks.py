@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,6 +31,16 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The logit of being real, or the potential, (batch,)."""
+
+    def slopes(self, x: Tensor, context: Tensor | None) -> Float[Tensor, " batch"]:
+        """The length of the gradient of its output in each row of x, to be differentiated in turn.
+
+        In full precision under autocast, too: half would lose the slopes of slopes.
+        """
+        x = x.detach().requires_grad_()
+        with torch.autocast(x.device.type, enabled=False):
+            (gradients,) = torch.autograd.grad(self(x, context).sum(), x, create_graph=True)
+        return torch.linalg.vector_norm(gradients.flatten(1), dim=1)
 
 
 class VectorDiscriminator(Discriminator):

@@ -1,6 +1,7 @@
 """What adversarial models share: a generator against a network that judges it; and the game of Goodfellow et al. 2014,
 whose losses are those of `ancestral.layers.game`."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -87,16 +88,29 @@ class TwoPlayerModel(GeneratorModel, Critic, Features):
 
 
 class GoodfellowModel(TwoPlayerModel):
-    """A generator against a discriminator, whose output is a logit."""
+    """A generator against a discriminator, whose output is a logit.
+
+    With a `penalty` gamma the discriminator pays gamma / 2 E_data[|grad logit(x)|^2], R1 of Mescheder, Geiger & Nowozin
+    2018, "Which training methods for GANs do actually converge?" (arXiv:1801.04406), equation 9: without it the game
+    need not converge where data lie on a manifold, as the discriminator's slope there never falls.
+    """
 
     def __init__(
-        self, event: Event, context_event: Event | None, latent_dim: int, objective: str, real_label: float
+        self,
+        event: Event,
+        context_event: Event | None,
+        latent_dim: int,
+        objective: str,
+        real_label: float,
+        penalty: float = 0.0,
     ) -> None:
         super().__init__(event, context_event, latent_dim)
         check_objective(objective)
         if not 0 < real_label <= 1:
             raise InputError(f"real_label must be in (0, 1], got {real_label}")
-        self.objective, self.real_label = objective, real_label
+        if not 0 <= penalty < math.inf:
+            raise InputError(f"penalty must be a finite number of at least 0, got {penalty}")
+        self.objective, self.real_label, self.penalty = objective, real_label, penalty
         self.discriminator: Discriminator
 
     @property
@@ -119,8 +133,13 @@ class GoodfellowModel(TwoPlayerModel):
         with torch.no_grad():
             fake = self._generate(self._noise(len(batch.x)), batch.context)
         # One pass for each side: batch norm must not mix them.
-        real_logits = self.discriminator(self._to_networks(batch.x), batch.context)
-        return discriminator_loss(real_logits, self.discriminator(fake, batch.context), self.real_label)
+        real = self._to_networks(batch.x)
+        real_logits, fake_logits = (self.discriminator(x, batch.context) for x in (real, fake))
+        losses = discriminator_loss(real_logits, fake_logits, self.real_label)
+        if not self.penalty:
+            return losses
+        penalty = self.discriminator.slopes(real, batch.context).square().mean()
+        return Losses(losses.total + self.penalty / 2 * penalty, {**losses.parts, "penalty": penalty})
 
     def _generator_loss(self, batch: Batch) -> Losses:
         return generator_loss(self._judged(batch), self.objective)

@@ -28,8 +28,11 @@ class DCGAN(GoodfellowModel):
         latent_dim: dimensions of the noise z.
         channels: channels next to the image; twice as many at each halving of the sides, eight times at most.
         upsampling: "transposed" (learned), "nearest" or "bilinear".
+        norm: in the discriminator: "batch" as in the paper, "layer", "instance" or "none".
         objective: the generator's, "non_saturating" or "minimax".
         real_label: what the discriminator is to answer for real data in training; 1, or slightly less to smooth it.
+        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018),
+            which keeps it from winning; 0 as in the paper, 0.1 to 10 with another norm than "batch".
     """
 
     def __init__(
@@ -40,14 +43,18 @@ class DCGAN(GoodfellowModel):
         latent_dim: int = 100,
         channels: int = 64,
         upsampling: str = "transposed",
+        norm: str = "batch",
         objective: str = "non_saturating",
         real_label: float = 1.0,
+        penalty: float = 0.0,
     ) -> None:
-        super().__init__(event, context_event, latent_dim, objective, real_label)
+        super().__init__(event, context_event, latent_dim, objective, real_label, penalty)
         if channels < 1:
             raise InputError(f"channels must be at least 1, got {channels}")
+        if penalty and norm == "batch":
+            raise InputError("norm 'batch' mixes rows, and the penalty is of each row alone; use 'layer' or 'none'")
         self.generator = image_generator(event, latent_dim + self.condition.size, channels, upsampling)
-        self.discriminator = ImageDiscriminator(event, context_event, channels)
+        self.discriminator = ImageDiscriminator(event, context_event, channels, norm)
 
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
@@ -66,3 +73,4 @@ class DCGAN(GoodfellowModel):
         yield tiny(Event((3, 5, 6), Levels(256)), upsampling="nearest")
         yield tiny(Event((1, 4, 4), Real()), upsampling="bilinear", objective="minimax")
         yield tiny(Event((1, 4, 4), Levels(17)), context_event=Event((), Categories(3)))
+        yield tiny(Event((1, 4, 4), Real()), norm="none", penalty=1.0)

@@ -33,6 +33,8 @@ class GAN(GoodfellowModel):
         discriminator_hidden: widths of the discriminator's.
         objective: the generator's, "non_saturating" or "minimax".
         real_label: what the discriminator is to answer for real data in training; 1, or slightly less to smooth it.
+        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018),
+            which keeps it from winning; 0 as in the paper.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class GAN(GoodfellowModel):
         discriminator_hidden: Sequence[int] = (256, 256),
         objective: str = "non_saturating",
         real_label: float = 1.0,
+        penalty: float = 0.0,
     ) -> None:
-        super().__init__(event, context_event, latent_dim, objective, real_label)
+        super().__init__(event, context_event, latent_dim, objective, real_label, penalty)
         check_widths(discriminator_hidden, "discriminator_hidden")
         self.generator = vector_generator(event, latent_dim + self.condition.size, hidden)
         self.discriminator = VectorDiscriminator(event, context_event, discriminator_hidden)
@@ -65,6 +68,6 @@ class GAN(GoodfellowModel):
     def examples(cls) -> Iterable[Model]:
         tiny = partial(cls, latent_dim=2, hidden=[8], discriminator_hidden=[8])
         yield tiny(Event((2,), Real()))
-        yield tiny(Event((4,), Binary()), real_label=0.9)
+        yield tiny(Event((4,), Binary()), real_label=0.9, penalty=1.0)
         yield tiny(Event((1, 2, 2), Levels(4)), objective="minimax")
         yield tiny(Event((2,), Real()), context_event=Event((), Categories(3)))

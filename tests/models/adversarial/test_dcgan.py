@@ -52,6 +52,15 @@ def test_support() -> None:
         DCGAN(Event((1, 3, 8), Real()))
 
 
+def test_a_penalised_discriminator_has_no_batch_norm() -> None:
+    event = Event((1, 8, 8), Levels(17))
+    with pytest.raises(InputError, match="norm 'batch' mixes rows, .*; use 'layer' or 'none'"):
+        DCGAN(event, penalty=1.0)
+    model = DCGAN(event, channels=4, penalty=1.0, norm="none")
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.discriminator.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.generator.modules())
+
+
 def test_phases_change_their_own_parameters_and_batch_norm_stays_out_of_scores() -> None:
     model = DCGAN(
         Event((1, 8, 8), Levels(17)), context_event=Event((), Levels(3)), latent_dim=4, channels=4, upsampling="nearest"
