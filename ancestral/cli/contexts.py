@@ -99,7 +99,7 @@ def classes_to_draw(run: Run, count: int, label: str | None) -> tuple[Tensor, st
         known = _listed(names)
         raise InputError(f"{run.path} is conditional on a class, {known}; say which with --class, or --class all")
     if label == "all" and "all" not in names:
-        return torch.arange(len(names), device=run.model.device), f" of each class ({', '.join(names)}) in turn"
+        return torch.arange(len(names), device=run.model.device), f" of the classes {', '.join(names)} in turn"
     number = _number(names, label, "--class", "; or all")
     return torch.tensor([number], device=run.model.device), f" of class {names[number]}"
 

@@ -135,7 +135,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
         screen.print(f"{report}\ninterrupted; go on with:\n  {resuming(command)}", soft_wrap=True)
         return 130
     if report.done_before and (folder / CONFIG).exists():
-        screen.print(f"{report}\nthe run in {folder} is finished: nothing of its budget is left; a larger one goes on")
+        screen.print(
+            f"{report}\nthe run in {folder} is finished: nothing of its budget is left; where it began with --schedule"
+            " constant a larger one goes on",
+            soft_wrap=True,
+        )
         return 0
     save(model, folder, recipe=remembered, weights=report.weights)
     screen.print(str(report), soft_wrap=True)

@@ -37,10 +37,11 @@ def in_flags(message: str, settings: Collection[str] = ()) -> str:
     def support(match: re.Match[str]) -> str:
         return f"{match[1].lower()}:{match[2]}" if match[1] else match[3].lower()
 
-    message = _SECOND.sub(lambda match: match[1] + spelling(match[2]), _KEYWORD.sub(flag, message))
+    message = _KEYWORD.sub(flag, _SUPPORT.sub(support, message))
+    message = _SECOND.sub(lambda match: match[1] + spelling(match[2]), message)
     for names in (_SUBJECT, _NAME):
         message = names.sub(lambda match: spelling(match[0]), message)
-    return _SUPPORT.sub(support, message)
+    return message
 
 
 def _data_options() -> set[str]:

@@ -76,14 +76,11 @@ class Tree:
         paths = [path for path in self.names() if path.suffix.lower() in suffixes]
         if not paths:
             raise InputError(f"{self.source} holds no file of the kinds {', '.join(sorted(suffixes))}")
-        frames: dict[PurePosixPath, list[PurePosixPath]] = {}
-        if of_frames:
-            for path in sorted(paths, key=_by_number):
-                frames.setdefault(path.parent, []).append(path)
-            paths = sorted(frames)
+        frames = self._frames(paths) if of_frames else {}
+        paths = sorted(frames) or paths
         around = len(_shared_folders(paths, classes))
         domains = self._domains({path.parts[around] if len(path.parts) > around + 1 else "" for path in paths})
-        entries = [_entry(path, path.parts[around:], domains, tuple(frames.get(path, ()))) for path in paths]
+        entries = [_entry(path, path.parts[around:], domains, frames.get(path, ())) for path in paths]
         labelled = [entry.label is not None for entry in entries]
         if any(labelled) and not all(labelled):
             stray = entries[labelled.index(False)]
@@ -91,6 +88,23 @@ class Tree:
                 f"{self.source} has class folders, but {stray.path} lies in none; put every file in one, or none"
             )
         return entries
+
+    def _frames(self, paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, tuple[PurePosixPath, ...]]:
+        """The files in each folder that holds some, in the order of their numbers; a clip alone has the name of the
+        folder or archive that it lies in."""
+        frames: dict[PurePosixPath, list[PurePosixPath]] = {}
+        for path in sorted(paths, key=_by_number):
+            frames.setdefault(path.parent, []).append(path)
+        for folder in frames:
+            if around := next((parent for parent in folder.parents if parent in frames), None):
+                stray = frames[around][0]
+                raise InputError(
+                    f"{self.source} has {stray} beside folders of frames, such as {folder}; every clip is a folder of"
+                    " its frames and of nothing else: move it away"
+                )
+        if set(frames) == {PurePosixPath()}:
+            frames = {PurePosixPath(self.source.resolve().name): frames[PurePosixPath()]}
+        return {folder: tuple(files) for folder, files in frames.items()}
 
     def _domains(self, folders: set[str]) -> dict[str, tuple[str, str]]:
         """The split and the domain that each top folder names; none where they are no layout of two domains."""
@@ -149,8 +163,8 @@ def _shared_folders(paths: list[PurePosixPath], classes: Sequence[str]) -> tuple
 
 
 def _by_number(path: PurePosixPath) -> list[tuple[str, int]]:
-    """An order of paths in which frame10 comes after frame9."""
-    return [(text, int(number or -1)) for text, number in re.findall(r"(\D*)(\d*)", str(path))]
+    """An order of files in which frame10 comes after Frame9, and 'frame (1)' after 'frame'."""
+    return [(text, int(number or -1)) for text, number in re.findall(r"(\D*)(\d*)", path.stem.lower())]
 
 
 def _entry(
@@ -159,7 +173,7 @@ def _entry(
     domains: Mapping[str, tuple[str, str]],
     frames: tuple[PurePosixPath, ...],
 ) -> Entry:
-    if parts and parts[0] in domains:
+    if parts[0] in domains:
         return Entry(path, *domains[parts[0]], is_domain=True, frames=frames)
     split = SPLIT_FOLDERS.get(parts[0].lower()) if len(parts) > 1 else None
     inner = parts[1:] if split else parts

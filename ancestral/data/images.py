@@ -70,6 +70,11 @@ def load_images(
     with open_tree(path) as tree:
         entries = tree.entries(IMAGES, classes, of_frames=clips)
         pixels, mode = _decode(tree, entries, sides, grey, length)
+    if length is not None and pixels.ndim == 4:
+        warnings.warn(
+            f"{path}: length= cuts clips, and these are images; folders of frames are clips with clips=True",
+            stacklevel=2,
+        )
     support = support or (Binary() if mode == "1" else Levels(256))
     said = None if captions is None else read_captions(captions, path, [entry.path for entry in entries])
     parts, names = group(entries, _in_levels(pixels, 1 if mode == "1" else 255, support, path.name), said)
@@ -192,11 +197,16 @@ def _open_frames(
     for path in entry.frames[:length]:
         image, alpha, mode = _open(tree, Entry(path, entry.split, entry.label), size, grey, None)
         first_mode = first_mode or mode
-        if image.ndim > 3 or (frames and (image.shape, mode) != (frames[0].shape, first_mode)):
-            first = "" if not frames else f", but {entry.frames[0].name} is {_words(frames[0], first_mode)}"
+        if image.ndim > 3:
             raise InputError(
-                f"{path} in {tree.source} is {_words(image, mode)}{first}; the frames of a clip are images of one size"
-                " and mode: pass size= to resize, grey=True for grey"
+                f"{path} in {tree.source} is an animation, which is a clip of its own and no frame of one; leave clips="
+                " out for a folder of animations"
+            )
+        if frames and (image.shape, mode) != (frames[0].shape, first_mode):
+            raise InputError(
+                f"{path} in {tree.source} is {_words(image, mode)}, but {entry.frames[0].name} is"
+                f" {_words(frames[0], first_mode)}; the frames of a clip are images of one size and mode: pass size= to"
+                " resize, grey=True for grey"
             )
         frames.append(image if alpha is None else _laid_on_white(image, alpha))
     return np.stack(frames), None, first_mode

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ancestral.interface import InputError, Model
 from ancestral.persistence import CHECKPOINT
-from ancestral.training.settings import Settings
+from ancestral.training.settings import BUDGET, Settings
 from ancestral.training.sources import Source
 
 #: 3 ends with a checksum, and knows its data by theirs.
@@ -111,6 +111,11 @@ def check_same_run(folder: Path, before: Identity, now: Identity) -> None:
         values = [key for key in changed if not (new.get(key) or old[key]).startswith(_SHA256)]
         named = [f"{key} was {_shown(old.get(key))} and is now {_shown(new.get(key))}" for key in values[:_NAMED]]
         named += [f"and {len(values) - _NAMED} more"] if len(values) > _NAMED else []
+        if values and set(values) <= {*BUDGET}:
+            named.append(
+                "the learning rate, or the stages of the model, were laid out over the budget that it began with; runs"
+                " with schedule='constant' and without stages take a larger one"
+            )
         if data := [key for key in changed if key not in values]:
             named.append(
                 f"the {' and the '.join(data)} are not those that it began with; take the same data with the same"

@@ -204,7 +204,7 @@ def test_classes_are_matched_by_name(cli) -> None:
     cli("sample", "r", "--class", "1", "-n", 50, "-o", "c.csv")
     assert Path("b.csv").read_text() == Path("c.csv").read_text()
     drawn = cli("sample", "r", "--class", "all", "-o", "a.csv")
-    assert drawn.out == "16 samples of each_column of each class (ape, bee) in turn in a.csv\n"
+    assert drawn.out == "16 samples of each_column of the classes ape, bee in turn in a.csv\n"
     assert pd.read_csv("a.csv")["kind"].value_counts().tolist() == [8, 8]
     assert (
         "--class must be one of ape, bee, got bees (did you mean 'bee'?)" in cli("sample", "r", "--class", "bees").err

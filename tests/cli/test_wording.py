@@ -23,6 +23,7 @@ from ancestral.training import fit
         ("with batch_size=4", "with --batch-size 4"),
         ("x must lie in Levels(levels=17), Binary() or Real()", "x must lie in levels:17, binary or real"),
         ("batch_size must be at least 1", "--batch-size must be at least 1"),
+        ("got Levels(levels=9) of the shape (1, 8)", "got levels:9 of the shape (1, 8)"),
         ("epochs must be a whole number", "--epochs must be a whole number"),
         ("a.csv: columns must be a mapping", "a.csv: --data.columns must be a mapping"),
         ("run_dir runs/a_b is not empty", "--run-dir runs/a_b is not empty"),
@@ -52,11 +53,12 @@ def test_keywords_are_flags(said: str, shown: str) -> None:
         ("activation must be one of relu, tanh", "--model.activation must be one of relu, tanh"),
         ("at least 0, got samples=0", "at least 0, got --model.samples 0"),
         ("seed must be a whole number", "--model.seed must be a whole number"),
+        ("levels must be at most those of Levels(levels=9)", "--model.levels must be at most those of levels:9"),
         ("the samples of hidden=[4], and beta", "the samples of --model.hidden [4], and beta"),
     ],
 )
 def test_settings_of_a_model_are_flags(said: str, shown: str) -> None:
-    settings = ("latent_dim", "hidden", "observation", "samples", "beta", "free_bits", "activation", "seed")
+    settings = ("latent_dim", "hidden", "observation", "samples", "beta", "free_bits", "activation", "seed", "levels")
     assert in_flags(said, settings) == shown
     assert in_flags(shown) == shown
 

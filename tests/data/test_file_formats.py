@@ -369,10 +369,10 @@ def test_clips_of_different_lengths_are_cut_to_a_length_or_refused(tmp_path: Pat
     assert np.array_equal(clip.numpy(), np.repeat(expected[:, None], 3, 1))
 
 
-def _write_frames(folder: Path, frames: np.ndarray) -> None:
+def _write_frames(folder: Path, frames: np.ndarray, name: str = "frame{}.png") -> None:
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"frame{number}.png")
+        Image.fromarray(frame).save(folder / name.format(number))
 
 
 def test_folders_of_frames_are_clips_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -394,10 +394,18 @@ def test_folders_of_frames_are_clips_in_the_order_of_their_numbers(tmp_path: Pat
     for folder, frames in zip(folders, drawn):
         # frame2 comes before frame10.
         assert np.array_equal(found[folder].numpy(), frames.transpose(0, 3, 1, 2))
-    (alone,) = load_data(tmp_path / folders[0], clips=True, length=11, whole=True).test.x
-    assert np.array_equal(alone.numpy(), drawn[0, :11].transpose(0, 3, 1, 2))
-    # Without `clips` they are images, and so is every frame.
-    assert load_data(tmp_path).event == Event((3, 6, 5), Levels(256))
+    alone = load_data(tmp_path / folders[0], clips=True, length=11, whole=True).test
+    assert np.array_equal(alone.x[0].numpy(), drawn[0, :11].transpose(0, 3, 1, 2))
+    assert alone.origin["file"].tolist() == ["0"]
+    with pytest.warns(match="length= cuts clips, and these are images; folders of frames are clips with clips=True"):
+        assert load_data(tmp_path, length=4).event == Event((3, 6, 5), Levels(256))
+
+
+def test_frames_are_in_order_whatever_capitals_and_brackets_their_names_have(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(256, size=(3, 4, 4), dtype=np.uint8)
+    _write_frames(tmp_path / "clip", drawn[1:], name="Frame ({}).png")
+    Image.fromarray(drawn[0]).save(tmp_path / "clip" / "frame.png")
+    assert np.array_equal(load_data(tmp_path, clips=True, whole=True).test.x[0, :, 0].numpy(), drawn)
 
 
 def test_frames_that_make_no_clips_are_refused(tmp_path: Path) -> None:
@@ -410,8 +418,11 @@ def test_frames_that_make_no_clips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1/frame1.png in .* is 3x4 .*, but frame0.png is 4x4 .*pass size="):
         load_data(tmp_path, clips=True, length=2)
     _write_clip(tmp_path / "1" / "frame1.gif", drawn[0])
-    with pytest.raises(InputError, match=r"1/frame1.gif in .* the frames of a clip are images"):
+    with pytest.raises(InputError, match=r"1/frame1.gif in .* is an animation, .* leave clips= out"):
         load_data(tmp_path, clips=True, size=4, length=2)
+    Image.fromarray(drawn[0, 0]).save(tmp_path / "poster.png")
+    with pytest.raises(InputError, match="has poster.png beside folders of frames, such as 0; .* move it away"):
+        load_data(tmp_path, clips=True)
 
 
 def test_frames_are_laid_on_white_where_they_are_transparent(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from training_toys import PLANE, Gaussian, Halving, Noisy, points
 from ancestral.data import Data, Split
 from ancestral.interface import Adam, InputError
 from ancestral.registry import build
-from ancestral.training import Cosine, Report, fit
+from ancestral.training import Constant, Cosine, Report, fit
 
 SETTINGS: dict[str, Any] = {
     "epochs": 5, "batch_size": 16, "schedule": Cosine(warmup_steps=3), "ema": 0.9, "log_every": 3, "progress": False,
@@ -184,6 +184,14 @@ def test_one_line_names_the_settings_that_changed(tmp_path: Path) -> None:
     assert (
         str(caught.value) == f"the run in {folder} cannot be resumed: {changes}; go on as it began, or start a new run"
     )
+
+
+def test_a_larger_budget_goes_on_where_nothing_was_laid_out_over_it(tmp_path: Path) -> None:
+    run(noisy(), tmp_path / "constant", epochs=1, schedule=Constant())
+    assert run(noisy(), tmp_path / "constant", epochs=2, schedule=Constant(), resume=True).epochs == 2
+    run(noisy(), tmp_path / "cosine", epochs=1)
+    with pytest.raises(InputError, match="epochs was 1 and is now 2; .* with schedule='constant' .* a larger one"):
+        run(noisy(), tmp_path / "cosine", epochs=2, resume=True)
 
 
 def test_no_damage_of_a_checkpoint_is_resumed_from(tmp_path: Path) -> None:

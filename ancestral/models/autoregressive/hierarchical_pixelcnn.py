@@ -98,7 +98,10 @@ class HierarchicalPixelCNN(Sampler, BoundedDensity, StagedDensity, JointDensity,
         if view not in _VIEWS:
             raise InputError(f"view must be one of {', '.join(_VIEWS)}, got {view!r}")
         if view == "grey" and not _has_grey(event):
-            raise InputError(f"a grey view is of images of 3 colours in levels, got {event}; take view='pyramid'")
+            raise InputError(
+                f"a grey view is of images of 3 colours in levels, got {event.support} of the shape {event.shape}; take"
+                " view='pyramid'"
+            )
         if min(channels, blocks, *dilations) < 1 or (scales is not None and scales < 1):
             raise InputError(
                 "channels, blocks, scales and each of the dilations must be at least 1,"

@@ -152,7 +152,10 @@ class VideoPixelNetwork(AutoregressiveModel):
     @classmethod
     def supports(cls, event: Event, context_event: Event | None = None) -> str | None:
         if len(event.shape) != 4:
-            return f"it models videos, (frames, channels, height, width), got the shape {event.shape}"
+            return (
+                f"it models videos, (frames, channels, height, width), not {event.shape}; of a folder these are"
+                " animated files, or with clips=True folders of frames"
+            )
         if event.shape[0] < 2:
             return "a video has at least 2 frames; of a single one use an image model, as gated_pixelcnn"
         if not isinstance(event.support, Binary | Levels):
