@@ -97,10 +97,16 @@ def test_label_smoothing_is_cross_entropy_with_soft_labels() -> None:
 
 def test_the_penalty_is_half_the_mean_squared_slope_at_real_data() -> None:
     """R1, equation 9 of Mescheder et al. 2018; the slopes here are quotients of differences."""
-    model = GAN(Event((2,), Real()), latent_dim=2, hidden=[4], discriminator_hidden=[8], penalty=3.0).double().train()
-    x, h = torch.randn(6, 2, dtype=torch.float64), 1e-6
-    ahead, behind = (torch.stack([model.criticise(x + s * h * e) for e in torch.eye(2)], 1) for s in (1, -1))
-    losses = model.phases()[0].loss(Batch(x))
+    event = Event((2,), Real())
+    model = GAN(event, context_event=event, latent_dim=2, hidden=[4], discriminator_hidden=[8], penalty=3.0)
+    x, given = torch.randn(2, 6, 2, dtype=torch.float64)
+    h = 1e-6
+
+    def moved(step: float) -> Tensor:
+        return torch.stack([model.criticise(x + step * axis, context=given) for axis in torch.eye(2)], 1)
+
+    losses = model.double().train().phases()[0].loss(Batch(x, context=given))
+    ahead, behind = moved(h), moved(-h)
     torch.testing.assert_close(losses.parts["penalty"].detach(), ((ahead - behind) / (2 * h)).square().sum(1).mean())
     game = losses.parts["real"] + losses.parts["fake"]
     torch.testing.assert_close(losses.total, game + 1.5 * losses.parts["penalty"])
