@@ -1,6 +1,5 @@
 """At which contexts a run draws: classes, factors and captions by their words, or those of rows."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from ancestral.cli.runs import Run
 from ancestral.data import Split
+from ancestral.data.captions import caption_words
 from ancestral.evaluation import contexts_of, spread_rows, takes_class
 from ancestral.interface import Event, InputError
 from ancestral.output import describe
@@ -137,16 +137,14 @@ def _listed(names: Sequence[str]) -> str:
 def _caption(run: Run, event: Event, caption: str) -> Tensor:
     """The token ids of a caption, padded to the length of those that the model knows, (1, tokens)."""
     known = list(run.recipe.get("caption_vocabulary") or ())
-    # A mark after a word is a word of its own where captions know it.
-    marks = "".join(re.escape(word) for word in known if len(word) == 1 and not word.isalnum())
-    words = (re.sub(f"([{marks}])", r" \1 ", caption) if marks else caption).lower().split()
+    words, quoted = caption_words(caption), _listed([repr(word) for word in known[1:]])
     if not known:
         raise InputError(f"{run.path} is conditional on {describe(event)}, not on captions; leave --caption out")
     if not words:
-        raise InputError(f"--caption is empty; write one of the words {_listed(known[1:])}")
+        raise InputError(f"--caption is empty; write one of the words {quoted}")
     if strange := [word for word in words if word not in known[1:]]:
         hint = did_you_mean(strange[0], known[1:])
-        raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {_listed(known[1:])}")
+        raise InputError(f"--caption has {strange[0]!r}{hint}, but the known words are {quoted}")
     if len(words) > event.size:
         raise InputError(f"--caption has {len(words)} words, but captions have at most {event.size}")
     ids = [known.index(word) for word in words] + [0] * (event.size - len(words))

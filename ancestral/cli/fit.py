@@ -263,6 +263,9 @@ def _conclude(screen: Console, model: Model, data: Data, folder: Path, form: str
         return
     if isinstance(model, Sampler):
         label = " --class all" if takes_class(model.context_event) else ""
+        if data.context == "captions" and data.train.captions is not None:
+            shortest = data.train.captions[int(data.train.captions.ne(0).sum(1).argmin())]
+            label = f" --caption {shlex.quote(data.text(shortest))}"
         if model.context_event is not None and kind_of(model.context_event) == "images":
             how = "-n 8 --each 4 -o samples.png"
         elif kind_of(model.event) == "videos":

@@ -170,6 +170,12 @@ class Run:
                 f"{self.path} models {modelled}, but {Path(name).name} holds {'text' if is_text else 'pictures'}"
             )
         how = {key: value for key, value in remembered.items() if key in known and key not in _OF_ONE_FILE}
+        if "captions" in how:  # of other files that are called alike they would be wrong in silence
+            own = Path(remembered["name"])
+            if not Path(find_data(name, data_root)).is_relative_to(own):
+                del how["captions"]
+            elif (table := own / how["captions"]).is_file():
+                how["captions"] = str(table)
         if self.vocabulary and "vocabulary" in known:
             # Another text in the same tokens: the same ids mean the same.
             length = {} if "window" in how else {"length": self.model.event.shape[0]}

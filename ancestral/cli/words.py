@@ -4,12 +4,13 @@ import warnings
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
 from ancestral.cli.output import write_npz
 from ancestral.cli.parsing import UsageError, parse, teach
-from ancestral.cli.runs import open_run
+from ancestral.cli.runs import Run, open_run
 from ancestral.evaluation import WordVectors, read_questions, word_vectors
 from ancestral.interface import InputError
 from ancestral.output import check_output, write_bytes
@@ -49,13 +50,15 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if trained.recipe.get("separator") == "":
         warnings.warn(f"{args.run} knows single characters: fit it with tokens=words to know words", stacklevel=1)
     found = word_vectors(trained.model, trained.vocabulary)
-    nearest = None if args.nearest is None else found.nearest(args.nearest, args.number)
-    completed = None
+    nearest = completed = None
+    if args.nearest is not None:
+        word = _as_trained(trained, args.nearest)
+        nearest = found.nearest(word, args.number)
     if args.analogy is not None:
-        a, b, c = args.analogy
+        a, b, c = (_as_trained(trained, word) for word in args.analogy)
         completed = found.analogy(a, b, c, args.number)
     if nearest is not None:
-        _show(f"nearest to {args.nearest}", nearest)
+        _show(f"nearest to {word}", nearest)
     if completed is not None:
         _show(f"{b} - {a} + {c}", completed)
     if questions is not None:
@@ -63,6 +66,12 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if output is not None:
         _write(found, output)
         print(f"{len(found.words):,} vectors of {found.vectors.shape[1]} numbers in {output}")
+
+
+def _as_trained(run: Run, word: str) -> str:
+    """A word as the text of the run was taken."""
+    word = normalize("NFC", word)
+    return word.lower() if (run.recipe.get("data") or {}).get("lower") else word
 
 
 def _show(title: str, words: Sequence[tuple[str, float]]) -> None:

@@ -99,6 +99,13 @@ def plain(cell: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
+def how_to_convert(content: bytes) -> str:
+    """What to do about text that is not in UTF-8."""
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content
+    guess = "UTF-16" if wide else "ISO-8859-1"
+    return f"if it is in {guess}, convert it with `iconv -f {guess} -t UTF-8`"
+
+
 def listed(names: Iterable[object]) -> str:
     """At most eight names."""
     words = [str(name) for name in names]

@@ -143,8 +143,8 @@ class Data(Described):
         used = [self.vocabulary[token] for token in tokens.unique().tolist()]
         if strange := [word for word in used if word not in number]:
             raise InputError(
-                f"the captions of {split.name} have the words {listed(strange)}, and those that are known are"
-                f" {listed(vocabulary[1:])}"
+                f"the captions of {split.name} have the words {listed(map(repr, strange))}, and those that are known"
+                f" are {listed(map(repr, vocabulary[1:]))}"
             )
         if bool(tokens[:, length:].any()):
             longest = int(tokens.ne(0).sum(1).max())
@@ -264,6 +264,8 @@ class Data(Described):
         if kind not in known or (levels and (kind != "grey" or not levels.isdecimal())):
             there = f"{', '.join(known).replace('grey', 'grey:L')}" if known else "nothing"
             hint = ""
+            if kind == "captions" and kind not in known:
+                hint = "; it has no captions: captions= names a table of them, for images"
             if kind == "labels":
                 elsewhere = "images and sounds have the labels of their folders, arrays those of y beside x"
                 hint = f"; {'label= names the column of a table that holds them' if self.schema else elsewhere}"

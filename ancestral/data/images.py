@@ -59,7 +59,7 @@ def load_images(
         clips: Take each folder that holds images as a clip, its frames in the order of their names and numbers.
         length: Of every clip at most so many of its first frames; without it clips must have one length.
         captions: A table (.csv, .tsv or .parquet), in the folder or elsewhere, with the columns `file`, a path in the
-            folder or a name, and `caption`: what `context=captions` is.
+            folder (with or without the folder's own name before) or a name, and `caption`: what `context=captions` is.
         classes: The names of known classes, whose folders label files even where there is one alone.
     """
     sides = [size, size] if isinstance(size, int) else size

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ancestral.data.assembly import Rows, assemble, encode_labels
-from ancestral.data.cells import listed
+from ancestral.data.cells import how_to_convert, listed
 from ancestral.data.dataset import Data
 from ancestral.data.schema import Schema
 from ancestral.interface import InputError, Support
@@ -120,20 +120,22 @@ def load_table(
     )
 
 
-def read_table(path: Path, separator: str | None = None, decimal: str | None = None) -> "pandas.DataFrame":
-    """The table in a .csv, .tsv or .parquet file, its columns named by text."""
+def read_table(
+    path: Path, separator: str | None = None, decimal: str | None = None, *, as_text: bool = False
+) -> "pandas.DataFrame":
+    """The table in a .csv, .tsv or .parquet file, its columns named by text; the cells of a file that is text
+    `as_text`, just as they are written."""
     import pandas
     import pyarrow
 
     try:
         is_text = path.suffix.lower() in _TEXT
-        frame = _read_text(path, separator, decimal) if is_text else pandas.read_parquet(path)
+        frame = _read_text(path, separator, decimal, as_text) if is_text else pandas.read_parquet(path)
     except InputError:
         raise
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8 (from Latin-1:"
-            " `iconv -f latin1 -t utf8`)"
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}); {how_to_convert(error.object)}"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, csv.Error, pyarrow.ArrowException) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
@@ -157,10 +159,10 @@ class _Layout(NamedTuple):
     has_names: bool
 
 
-def _read_text(path: Path, separator: str | None, decimal: str | None) -> "pandas.DataFrame":
+def _read_text(path: Path, separator: str | None, decimal: str | None, as_text: bool) -> "pandas.DataFrame":
     import pandas
 
-    layout = _layout(path, separator, decimal)
+    layout = _layout(path, separator, "." if as_text else decimal)
     _check_lines(path, layout)
     with _records(path, layout.separator) as records:
         some = [fields for _, fields in islice(records, 1 if layout.has_names else 0, _LOOKED_AT)]
@@ -169,7 +171,8 @@ def _read_text(path: Path, separator: str | None, decimal: str | None) -> "panda
     return pandas.read_csv(
         path,
         sep=layout.separator,
-        dtype=dict.fromkeys(names, str),
+        dtype=str if as_text else dict.fromkeys(names, str),
+        keep_default_na=not as_text,
         decimal=layout.decimal,
         thousands="." if layout.decimal == "," else None,
         header=0 if layout.has_names else None,

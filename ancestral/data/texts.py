@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ancestral.data.assembly import SPLITS, Rows, Sequences, assemble, assemble_windows, complete
 from ancestral.data.captions import PADDING, words_of
-from ancestral.data.cells import listed
+from ancestral.data.cells import how_to_convert, listed
 from ancestral.data.dataset import Data
 from ancestral.data.entries import SPLIT_FOLDERS, Entry, open_tree
 from ancestral.data.idx import read_bytes
@@ -154,16 +154,10 @@ def decoded_text(content: bytes, source: str) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is no text in UTF-8 ({error}); {_how_to_convert(content)}") from error
+        raise InputError(f"{source} is no text in UTF-8 ({error}); {how_to_convert(content)}") from error
     if "\0" in text:  # UTF-16 of English without its mark is UTF-8, too
-        raise InputError(f"{source} is no text: it has bytes of 0; {_how_to_convert(content)}")
+        raise InputError(f"{source} is no text: it has bytes of 0; {how_to_convert(content)}")
     return text
-
-
-def _how_to_convert(content: bytes) -> str:
-    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content
-    guess = "UTF-16" if wide else "ISO-8859-1"
-    return f"if it is in {guess}, convert it with `iconv -f {guess} -t UTF-8`"
 
 
 def _tokens(text: str, kind: str) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """Vectors of words: the nearest by the cosine, and analogies by addition (Mikolov et al. 2013, arXiv:1301.3781)."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ Question: TypeAlias = tuple[str, str, str, str]
 
 #: Padding and unknown words, the tokens 0 and 1 of a text's vocabulary.
 _SPECIAL = 2
+# The end of a line, which is near to no word.
+_END = "\n"
 _AT_ONCE = 1024
 
 
@@ -66,6 +69,7 @@ class WordVectors:
         skipped, and a word of a question is no answer to it.
         """
         known = {word.casefold(): place for place, word in reversed(list(enumerate(self.words)))}
+        known.pop(_END, None)
         candidates = torch.tensor(sorted(known.values()))
         rank = torch.full((len(self.words),), -1)
         rank[candidates] = torch.arange(len(candidates))
@@ -101,8 +105,9 @@ class WordVectors:
 
     def _best(self, vector: Tensor, without: Sequence[int], n: int) -> list[tuple[str, float]]:
         cosines = self._unit @ vector
-        cosines[without] = -torch.inf
-        best = cosines.topk(min(n, len(cosines) - len(set(without))))
+        out = list({*without, *(place for place, word in enumerate(self.words) if word == _END)})
+        cosines[out] = -torch.inf
+        best = cosines.topk(min(n, len(cosines) - len(out)))
         return [(self.words[place], cosine) for cosine, place in zip(best.values.tolist(), best.indices.tolist())]
 
     def _place(self, word: str) -> int:
@@ -142,7 +147,7 @@ def read_questions(path: str | Path) -> dict[str, list[Question]]:
     found: dict[str, list[Question]] = {}
     section = path.stem
     for number, line in enumerate(decoded_text(path.read_bytes(), str(path)).splitlines(), 1):
-        match line.split():
+        match unicodedata.normalize("NFC", line).split():
             case [":", *words] if words:
                 section = " ".join(words)
             case [a, b, c, d]:

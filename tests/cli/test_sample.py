@@ -1,5 +1,7 @@
 """Draws: as many as the disk holds, in the layout of the data, of classes and captions by their words."""
 
+import re
+import shlex
 import tracemalloc
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from ancestral.cli.runs import open_run
 from ancestral.cli.writing import check_space, write_arrays, write_table
 from ancestral.interface import InputError
 from ancestral.persistence import read_config
@@ -157,7 +160,9 @@ def test_captions_in_words(cli) -> None:
     drawn = cli("sample", "r", "-n", 3, "--caption", caption, "-o", "x.npz")
     assert drawn.out == f"3 samples of vae given '{caption}' in x.npz\n"
     assert np.load("x.npz")["x"].shape == (3, 3, 32, 32)
-    assert f"--caption has 'zebra', but the known words are {words[1]}" in cli("sample", "r", "--caption", "zebra").err
+    assert (
+        f"--caption has 'zebra', but the known words are '{words[1]}'" in cli("sample", "r", "--caption", "zebra").err
+    )
     assert "captions have at most" in cli("sample", "r", "--caption", " ".join([words[1]] * 99)).err
 
 
@@ -257,18 +262,39 @@ def test_images_are_drawn_of_captions_in_the_words_of_ones_own(cli, monkeypatch:
     images(Path("others"), said=[text.replace("red", "green") for text in SAID])
     small = ("--model.channels", 4, "--model.blocks", 0, "--model.head", 4, "--model.maps", 2, "--model.hidden", 2)
     data = ("dots", "--data.captions", "dots/captions.csv", "--context", "captions", "--data.size", 2)
-    assert cli("fit", "text-to-image", *data, *small, "--steps", 1, "--run-dir", "r").code == 0
+    fitted = cli("fit", "text-to-image", *data, *small, "--steps", 1, "--run-dir", "r")
+    printed = re.search(r"ancestral sample r --caption 'a (red|blue) dot' -n 64 -o samples.png", fitted.out)
+    assert printed
+    assert cli(*shlex.split(printed[0])[1:]).code == 0
     monkeypatch.chdir("others")  # the table is found from anywhere
     assert cli("sample", "../r", "-n", 2, "--caption", "A red dot, large", "-o", "x.npz").code == 0
     strange = cli("sample", "../r", "--caption", "a green dot")
     assert "has 'green' (did you mean" in strange.err
-    assert "the known words are a, dot" in strange.err
+    assert "the known words are 'a', 'dot'" in strange.err
+    assert "--caption has '!', but" in cli("sample", "../r", "--caption", "a red dot!").err
     assert cli("evaluate", "../r").code == 0
     other = cli("evaluate", "../r", "../others", "--data.captions", "captions.csv", "--data.size", 2)
-    assert "the captions of others have the words green" in other.err
+    assert "the captions of others have the words 'green'" in other.err
     images(Path("fewer"), said=["blue, large"] * 12)
     fewer = cli("evaluate", "../r", "fewer", "--data.captions", "captions.csv", "--data.size", 2)
     assert (fewer.code, fewer.err) == (0, "")
+
+
+def test_the_captions_of_a_run_are_of_its_own_files_alone(cli) -> None:
+    for folder in ("dots/warm", "dots/cold", "warm"):
+        images(Path(folder))
+    said = pd.DataFrame({"file": [f"{part}/{i:02}.png" for part in ("warm", "cold") for i in range(12)]})
+    said.assign(caption=["a sun"] * 12 + ["the snow"] * 12).to_csv("dots/all.csv", index=False)
+    said[:12].assign(caption="a sun").to_csv("warm.csv", index=False)
+    tiny = ("--model.hidden", "[4]", "--model.latent_dim", 2, "--epochs", 1, "--run-dir", "r")
+    assert cli("fit", "vae", "dots", "--data.captions", "all.csv", "--context", "captions", *tiny).code == 0
+    others = cli("score", "r", "warm", "-o", "x.csv")  # named as files of the run are
+    assert "it has no captions: --data.captions CAPTIONS names a table of them" in others.err
+    assert cli("score", "r", "warm", "--data.captions", "warm.csv", "-o", "x.csv").code == 0
+    for part, caption in (("dots/warm", "a sun"), ("dots/cold/03.png", "the snow")):
+        assert cli("score", "r", part, "-o", "x.csv").err == ""
+        data = open_run("r").data(part, whole=True)
+        assert {data.text(tokens) for tokens in data.test.context} == {caption}
 
 
 def test_a_caption_is_checked_word_by_word(cli) -> None:
@@ -278,5 +304,7 @@ def test_a_caption_is_checked_word_by_word(cli) -> None:
     drawn = cli("sample", "r", "-n", 1, "--caption", "a large red circle at the top left, rotated", "-o", "x.npz")
     assert drawn.code == 0
     for empty in ("", "  "):
-        assert "--caption is empty; write one of the words a, at, the" in cli("sample", "r", "--caption", empty).err
+        assert (
+            "--caption is empty; write one of the words 'a', 'at', 'the'" in cli("sample", "r", "--caption", empty).err
+        )
     assert "--caption has 'cirle' (did you mean 'circle'?)" in cli("sample", "r", "--caption", "a large cirle").err

@@ -27,7 +27,10 @@ def test_words_are_asked_for_and_written(cli, trained: str) -> None:
     assert said[0] == "nearest to ape:"
     assert len(said) == 4
     assert all(re.fullmatch(r"  \S+ +-?\d\.\d{3}", line) for line in said[1:])
-    assert cli("words", trained, "--analogy", "red", "bee", "blue").out.startswith("bee - red + blue:\n")
+    assert cli("words", trained, "--nearest", "APE", "-n", 3).out.splitlines() == said  # lower, as the text was taken
+    said = cli("words", trained, "--analogy", "Red", "bee", "blue").out
+    assert said.startswith("bee - red + blue:\n")
+    assert "</s>" not in said
     Path("q.txt").write_text(": animals\nred bee blue ape\nred bee blue zebra\n")
     said = cli("words", trained, "--questions", "q.txt", "-o", "v.txt").out
     assert re.search(r"animals: [01] of 1 right\n.* % error on 1 analogies \(1 have unknown words\)", said)

@@ -80,6 +80,7 @@ def test_a_grey_view_of_files(tmp_path: Path) -> None:
     [
         (lambda: load_data("digits", context="grey"), "digits cannot be conditioned on 'grey'; it can be on labels"),
         (lambda: load_data("digits", context="label"), "cannot be conditioned on 'label'; it can be on labels"),
+        (lambda: load_data("digits", context="captions"), "it has no captions: captions= names a table of them"),
         (lambda: load_data("digits", context="labels:3"), "cannot be conditioned on 'labels:3'"),
         (lambda: load_data("digits", context="labels", labels=100), "few labels are for models that learn"),
         (lambda: load_data("shapes", n=50, context="grey:x"), "it can be on labels, captions, factors, grey:L"),

@@ -3,6 +3,7 @@
 import gzip
 import zipfile
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -38,6 +39,8 @@ def test_lines_of_words(path: Path) -> None:
     ids = {token: index for index, token in enumerate(data.vocabulary)}
     assert {"apes", "isn't", "(", "éa", "?"} < ids.keys()
     assert "See" not in ids
+    path.write_text(normalize("NFD", path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert load_data(path, tokens="words", lower=True).vocabulary == data.vocabulary
     assert data.event == Event((13,), Categories(len(ids)))
     (row,) = [x for split in data.splits.values() for x in split.x if ids.get("3") in x and ids["see"] in x]
     assert data.text(row) == 'see " 3 apes " (and bees), isn\'t it?'

@@ -40,6 +40,15 @@ def test_an_analogy_is_the_word_nearest_to_the_sum_of_unit_vectors_but_for_the_t
     assert best[0][1] == pytest.approx(float(unit[3] @ wanted / wanted.norm()))
 
 
+def test_the_end_of_a_line_is_no_answer() -> None:
+    words = WordVectors([*PLANTED.words, "\n"], torch.cat([PLANTED.vectors, PLANTED.vectors[3:4]]))
+    assert words.nearest("queen", 99) == PLANTED.nearest("queen", 99)
+    assert words.analogy("man", "woman", "king", 99) == PLANTED.analogy("man", "woman", "king", 99)
+    ends = WordVectors([word.replace("Queen", "\n") for word in PLANTED.words], PLANTED.vectors.clone())
+    ends.vectors[4] = 9 * (ends.vectors[1] - ends.vectors[0] + ends.vectors[2])
+    assert ends.error({"royal": [("man", "woman", "king", "queen")]}).error == 0
+
+
 def test_the_error_is_the_share_of_known_questions_answered_wrongly() -> None:
     questions = {
         "royal": [
