@@ -239,8 +239,9 @@ class Run:
                 hints.append("grey=True takes them as grey")
             elif wanted[0] != found.shape[0]:
                 hints.append(f"save them with {wanted[0]} channels")
-            # A part that is kept, in another resolution than was said, is not to be blown up and taken for the whole.
-            if wanted[1:] != found.shape[1:] and (also is None or min(found.shape[1:]) >= min(wanted[1:])):
+            # What may be the whole in less resolution is not to be enlarged and taken for the whole.
+            lesser = also is not None and also.shape[1:] < wanted[1:] and found.shape[1:] < wanted[1:]
+            if wanted[1:] != found.shape[1:] and not lesser:
                 hints.append(f"size=[{wanted[1]},{wanted[2]}] resizes them")
         known = data_options(source["name"], root)
         if len(wanted) == len(found.shape) == 1 and wanted != found.shape and "length" in known:

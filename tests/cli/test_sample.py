@@ -99,7 +99,7 @@ def test_images_are_given_back_with_their_axes(cli, shape: tuple[int, ...]) -> N
 def test_classes_side_by_side_and_a_file_for_each(cli) -> None:
     small = ("--model.hidden", "[8]", "--model.latent_dim", 2, "--steps", 2, "--run-dir", "r")
     assert cli("fit", "vae", "digits", "--context", "labels", *small).code == 0
-    assert "80 samples of vae of each class" in cli("sample", "r", "--class", "all").out
+    assert "80 samples of vae of the classes " in cli("sample", "r", "--class", "all").out
     with Image.open("samples.png") as picture:
         assert picture.height > picture.width  # ten rows, eight columns
     assert cli("sample", "r", "--class", "all", "-n", 12, "-o", "many/").code == 0
