@@ -92,7 +92,7 @@ class GoodfellowModel(TwoPlayerModel):
 
     With a `penalty` gamma the discriminator pays gamma / 2 E_data[|grad logit(x)|^2], R1 of Mescheder, Geiger & Nowozin
     2018, "Which training methods for GANs do actually converge?" (arXiv:1801.04406), equation 9: without it the game
-    need not converge where data lie on a manifold, as the discriminator's slope there never falls.
+    need not converge where data lie on a manifold, as slopes away from it cost the discriminator nothing.
     """
 
     def __init__(

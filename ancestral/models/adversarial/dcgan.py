@@ -7,7 +7,8 @@ discriminator's input, ReLU in the generator and tanh at its end, leaky ReLU (0.
 N(0, 0.02^2), Adam with learning rate 2e-4 and beta_1 = 0.5 (section 4).
 
 Departures: images of any sides from 4 pixels on, by halving (rounded up) down to at most 7; kernels of 4 pixels, a
-multiple of the stride; up-sampling also by interpolation; no tanh for `Real` images.
+multiple of the stride; up-sampling also by interpolation; no tanh for `Real` images; other norms in the discriminator,
+and a penalty of its slope, where these are asked for.
 """
 
 from collections.abc import Iterable
@@ -31,8 +32,8 @@ class DCGAN(GoodfellowModel):
         norm: in the discriminator: "batch" as in the paper, "layer", "instance" or "none".
         objective: the generator's, "non_saturating" or "minimax".
         real_label: what the discriminator is to answer for real data in training; 1, or slightly less to smooth it.
-        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018),
-            which keeps it from winning; 0 as in the paper, 0.1 to 10 with another norm than "batch".
+        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018);
+            0 as in the paper, and above it with another norm than "batch".
     """
 
     def __init__(

@@ -10,7 +10,7 @@ Each step is one step of D and one of G, on noise of its own. G descends E ln(1 
 -E ln D(G(z)) ("non_saturating", section 3), whose gradient does not vanish while D wins.
 
 Departures: Gaussian noise; ReLU and leaky ReLU without maxout and dropout; Adam in place of momentum; one-sided label
-smoothing (Salimans et al. 2016) where `real_label` is below 1.
+smoothing (Salimans et al. 2016) where `real_label` is below 1, and R1 where `penalty` is above 0.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,8 +33,8 @@ class GAN(GoodfellowModel):
         discriminator_hidden: widths of the discriminator's.
         objective: the generator's, "non_saturating" or "minimax".
         real_label: what the discriminator is to answer for real data in training; 1, or slightly less to smooth it.
-        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018),
-            which keeps it from winning; 0 as in the paper.
+        penalty: weight gamma of half the discriminator's mean squared slope at real data (R1, Mescheder et al. 2018);
+            0 as in the paper.
     """
 
     def __init__(
