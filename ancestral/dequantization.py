@@ -56,7 +56,7 @@ class DequantizedDensity(Sampler, BoundedDensity, ABC):
                 f"only Levels, and columns of which none are categories, are dequantized, got {event.support}"
             )
         if not isinstance(inner, Sampler):
-            raise InputError(f"{type(inner).__name__} cannot be dequantized: it is no Sampler")
+            raise InputError(f"{inner.display_name} cannot be dequantized: it is no Sampler")
         self.inner = inner
         counts = [support.values or 1 for support in event.supports]
         #: How many levels each dimension has, (*event); 1 where it is real already.

@@ -62,7 +62,7 @@ def save(
     `InputError` for a model made by hand from custom parts and where `path` is a file, `OSError` if the folder cannot
     be written; a failure leaves what was there before.
     """
-    name = type(model).__name__ if model.registered_name is None else model.registered_name
+    name = model.display_name
     if model.registered_name is None or model.settings is None:
         raise InputError(
             f"{name} is not a registered model, so it cannot be rebuilt from a file; decorate its class with "

@@ -10,7 +10,7 @@ import torch
 
 from ancestral.interface import Binary, Event, InputError, Levels, Model, Real
 from ancestral.persistence import CONFIG, WEIGHTS, event_from_json, event_to_json, load, read_config, save
-from ancestral.registry import build
+from ancestral.registry import build, find_model
 
 EVENT = Event((1, 2, 3), Binary())
 
@@ -135,9 +135,14 @@ def test_a_model_made_by_hand_cannot_be_saved_and_nothing_is_written(tmp_path: P
         def phases(self) -> list:
             return []
 
-    with pytest.raises(InputError, match="Mine is not a registered model"):
-        save(Mine(EVENT), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    # Under its parent's name it would be loaded as its parent.
+    class MyVAE(find_model("vae")):
+        pass
+
+    for model in (Mine(EVENT), MyVAE(EVENT, latent_dim=2, hidden=[5])):
+        with pytest.raises(InputError, match=f"{type(model).__name__} is not a registered model"):
+            save(model, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
 def test_settings_that_are_not_json_are_refused_before_anything_is_written(model: Model, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def check_model(model: Model, *, seed: int = 0, verbose: bool = True) -> CheckRe
     """
     if not isinstance(model, Model):
         raise InputError(f"check_model takes a Model, got {type(model).__name__}; inherit from ancestral.Model")
-    report = CheckReport(f"{type(model).__name__} on {describe(model.event)}")
+    report = CheckReport(f"{model.display_name} on {describe(model.event)}")
     subject = Subject(model, seed)
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         for index, one in enumerate(PROPERTIES):

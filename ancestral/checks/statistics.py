@@ -197,7 +197,7 @@ def log_density(
         return torch.cat([model.log_prob(part, context=context) for part in x.split(MOST_ROWS // 4)])
     if isinstance(model, BoundedDensity):
         return model.log_prob_lower_bound(x, importance_samples=samples, context=context, generator=generator)
-    raise InputError(f"{type(model).__name__} has no density")
+    raise InputError(f"{model.display_name} has no density")
 
 
 class _Proposal:

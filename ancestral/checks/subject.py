@@ -163,7 +163,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return type(self.original).__name__
+        return self.original.display_name
 
     @functools.cached_property
     def cost(self) -> float:

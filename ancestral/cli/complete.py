@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ancestral.cli.contexts import classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes
 from ancestral.cli.output import Column, write_npz
-from ancestral.cli.parsing import UsageError, parse, teach
+from ancestral.cli.parsing import UsageError, count, parse, teach
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
@@ -108,10 +108,10 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     add_run_flags(parser, several=True)
     parser.add_argument("--keep", metavar="PART", help=" ".join(_KEEP.split()))
     parser.add_argument("--mask", help="a picture of the size of the images: white is kept, black is filled in")
-    parser.add_argument("-n", "--number", type=int, help=f"the first so many rows ({_ROWS} with --keep or --mask)")
+    parser.add_argument("-n", "--number", type=count, help=f"the first so many rows ({_ROWS} with --keep or --mask)")
     parser.add_argument(
         "--completions",
-        type=int,
+        type=count,
         help=f"of each row ({_COMPLETIONS} with --keep or --mask; with --class all one of each class; otherwise 1)",
     )
     parser.add_argument(
@@ -128,7 +128,7 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     )
     parser.add_argument(
         "--draws",
-        type=int,
+        type=count,
         help="completions of a row that its mean is of, or of which an autoregressive model that does not look ahead"
         f" chooses one ({DRAWS}; 1 for draws with --keep or --mask)",
     )
@@ -154,9 +154,6 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
             "name the rows to fill in after the run, a table with empty cells or an array with NaN; or say by --keep"
             " which part of whole images, sequences or clips stays"
         )
-    for flag, value in (("-n", args.number), ("--completions", args.completions), ("--draws", args.draws)):
-        if value is not None and value < 1:
-            raise UsageError(f"{flag} must be at least 1, got {value}")
     return args
 
 

@@ -2,12 +2,13 @@
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from functools import partial
 from typing import get_args
 
 import torch
 
 from ancestral.cli.codes import add_start_flags, movable_decoder_of, starting_codes
-from ancestral.cli.parsing import parse
+from ancestral.cli.parsing import count, parse
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -21,8 +22,8 @@ from ancestral.plots import save_figure, walks_figure
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
     add_start_flags(parser, "walk.png")
-    parser.add_argument("-n", "--number", type=int, default=8, help="how many walks, one a row")
-    parser.add_argument("--steps", type=int, default=10, help="pictures a walk, both ends among them")
+    parser.add_argument("-n", "--number", type=count, default=8, help="how many walks, one a row")
+    parser.add_argument("--steps", type=partial(count, least=2), default=10, help="pictures a walk, with both ends")
     parser.add_argument(
         "--path",
         choices=get_args(Path),
@@ -32,8 +33,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     )
     args = parse(parser, words)
     output = check_output(args.output, (".png",))
-    if args.number < 1 or args.steps < 2:
-        raise InputError(f"a picture needs -n of at least 1 and --steps of at least 2, got {args.number}, {args.steps}")
     trained = open_run(args.run)
     model, generator = movable_decoder_of(trained), torch.Generator().manual_seed(args.seed)
     ends = starting_codes(trained, 2 * args.number, args, options, generator)

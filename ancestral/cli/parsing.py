@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -197,6 +198,17 @@ def metavar_of(name: str, hint: Any) -> str:
     if get_origin(hint) is Literal:
         return f"{{{','.join(map(str, get_args(hint)))}}}"
     return {bool: "{true,false}", Sequence: "[ITEM,...]"}.get(get_origin(hint) or hint, name.upper())
+
+
+def count(text: str, least: int = 1) -> int:
+    """The type of a flag: a whole number of at least `least`, also as 1e6."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer() or number < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+    return int(text) if text.strip("+").isdecimal() else int(number)
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:

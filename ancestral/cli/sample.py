@@ -1,6 +1,5 @@
 """`ancestral sample`: draw observations from a run, as a picture or as data."""
 
-import argparse
 import sys
 import warnings
 from argparse import ArgumentParser
@@ -16,7 +15,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ancestral.cli.contexts import classes_to_draw, contexts_of_rows, contexts_to_draw_at, in_turn, rows_drawn_at
-from ancestral.cli.parsing import parse
+from ancestral.cli.parsing import count, parse
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import data_options_of, describe_options
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
@@ -62,7 +61,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument(
         "-n",
         "--number",
-        type=_whole_number,
+        type=count,
         help="how many (default: 64, or 8 videos; with --class all, 8 of each class)",
     )
     parser.add_argument(
@@ -71,11 +70,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         metavar="CLASS",
         help="the class by its name or number, for a model of labels, or all; of factors one each, as 3,theo",
     )
-    parser.add_argument("--length", type=_whole_number, help="how many steps, of sound or text: any number (WaveNet)")
+    parser.add_argument("--length", type=count, help="how many steps, of sound or text: any number (WaveNet)")
     parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
     parser.add_argument(
         "--each",
-        type=_whole_number,
+        type=count,
         help=f"so many draws given the context of each of -n rows (default: {_ROWS}) of DATA, or of test rows, as"
         f" colourings of a grey image (with DATA: {_EACH}); a .png shows what is given, the draws and the real row side"
         " by side",
@@ -103,8 +102,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     in_folder = args.output.endswith("/")
     suffixes = (".png", ".gif", ".npz", ".csv", ".parquet", ".txt", ".wav")
     output = check_folder(args.output) if in_folder else check_output(args.output, suffixes)
-    if args.number is not None and args.number < 1:
-        raise InputError(f"-n must be at least 1, got {args.number}")
     trained = open_run(args.run, device=args.device)
     trained.spare(output, args.data)
     model = trained.model
@@ -113,8 +110,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     if args.length is not None:
         if not isinstance(model, AnyLength):
             raise InputError(f"{model.registered_name} draws what has the length of its data; leave --length out")
-        if args.length < 1:
-            raise InputError(f"--length must be a whole number of at least 1, got {args.length}")
         model = model.of_length(args.length)
         assert isinstance(model, Sampler)
     _check_each(args.each, trained, args.label, args.caption)
@@ -314,8 +309,6 @@ def _check_each(each: int | None, run: Run, label: str | None, caption: str | No
     """Refuse several draws of each row where nothing of the rows is given."""
     if each is None:
         return
-    if each < 1:
-        raise InputError(f"--each must be at least 1, got {each}")
     event = run.model.context_event
     if event is None or takes_class(event):
         what = "unconditional" if event is None else "conditional on a class, which --class says"
@@ -324,14 +317,3 @@ def _check_each(each: int | None, run: Run, label: str | None, caption: str | No
         )
     if label is not None or caption is not None:
         raise InputError(f"--each takes what rows are given; leave --{'class' if label else 'caption'} out")
-
-
-def _whole_number(text: str) -> int:
-    """A whole number, also as 1e6."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.5
-    if not number.is_integer():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
-    return int(text) if text.strip("+-").isdecimal() else int(number)

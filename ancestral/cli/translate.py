@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.output import Column, write_npz
-from ancestral.cli.parsing import UsageError, parse, teach
+from ancestral.cli.parsing import UsageError, count, parse, teach
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import Split
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     teach(parser, _TEACHES)
     add_run_flags(parser, several=True)
     parser.add_argument("--to", metavar="DOMAIN", help="the domain to translate to, by its name")
-    parser.add_argument("-n", "--number", type=int, help=f"the first so many images (in a picture: {_SHOWN})")
+    parser.add_argument("-n", "--number", type=count, help=f"the first so many images (in a picture: {_SHOWN})")
     parser.add_argument(
         "-o",
         "--output",
@@ -43,8 +43,6 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         help="a .png picture of images, translations and back; .npz (x, original and back); or a new folder/ of images",
     )
     args = parse(parser, words)
-    if args.number is not None and args.number < 1:
-        raise UsageError(f"-n must be at least 1, got {args.number}")
     in_folder = args.output.endswith("/")
     output = check_folder(args.output) if in_folder else check_output(args.output, (".png", ".npz"))
     trained = open_run(args.run, device=args.device)

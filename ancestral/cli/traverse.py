@@ -2,11 +2,12 @@
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from ancestral.cli.codes import LatentSpace, add_point_flags
-from ancestral.cli.parsing import parse, teach
+from ancestral.cli.parsing import count, parse, teach
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -29,16 +30,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         dimensions that the codes vary along most are moved.""",
     )
     add_point_flags(parser, "traversals.png", "which dimensions, as 0,3,5")
-    parser.add_argument("-n", "--number", type=int, default=8, help="how many dimensions, one a row, without --axes")
-    parser.add_argument("--steps", type=int, default=11, help="pictures a row")
+    parser.add_argument("-n", "--number", type=count, default=8, help="how many dimensions, one a row, without --axes")
+    parser.add_argument("--steps", type=partial(count, least=2), default=11, help="pictures a row")
     parser.add_argument("--reach", type=float, default=3.0, help="how far, in standard deviations of the prior")
     args = parse(parser, words)
     output = check_output(args.output, (".png",))
-    if args.number < 1 or args.steps < 2 or not 0 < args.reach < float("inf"):
-        raise InputError(
-            "a picture needs -n of at least 1, --steps of at least 2 and a --reach above 0,"
-            f" got {args.number}, {args.steps}, {args.reach}"
-        )
+    if not 0 < args.reach < float("inf"):
+        raise InputError(f"--reach must be above 0, and finite, got {args.reach}")
     trained = open_run(args.run)
     space = LatentSpace(trained, args, options)
     model, point = space.model, space.point

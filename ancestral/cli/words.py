@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ancestral.cli.output import write_npz
-from ancestral.cli.parsing import UsageError, parse, teach
+from ancestral.cli.parsing import UsageError, count, parse, teach
 from ancestral.cli.runs import Run, open_run
 from ancestral.evaluation import WordVectors, read_questions, word_vectors
 from ancestral.interface import InputError
@@ -33,15 +33,13 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         metavar="FILE",
         help="how many analogies of a file it completes: lines of four words, A B C D, below lines of `: section`",
     )
-    parser.add_argument("-n", "--number", type=int, default=10, help="how many words to show")
+    parser.add_argument("-n", "--number", type=count, default=10, help="how many words to show")
     parser.add_argument(
         "-o", "--output", help="also all vectors, in a file: .txt as word2vec writes them, or .npz (words, vectors)"
     )
     args = parse(parser, arguments)
     if args.nearest is None and args.analogy is None and args.questions is None and args.output is None:
         raise UsageError("say what to do: --nearest WORD, --analogy A B C, --questions FILE, or -o FILE")
-    if args.number < 1:
-        raise InputError(f"-n must be at least 1, got {args.number}")
     output = None if args.output is None else check_output(args.output, (".txt", ".npz"))
     questions = None if args.questions is None else read_questions(args.questions)
     trained = open_run(args.run)

@@ -124,7 +124,7 @@ def inference_bounds(
     """The bounds of every row that `amortization_gap` averages; its arguments."""
     if not isinstance(model, Encoder) or not isinstance(model, JointDensity) or not isinstance(model, BoundedDensity):
         raise InputError(
-            f"{type(model).__name__} has no amortization gap: that needs an encoder, ln p(x, z) and a bounded density,"
+            f"{model.display_name} has no amortization gap: that needs an encoder, ln p(x, z) and a bounded density,"
             " as a VAE has them"
         )
     if min(steps, draws, samples) < 1 or (limit is not None and limit < 1):
@@ -190,7 +190,7 @@ def _encoded(model: Encoder, x: Tensor, context: Tensor | None) -> Tensor:
     q = model.encode(x, context=context)
     if not isinstance(q, Independent) or not isinstance(q.base_dist, Normal):
         raise InputError(
-            f"the amortization gap is within diagonal Gaussians, but {type(model).__name__} encodes into"
+            f"the amortization gap is within diagonal Gaussians, but {model.display_name} encodes into"
             f" {type(q).__name__}"
         )
     return torch.cat([q.base_dist.mean, 2 * q.base_dist.stddev.log()], dim=1)

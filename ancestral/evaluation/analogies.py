@@ -114,7 +114,7 @@ def analogies(
         lacks = (
             "a class: neither a context of labels nor a one-hot latent beside others" if how is None else "an encoder"
         )
-        raise InputError(f"{type(model).__name__} draws no analogies: it lacks {lacks}")
+        raise InputError(f"{model.display_name} draws no analogies: it lacks {lacks}")
     z = model.encode(x, context=context).mean
     labels = torch.arange(how.classes, device=z.device)
     codes, given = how.tell(model, z.repeat_interleave(how.classes, 0), labels.repeat(len(z)), generator)

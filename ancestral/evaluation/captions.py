@@ -49,7 +49,7 @@ def read_captions(
     if captions is None or data.train.captions is None:
         raise InputError(f"{data.name} has no captions to read back (the built-in data set shapes has)")
     if model.context_event is None or model.context_event.shape != tuple(captions.shape[1:]):
-        raise InputError(f"{type(model).__name__} draws of no captions: fit it with `--context captions`")
+        raise InputError(f"{model.display_name} draws of no captions: fit it with `--context captions`")
     words = _varying(data.train.captions)
     named = {f"word {place + 1}": (place, values) for place, values in words.items()}
 

@@ -35,7 +35,7 @@ class ErrorRate:
 
 def why_no_error_rate(model: Model, data: Split | Tensor) -> str | None:
     """None if `evaluate_classifier` can judge `model` by the labels of `data`, otherwise the reason why not."""
-    name = type(model).__name__
+    name = model.display_name
     if not isinstance(model, Classifier):
         return f"{name} is no Classifier"
     if isinstance(model, ClosedFormFit):
@@ -72,7 +72,7 @@ def evaluate_classifier(
         if len(y) == 0:
             continue
         if int(y.max()) >= model.classes:
-            raise InputError(f"{type(model).__name__} knows {model.classes} classes, but a row has the label {y.max()}")
+            raise InputError(f"{model.display_name} knows {model.classes} classes, but a row has the label {y.max()}")
         wrong += int((model.class_log_probs(x).argmax(1).cpu() != y.cpu()).sum())
         n += len(y)
     if n == 0:

@@ -307,7 +307,7 @@ def kl_from_discriminator(
 def _logits(critic: Critic, x: Tensor) -> Tensor:
     if critic.criticism != "logit":
         raise InputError(
-            f"{type(critic).__name__} outputs a {critic.criticism}, not a logit; use wasserstein_from_critic"
+            f"{critic.display_name} outputs a {critic.criticism}, not a logit; use wasserstein_from_critic"
         )
     return criticised(critic, x)
 
@@ -316,7 +316,7 @@ def _logits(critic: Critic, x: Tensor) -> Tensor:
 def criticised(critic: Critic, x: Num[Tensor, "n *event"], batch_size: int = 4096) -> Float[Tensor, " n"]:
     """The critic's value of each observation, float64 on the CPU."""
     if critic.context_event is not None:
-        raise InputError(f"this {type(critic).__name__} is conditional: a divergence is of two marginals")
+        raise InputError(f"this {critic.display_name} is conditional: a divergence is of two marginals")
     if len(x) < 2:
         raise InputError(f"an estimate needs at least 2 draws of each distribution, got {len(x)}")
     return torch.cat([critic.criticise(part.to(critic.device)).double().cpu() for part in x.split(batch_size)])

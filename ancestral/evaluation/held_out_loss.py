@@ -40,7 +40,7 @@ def evaluate_loss(
     """
     phases = model.phases()
     if not phases:
-        raise InputError(f"{type(model).__name__} is fitted without a loss")
+        raise InputError(f"{model.display_name} is fitted without a loss")
     if batch_size < 1 or (limit is not None and limit < 1):
         raise InputError(f"batch_size and limit must be at least 1, got {batch_size} and {limit}")
     sums: defaultdict[str, float] = defaultdict(float)

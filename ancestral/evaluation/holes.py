@@ -33,7 +33,7 @@ def evaluate_hole(
     least for a mean.
     """
     if not isinstance(model, Completer):
-        raise InputError(f"{type(model).__name__} cannot fill anything in: it is no Completer")
+        raise InputError(f"{model.display_name} cannot fill anything in: it is no Completer")
     parts, generator = [], torch.Generator().manual_seed(0)
     for batch in batches(data, batch_size, limit):
         x, context = batch.x.to(model.device), None if batch.context is None else batch.context.to(model.device)

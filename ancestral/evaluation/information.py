@@ -100,7 +100,7 @@ def kl_of_latents(
     errors of `latent_information`."""
     if not isinstance(model, Encoder) or not isinstance(model, JointDensity) or not isinstance(model, BoundedDensity):
         raise InputError(
-            f"{type(model).__name__} has no KL of its latents: that needs an encoder, ln p(x, z) and a bounded density,"
+            f"{model.display_name} has no KL of its latents: that needs an encoder, ln p(x, z) and a bounded density,"
             " as a VAE has them"
         )
     if samples < 1 or (limit is not None and limit < 1):

@@ -66,7 +66,7 @@ def vector_arithmetic(
     each; by default it is a classifier trained on `data.train`.
     """
     if not model.has_prior or model.context_event is not None:
-        raise InputError(f"{type(model).__name__} needs a prior, and no context, to calculate with its latents")
+        raise InputError(f"{model.display_name} needs a prior, and no context, to calculate with its latents")
     first, second = factors = (factors[0], factors[1])
     if judge is None:
         with torch.enable_grad():
@@ -88,7 +88,7 @@ def vector_arithmetic(
     possible = [terms for terms in sums if all(term in codes for term in terms)]
     if not possible:
         raise InputError(
-            f"{type(model).__name__} draws too few of the {len(concepts)} concepts for any sum: {len(codes)};"
+            f"{model.display_name} draws too few of the {len(concepts)} concepts for any sum: {len(codes)};"
             " train it longer"
         )
     expected = {

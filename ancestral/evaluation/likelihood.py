@@ -143,7 +143,7 @@ def _refined(
 ) -> Score:
     """The bound of `samples` importance samples, by that of few on all rows and its gain on some `rows`."""
     if isinstance(model, ExactDensity):
-        raise InputError(f"{type(model).__name__} is exact: it takes no refined_rows")
+        raise InputError(f"{model.display_name} is exact: it takes no refined_rows")
     if samples is None or samples <= _FIRST_SAMPLES:
         raise InputError(f"refined_rows are for more than {_FIRST_SAMPLES} importance_samples, got {samples}")
     n = len(data) if limit is None else min(len(data), limit)
@@ -184,9 +184,9 @@ def log_likelihoods(
     """
     if not isinstance(model, ExactDensity | BoundedDensity):
         hint = "; `ancestral evaluate`, or evaluate_samples, judges its samples" if isinstance(model, Sampler) else ""
-        raise InputError(f"{type(model).__name__} defines no density{hint}")
+        raise InputError(f"{model.display_name} defines no density{hint}")
     if isinstance(model, ExactDensity) and importance_samples is not None:
-        raise InputError(f"{type(model).__name__} is exact: it takes no importance_samples")
+        raise InputError(f"{model.display_name} is exact: it takes no importance_samples")
     if batch_size < 1 or (limit is not None and limit < 1):
         raise InputError(f"batch_size and limit must be at least 1, got {batch_size} and {limit}")
     samples = DEFAULT_IMPORTANCE_SAMPLES if importance_samples is None else importance_samples

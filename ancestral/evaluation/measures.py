@@ -58,7 +58,7 @@ def measures(
     """
     asked = samples is not None or features is not None
     if asked and not isinstance(model, Sampler):
-        raise InputError(f"{type(model).__name__} cannot be sampled: it takes no number of samples, and no features")
+        raise InputError(f"{model.display_name} cannot be sampled: it takes no number of samples, and no features")
     name = split or "test"
     rows = data.splits[name]
     found: list[tuple[str, Measure]] = []

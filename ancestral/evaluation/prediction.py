@@ -42,7 +42,7 @@ def evaluate_prediction(
     none to predict.
     """
     if not isinstance(model, Autoregressive) or len(model.orders) > 1 or not _frame_by_frame(model):
-        raise InputError(f"{type(model).__name__} does not generate videos frame after frame, so it predicts no frames")
+        raise InputError(f"{model.display_name} does not generate videos frame after frame, so it predicts no frames")
     frames = model.event.shape[0]
     if not 0 <= given < frames:
         raise InputError(f"given must be 0 to {frames - 1} of the {frames} frames, got {given}")

@@ -33,7 +33,7 @@ def evaluate_nearest_neighbour(
         raise InputError(f"of must be one of {', '.join(get_args(Of))}, got {of!r}")
     wanted = Features if of == "features" else Encoder
     if not isinstance(model, wanted):
-        raise InputError(f"{type(model).__name__} has no {of} to compare rows by: it is no {wanted.__name__}")
+        raise InputError(f"{model.display_name} has no {of} to compare rows by: it is no {wanted.__name__}")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     known, asked = _labelled(reference), _labelled(data)

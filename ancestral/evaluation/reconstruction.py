@@ -40,7 +40,7 @@ def evaluate_reconstruction(
     Raises `InputError` for a model that does not encode, or that has no expected observation of a code.
     """
     if not isinstance(model, Encoder) or not isinstance(model, MeanDecoder):
-        raise InputError(f"{type(model).__name__} reconstructs nothing: it is no Encoder and MeanDecoder")
+        raise InputError(f"{model.display_name} reconstructs nothing: it is no Encoder and MeanDecoder")
     if batch_size < 1 or (limit is not None and limit < 1):
         raise InputError(f"batch_size and limit must be at least 1, got {batch_size} and {limit}")
     found = []

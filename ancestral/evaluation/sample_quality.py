@@ -107,7 +107,7 @@ def evaluate_samples(
     of real rows.
     """
     if not isinstance(model, Sampler):
-        raise InputError(f"{type(model).__name__} cannot be sampled, so there are no samples to judge")
+        raise InputError(f"{model.display_name} cannot be sampled, so there are no samples to judge")
     judge = SampleJudge(
         data, samples=DEFAULT_SAMPLES if samples is None else samples, split=split, seed=seed, features=features
     )

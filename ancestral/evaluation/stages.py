@@ -44,7 +44,7 @@ def stage_shares(
         InputError: the likelihood of the model has no stages.
     """
     if not isinstance(model, StagedDensity):
-        raise InputError(f"the likelihood of {type(model).__name__} has no stages: it is no StagedDensity")
+        raise InputError(f"the likelihood of {model.display_name} has no stages: it is no StagedDensity")
     total, n = torch.zeros(len(model.stages), dtype=torch.float64), 0
     for batch in batches(data, batch_size, limit, "dividing" if progress else None):
         x, context = batch.x.to(model.device), None if batch.context is None else batch.context.to(model.device)

@@ -128,7 +128,7 @@ class Transfer:
 def check_transfer(model: Model, data: Data, labels: Sequence[int], draws: int, seed: int) -> None:
     """Raise `InputError` unless the model has features of such data, and the data have labels enough: before any
     work."""
-    name = model.registered_name or type(model).__name__
+    name = model.display_name
     if not isinstance(model, Features):
         raise InputError(f"{name} has no representation to transfer: it has no ability Features")
     if data.event != model.event:

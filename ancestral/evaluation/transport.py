@@ -101,7 +101,7 @@ def wasserstein_from_critic(
     """
     if critic.criticism != "potential":
         raise InputError(
-            f"{type(critic).__name__} outputs a {critic.criticism}, not a potential; use the discriminator's bounds"
+            f"{critic.display_name} outputs a {critic.criticism}, not a potential; use the discriminator's bounds"
         )
     if lipschitz is not None and not 0 < lipschitz < math.inf:
         raise InputError(f"lipschitz must be a finite number above 0, got {lipschitz}")

@@ -52,7 +52,7 @@ def latent_spread(
         given = None if context is None else context.expand(_DRAWS, *context.shape[1:])
         z = model.sample_latents(_DRAWS, context=given, generator=generator)
     elif codes is None:
-        raise InputError(f"{type(model).__name__} has no prior of its latents: encode observations instead")
+        raise InputError(f"{model.display_name} has no prior of its latents: encode observations instead")
     else:
         z = codes
     mean, std = z.mean(0), z.std(0, correction=0)

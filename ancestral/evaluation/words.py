@@ -126,7 +126,7 @@ class WordVectors:
 @torch.no_grad()
 def word_vectors(model: Model, vocabulary: Sequence[str]) -> WordVectors:
     """The features of each word of the vocabulary of a text, alone in an observation that is else padding."""
-    name, event = model.registered_name or type(model).__name__, model.event
+    name, event = model.display_name, model.event
     if not isinstance(model, Features) or not isinstance(event.support, Categories) or len(event.shape) != 1:
         raise InputError(f"{name} has no vectors of words: it is no model of text with Features, as skip_gram is")
     if len(vocabulary) != event.support.categories:

@@ -63,18 +63,25 @@ class Model(nn.Module, ABC):
         super().__init__()
         if reason := type(self).supports(event, context_event):
             what = f"{event}" if context_event is None else f"{event} given {context_event}"
-            raise InputError(f"{type(self).__name__} does not support {what}: {reason}")
+            raise InputError(f"{self.display_name} does not support {what}: {reason}")
         self.event = event
         self.context_event = context_event
         self.standardization = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        # Not its parent's: saved under that, it would come back as its parent.
+        cls.registered_name = None
         taken = [name for name in vars(cls) if name.startswith("_") and not name.startswith("__") and name in _TAKEN]
         if taken:
             raise TypeError(
                 f"{cls.__name__} defines {', '.join(taken)}, which torch.nn.Module uses for itself: choose another name"
             )
+
+    @property
+    def display_name(self) -> str:
+        """What messages and tables call the model: the name it is registered by, or its class's."""
+        return self.registered_name or type(self).__name__
 
     @abstractmethod
     def phases(self) -> Sequence[Phase]:
@@ -137,7 +144,7 @@ class Model(nn.Module, ABC):
             raise InputError(f"shift must have the event's shape {self.event.shape}, got {tuple(shift.shape)}")
         moved = ((shift != 0) | (scale != 1)).flatten().nonzero()[:, 0].tolist()
         if self.event.densities == 0 or any(self.event.supports[place].values is not None for place in moved):
-            raise InputError(f"only Real data are standardised; this {type(self).__name__} is of {self.event.support}")
+            raise InputError(f"only Real data are standardised; this {self.display_name} is of {self.event.support}")
         self.standardization = Standardization(shift, scale).to(self.device)
 
     def _to_core(self, x: Tensor) -> Tensor:
@@ -179,7 +186,7 @@ class Model(nn.Module, ABC):
         return self._to_core(x)
 
     def _checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
-        name = type(self).__name__
+        name = self.display_name
         if self.context_event is None:
             if context is not None:
                 raise InputError(f"this {name} is unconditional but got a context; build it with context_event=...")

@@ -1,5 +1,6 @@
 """Fabric's devices and processes, as the engine uses them."""
 
+import atexit
 import logging
 import os
 import warnings
@@ -38,6 +39,8 @@ class Devices:
         except (RuntimeError, ValueError) as error:
             wanted = f"{settings.devices} of accelerator {settings.accelerator!r}"
             raise InputError(f"the devices asked for, {wanted}, are not there: {error}") from error
+        if settings.devices > 1:
+            atexit.register(_leave)
         self.device: torch.device = self.fabric.device
         self.world: int = self.fabric.world_size
         self.rank: int = self.fabric.global_rank
@@ -118,3 +121,12 @@ class Devices:
         torch.set_rng_state(own["cpu"])
         if self.device.type == "cuda" and "cuda" in own:
             torch.cuda.set_rng_state(own["cuda"], self.device)
+
+
+def _leave() -> None:
+    """Leave the group of processes: threads of it that still run at the end abort the process, sometimes.
+
+    Fabric does so for NCCL alone.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -29,7 +29,7 @@ _CHECKPOINT_SECONDS = 10.0
 
 def fit_closed_form(model: ClosedFormFit, source: Source, settings: Settings) -> Report:
     """Iterate `model.fit_step` on all the training data until the objective settles or the budget is used up."""
-    name = type(model).__name__
+    name = model.display_name
     for setting in _GRADIENT_ONLY:
         if getattr(settings, setting) is not None:
             raise InputError(f"{name} is fitted without gradients: leave {setting} out")

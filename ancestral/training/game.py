@@ -105,7 +105,7 @@ class Game:
         self.accumulate, self.clip_gradient = settings.accumulate, settings.clip_gradient
         self.phases = list(model.phases())
         if not self.phases:
-            raise InputError(f"{type(model).__name__} has no phases and no closed-form fit: there is nothing to train")
+            raise InputError(f"{model.display_name} has no phases and no closed-form fit: there is nothing to train")
         if self.clip_gradient is not None and (sparse := [phase.name for phase in self.phases if phase.sparse]):
             raise InputError(f"the gradients of the phase {sparse[0]!r} are sparse: clip_gradient has no norm of them")
         for name in ("optimizer", "lr"):
@@ -115,7 +115,7 @@ class Game:
         self.staged = any(phase.starts > 0 or phase.ends < 1 for phase in self.phases)
         for share in {0.0, *(phase.ends % 1 for phase in self.phases)}:
             if not any(player.runs_at(share) for player in self.players):
-                raise InputError(f"no phase of {type(model).__name__} runs when {share:g} of the budget is used")
+                raise InputError(f"no phase of {model.display_name} runs when {share:g} of the budget is used")
         #: The share of the budget that was used at the latest step, and the players of the stage that it lies in.
         self.progress, self.running = 0.0, [player for player in self.players if player.runs_at(0.0)]
         self.freezing = Freezing(model, self.players)
@@ -201,7 +201,7 @@ class Game:
             if phase not in phases:
                 raise InputError(
                     f"{name} names the phase {phase!r}{did_you_mean(str(phase), phases)};"
-                    f" the phases of {type(self.model).__name__} are {', '.join(phases)}"
+                    f" the phases of {self.model.display_name} are {', '.join(phases)}"
                 )
 
 

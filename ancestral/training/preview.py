@@ -38,7 +38,7 @@ def preview_of(model: Model, source: Source, folder: Path, every: int) -> Previe
         return _Samples(model, source, folder, every)
     if isinstance(model, Translator):
         return _Translations(model, source, folder, every)
-    raise InputError(f"{type(model).__name__} draws no samples: leave preview_every out")
+    raise InputError(f"{model.display_name} draws no samples: leave preview_every out")
 
 
 class _Samples(Preview):

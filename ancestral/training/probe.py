@@ -99,7 +99,7 @@ def probe(
             found = linear_probe_error(x, rows.y, of_test[name], test.y, seed=own)
             errors.setdefault((name, count), []).append(found)
     return Transfer(
-        model=model.registered_name or type(model).__name__,
+        model=model.display_name,
         data=data.name,
         mode=mode,
         n=len(test),
@@ -115,7 +115,7 @@ def probe(
 def fresh_start(model: Features, seed: int) -> Features:
     """The same architecture with fresh weights, drawn by `seed`, standardised and on the device as `model` is."""
     if model.registered_name is None or model.settings is None:
-        raise InputError(f"{type(model).__name__} is made by hand, so it has no random start; register it to probe it")
+        raise InputError(f"{model.display_name} is made by hand, so it has no random start; register it to probe it")
     given = {} if model.context_event is None else {"context_event": model.context_event}
     with seeded(torch.Generator().manual_seed(seed)):
         fresh = build(model.registered_name, model.event, **given, **model.settings)

@@ -113,7 +113,7 @@ def training_sources(data: TrainingData, model: Model) -> tuple[Source, Source |
     if isinstance(data, Data):
         if isinstance(model.batching, Unpaired) and data.domains is None:
             raise InputError(
-                f"this {type(model).__name__} learns from two domains, which {data.name} does not have;"
+                f"this {model.display_name} learns from two domains, which {data.name} does not have;"
                 f" {_domains_of(data)}"
             )
         _check_context_event(data, model)
@@ -161,7 +161,7 @@ def _source(data: Split | Tensor | Dataset[Any], model: Model) -> Source:
     _check_event(data.event, model)
     if data.missing and not model.accepts_missing and bool(torch.isnan(data.x).any()):
         raise InputError(
-            f"{data.name} has missing values (NaN) but {model.registered_name or type(model).__name__} needs them all;"
+            f"{data.name} has missing values (NaN) but {model.display_name} needs them all;"
             " fill them in, drop those rows, or use a model that accepts them, such as ppca"
         )
     _check_labels(data.y, model)
@@ -179,7 +179,7 @@ def _check_event(event: Event, model: Model) -> None:
     _check_shape(event.shape, model)
     if event.support != model.event.support:
         raise InputError(
-            f"the data are on {event.support} but this {type(model).__name__} is of {model.event.support};"
+            f"the data are on {event.support} but this {model.display_name} is of {model.event.support};"
             " build the model with the data's own event"
         )
 
@@ -189,7 +189,7 @@ def _check_shape(shape: tuple[int, ...], model: Model, named: tuple[int, ...] | 
     if shape != expected:
         wanted = ", ".join(["n", *map(str, expected)])
         raise InputError(
-            f"the data must have shape ({wanted}) for this {type(model).__name__}, got {named or ('n', *shape)};"
+            f"the data must have shape ({wanted}) for this {model.display_name}, got {named or ('n', *shape)};"
             " build the model with the data's own event, or reshape the data"
         )
 
@@ -209,7 +209,7 @@ def _check_labels(y: Tensor | None, model: Model) -> None:
     # A closed-form fit sees no labels: the classes of a mixture are its own components.
     if isinstance(model, Classifier) and not isinstance(model, ClosedFormFit) and high >= model.classes:
         raise InputError(
-            f"labels must be below the {model.classes} classes of this {type(model).__name__}, found {high};"
+            f"labels must be below the {model.classes} classes of this {model.display_name}, found {high};"
             " build the model with more classes, or correct the labels"
         )
 
@@ -217,11 +217,11 @@ def _check_labels(y: Tensor | None, model: Model) -> None:
 def _check_context_event(data: Data, model: Model) -> None:
     given, expected = data.context_event, model.context_event
     if given is not None and expected is not None and given != expected:
-        raise InputError(f"the data's context is {given} but this {type(model).__name__} is conditioned on {expected}")
+        raise InputError(f"the data's context is {given} but this {model.display_name} is conditioned on {expected}")
 
 
 def _check_context(context: Tensor | None, model: Model) -> None:
-    name = type(model).__name__
+    name = model.display_name
     if model.context_event is None:
         if context is not None:
             raise InputError(

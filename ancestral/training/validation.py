@@ -42,7 +42,7 @@ class Validation:
 
     def __init__(self, model: Model, source: Source, batch_size: int, *, rank: int, world: int) -> None:
         self.model = model
-        monitor, name = str(model.monitor), type(model).__name__
+        monitor, name = str(model.monitor), model.display_name
         if monitor not in get_args(Monitor):
             known = get_args(Monitor)
             raise InputError(

@@ -126,7 +126,7 @@ def test_samples_of_any_model_that_draws_are_judged_where_they_are_asked_for(cli
     kmeans = registry.build("kmeans", data, components=2)
     fit(kmeans, data, progress=False)
     save(kmeans, "clusters", recipe={"data": {"name": "digits"}})
-    assert "KMeans cannot be sampled" in cli("evaluate", "clusters", "--samples", 10).err
+    assert "kmeans cannot be sampled" in cli("evaluate", "clusters", "--samples", 10).err
 
 
 def test_optimizers_and_schedules_are_spelled_as_in_recipes(cli) -> None:

@@ -191,11 +191,11 @@ def test_between_views_of_the_data_there_are_no_walks(cli) -> None:
     [
         ("manifold", ("--side", "1"), "--side must be from 2 to 100, got 1"),
         ("manifold", ("--row", "-1"), "--row is counted from 0, got -1"),
-        ("traverse", ("-n", "0"), "-n of at least 1"),
-        ("traverse", ("--reach", "0"), "a --reach above 0"),
-        ("traverse", ("--steps", "1"), "--steps of at least 2"),
+        ("traverse", ("-n", "0"), "-n/--number: expected a whole number of at least 1"),
+        ("traverse", ("--reach", "0"), "--reach must be above 0"),
+        ("traverse", ("--steps", "1"), "--steps: expected a whole number of at least 2, got '1'"),
         ("traverse", ("-o", "x.jpg"), "the output must end in .png"),
-        ("analogies", ("-n", "0"), "-n must be at least 1"),
+        ("analogies", ("-n", "0"), "-n/--number: expected a whole number of at least 1"),
     ],
 )
 def test_numbers_that_make_no_picture_are_refused(cli, styled: str, command: str, flag: tuple, said: str) -> None:

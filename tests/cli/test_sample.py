@@ -45,7 +45,7 @@ def test_more_than_there_is_room_for_is_refused(cli, run: str) -> None:
         assert f"{output} would take at least" in done.err
         assert "left; draw fewer" in done.err
     assert "a picture holds at most 10,000 samples" in cli("sample", run, "-n", "1e11").err
-    assert "expected a whole number, got '1.5'" in cli("sample", run, "-n", "1.5").err
+    assert "expected a whole number of at least 1, got '1.5'" in cli("sample", run, "-n", "1.5").err
     assert sorted(Path().rglob("*")) == before
     check_space(Path("s.csv"), 1000)
 
@@ -136,7 +136,7 @@ def test_sounds_of_a_wavenet(cli) -> None:
         f"{i}-{i}.wav": 200 for i in range(10)
     }
     assert cli("sample", "r", "-n", 20, "--class", "all", "-o", "sounds.png").code == 0
-    assert "--length must be a whole number of at least 1, got 0" in cli("sample", "r", "--class", 1, "--length", 0).err
+    assert "--length: expected a whole number of at least 1" in cli("sample", "r", "--class", 1, "--length", 0).err
     factors = ("--context", "factors", "--overwrite")
     assert cli("fit", "wavenet", *data, *small, *factors).code == 0
     drawn = cli("sample", "r", "-n", 2, "--class", "3, bea", "--length", 9, "-o", "x.npz")
@@ -214,7 +214,7 @@ def test_several_colourings_of_one_grey_image(cli) -> None:
     drawn = np.load("x.npz")["x"]
     assert drawn.shape == (6, 6, 5, 3)
     assert not np.array_equal(drawn[0], drawn[1])
-    assert "--each must be at least 1, got 0" in cli("sample", "r", "--each", 0).err
+    assert "--each: expected a whole number of at least 1, got '0'" in cli("sample", "r", "--each", 0).err
     assert "leave --class out" in cli("sample", "r", "--each", 2, "--class", 1).err
 
 

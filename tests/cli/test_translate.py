@@ -69,7 +69,7 @@ def test_two_folders_to_translations(cli, tmp_path: Path) -> None:
         (("--to", "dusk"), "--to must be one of the domains of runs/times-cyclegan, day or night, got dusk"),
         ((), "--to must be one of the domains"),
         (("times/day", "--to", "night", "-o", "times/day"), "must end in .png or .npz"),
-        (("--to", "night", "-n", 0), "-n must be at least 1"),
+        (("--to", "night", "-n", 0), "-n/--number: expected a whole number of at least 1"),
     ):
         refused = cli("translate", "runs/times-cyclegan", *arguments)
         assert refused.code != 0

@@ -173,7 +173,7 @@ def test_conditional_rows_are_scored_at_their_own_context() -> None:
         ),
         (
             lambda: evaluate(next(iter(find_model("gan").examples())), torch.zeros(3, 2, 3)),
-            "GAN defines no density; .ancestral evaluate., or evaluate_samples, judges",
+            "gan defines no density; .ancestral evaluate., or evaluate_samples, judges",
         ),
         (lambda: evaluate(Uniform(LEVELS), torch.zeros(0, 2, 3)), "empty"),
         (lambda: evaluate(Uniform(LEVELS), torch.full((3, 2, 3), math.nan)), "found nan"),

@@ -63,6 +63,6 @@ def test_models_and_numbers_that_cannot_be() -> None:
         evaluate_prediction(model(), data, given=3)
     with pytest.raises(InputError, match="frame after frame"):
         evaluate_prediction(MADE(EVENT, order="random", seed=1), data, given=1)
-    with pytest.raises(InputError, match="GaussianMixture does not"):
+    with pytest.raises(InputError, match="gaussian_mixture does not"):
         evaluate_prediction(GaussianMixture(Event((2,), Real())), data, given=1)
     assert evaluate_prediction(MADE(EVENT), data, given=1).nats_per_frame > 0

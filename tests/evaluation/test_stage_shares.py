@@ -40,5 +40,5 @@ def test_stages_sum_to_the_score_whatever_the_batch(kind: type, digits: Data) ->
 
 
 def test_a_likelihood_without_stages_is_refused(digits: Data) -> None:
-    with pytest.raises(InputError, match="GatedPixelCNN has no stages"):
+    with pytest.raises(InputError, match="gated_pixelcnn has no stages"):
         stage_shares(GatedPixelCNN(digits.event, channels=4, blocks=1), digits.test)

@@ -61,8 +61,6 @@ def main(devices: int, file: Path, run_dir: Path) -> None:
         models = {"gaussian": gaussian, "pair": pair, "staged": staged, "flow": flow, "made": made}
         weights = {f"{kind}.{name}": value for kind in models for name, value in models[kind].state_dict().items()}
         torch.save({"weights": weights, "history": report.history}, file)
-    if devices > 1:
-        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
