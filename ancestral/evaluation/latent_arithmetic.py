@@ -13,6 +13,7 @@ from typing import TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from ancestral.data import Data
 from ancestral.evaluation.factor_classifier import train_factor_classifier
@@ -25,6 +26,8 @@ _EXAMPLES = 8
 
 #: A value of each of the two factors.
 Concept: TypeAlias = tuple[int, int]
+#: The concepts a, b and c of a - b + c.
+Sum: TypeAlias = tuple[Concept, Concept, Concept]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class VectorArithmetic:
     classifier_error: float
     #: Of a blind guess.
     guessing_error: float
+    #: Of a latent space N(0, I) where each value of a factor has a direction of its own, and the longest is shown: what
+    #: means of so few exemplars allow.
+    ideal_error: float
     sums: int
     #: The sums of concepts (pairs of values) that the model draws often enough; the others count as failures above.
     possible: int
@@ -67,12 +73,17 @@ def vector_arithmetic(
     """
     if not model.has_prior or model.context_event is not None:
         raise InputError(f"{model.display_name} needs a prior, and no context, to calculate with its latents")
-    first, second = factors = (factors[0], factors[1])
+    factors = (factors[0], factors[1])
     if judge is None:
         with torch.enable_grad():
             judge = train_factor_classifier(data.train, factors, seed=seed).read
     values = [int(data.train.factors[name].max()) + 1 for name in factors]
     concepts = list(itertools.product(range(values[0]), range(values[1])))
+    sums: list[Sum] = [
+        ((u, v), (other_u, v), (other_u, other_v))
+        for u, other_u in itertools.permutations(range(values[0]), 2)
+        for v, other_v in itertools.permutations(range(values[1]), 2)
+    ]
     generator = torch.Generator().manual_seed(seed)
     z = model.sample_latents(samples, generator=generator)
     images = decoded(model, z, generator=generator).float()
@@ -80,38 +91,28 @@ def vector_arithmetic(
     codes = {concept: z[rows].mean(0) for concept, rows in chosen.items()}
     pixels = {concept: images[rows].mean(0) for concept, rows in chosen.items()}
 
-    sums: list[tuple[Concept, Concept, Concept]] = [
-        ((u, v), (other_u, v), (other_u, other_v))
-        for u, other_u in itertools.permutations(range(values[0]), 2)
-        for v, other_v in itertools.permutations(range(values[1]), 2)
-    ]
     possible = [terms for terms in sums if all(term in codes for term in terms)]
     if not possible:
         raise InputError(
             f"{model.display_name} draws too few of the {len(concepts)} concepts for any sum: {len(codes)};"
             " train it longer"
         )
-    expected = {
-        first: torch.tensor([a[0] for a, _, _ in possible]),
-        second: torch.tensor([c[1] for _, _, c in possible]),
-    }
-
-    def total(terms: Mapping[Concept, Tensor]) -> Tensor:
-        return torch.stack([terms[a] - terms[b] + terms[c] for a, b, c in possible])
+    expected = _expected(possible, factors)
 
     def right(x: Tensor) -> int:
         return int(_shows(judge(model.event.support.project(x)), expected).sum())
 
-    reached = total(codes)
+    reached = _totals(possible, codes)
     successes = right(decoded(model, reached, generator=generator).float())
     shown = torch.linspace(0, len(possible) - 1, _EXAMPLES).long().tolist()
     examples = torch.stack([code for i in shown for code in (*(codes[term] for term in possible[i]), reached[i])])
     on_real = _shows(judge(data.test.x), {name: data.test.factors[name] for name in factors})
     return VectorArithmetic(
         error=1 - successes / len(sums),
-        pixel_error=1 - right(total(pixels)) / len(sums),
+        pixel_error=1 - right(_totals(possible, pixels)) / len(sums),
         classifier_error=1 - float(on_real.double().mean()),
         guessing_error=1 - 1 / len(concepts),
+        ideal_error=_ideal_error(sums, concepts, exemplars, samples, generator),
         sums=len(sums),
         possible=len(possible),
         error_of_possible=1 - successes / len(possible),
@@ -133,6 +134,36 @@ def _exemplars(
         if len(rows) == n:
             chosen[concept] = rows
     return chosen
+
+
+def _totals(sums: Sequence[Sum], terms: Mapping[Concept, Tensor]) -> Tensor:
+    """Every a - b + c, (len(sums), ...)."""
+    return torch.stack([terms[a] - terms[b] + terms[c] for a, b, c in sums])
+
+
+def _expected(sums: Sequence[Sum], factors: tuple[str, str]) -> dict[str, Tensor]:
+    """What each sum is to show: the first factor of a and the second of c."""
+    first, second = factors
+    return {first: torch.tensor([a[0] for a, _, _ in sums]), second: torch.tensor([c[1] for _, _, c in sums])}
+
+
+def _ideal_error(
+    sums: Sequence[Sum], concepts: Sequence[Concept], exemplars: int, samples: int, generator: torch.Generator
+) -> float:
+    """The share of failures where z shows the value of the longest of each factor's own directions."""
+    values = [max(concept[i] for concept in concepts) + 1 for i in (0, 1)]
+    factors = ("first", "second")
+
+    def read(z: Tensor) -> dict[str, Tensor]:
+        parts = zip(factors, z.split(values, 1), values, strict=True)
+        return {name: F.one_hot(part.argmax(1), number).float().log() for name, part, number in parts}
+
+    z = torch.randn(samples, sum(values), generator=generator)
+    codes = {concept: z[rows].mean(0) for concept, rows in _exemplars(read(z), factors, concepts, exemplars).items()}
+    possible = [terms for terms in sums if all(term in codes for term in terms)]
+    if not possible:
+        return 1.0
+    return 1 - int(_shows(read(_totals(possible, codes)), _expected(possible, factors)).sum()) / len(sums)
 
 
 def _shows(log_probs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensor:

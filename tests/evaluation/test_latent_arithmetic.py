@@ -66,9 +66,11 @@ def test_arithmetic_works_where_each_factor_has_directions_of_its_own() -> None:
     assert result.pixel_error > 0.3
     assert result.guessing_error == 1 - 1 / 40
     assert result.examples.shape == (32, 3, 32, 32)
-    # Three exemplars, as in the paper, are few: their means are too noisy even here, 44 % by a count without images.
+    # Three exemplars, as in the paper, are few: their means are too noisy even here.
     few = vector_arithmetic(Renderer(DATA.event), DATA, exemplars=3, samples=6000, judge=judge)
     assert 0.3 < few.error < 0.55
+    assert few.ideal_error == pytest.approx(few.error, abs=0.1)
+    assert result.ideal_error == pytest.approx(result.error, abs=0.05)
     entangled = vector_arithmetic(Entangled(DATA.event), DATA, exemplars=30, samples=6000, judge=judge)
     assert entangled.error > 0.9
 

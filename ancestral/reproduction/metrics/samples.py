@@ -33,6 +33,7 @@ def _vector_arithmetic(trained: Trained, settings: Mapping[str, Any], progress: 
     kind = f"{result.sums} sums of {' and '.join(result.factors)}, {result.possible} of them of pairs that it draws"
     baselines = {
         "of_pairs_that_it_draws": 100 * result.error_of_possible,
+        "where_each_value_has_a_direction_of_its_own": 100 * result.ideal_error,
         "in_pixel_space": 100 * result.pixel_error,
         "classifier_on_real_images": 100 * result.classifier_error,
         "guessing": 100 * result.guessing_error,
