@@ -7,7 +7,7 @@ import torch
 
 from ancestral.cli.codes import decoder_of
 from ancestral.cli.contexts import names_of_classes
-from ancestral.cli.parsing import count, parse, teach
+from ancestral.cli.parsing import parse, teach, whole_number
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         --context labels), and those with the class among their latents.""",
     )
     add_run_flags(parser, device=False)
-    parser.add_argument("-n", "--number", type=count, default=10, help="how many observations, one a row")
+    parser.add_argument("-n", "--number", type=whole_number, default=10, help="how many observations, one a row")
     parser.add_argument("--seed", type=int, default=0, help="of a decoder that draws")
     parser.add_argument("-o", "--output", default="analogies.png", help="a .png picture")
     args = parse(parser, words)

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ancestral.cli.parsing import count, parse, teach
+from ancestral.cli.parsing import parse, teach, whole_number
 from ancestral.cli.sources import add_data_flags, data_options_of, load, source
 from ancestral.cli.terminal import console
 from ancestral.comparison import Comparison, Entry, compare
@@ -42,7 +42,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> int:
     )
     parser.add_argument("--models", help="names with commas between (default: one of each family that fits the data)")
     parser.add_argument("--minutes", type=float, default=2.5, help="for the whole comparison")
-    parser.add_argument("--seeds", type=count, default=1, help="trainings of each model; the table shows their spread")
+    parser.add_argument(
+        "--seeds", type=whole_number, default=1, help="trainings of each model; the table shows their spread"
+    )
     add_data_flags(parser)
     parser.add_argument("-o", "--output", default="report.html", help="the report, .html")
     args = parse(parser, words)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ancestral.cli.contexts import classes_to_draw, contexts_to_draw_at, in_turn, names_of_classes
 from ancestral.cli.output import Column, write_npz
-from ancestral.cli.parsing import UsageError, count, parse, teach
+from ancestral.cli.parsing import UsageError, parse, teach, whole_number
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.cli.writing import write_lines, write_table
@@ -108,10 +108,12 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     add_run_flags(parser, several=True)
     parser.add_argument("--keep", metavar="PART", help=" ".join(_KEEP.split()))
     parser.add_argument("--mask", help="a picture of the size of the images: white is kept, black is filled in")
-    parser.add_argument("-n", "--number", type=count, help=f"the first so many rows ({_ROWS} with --keep or --mask)")
+    parser.add_argument(
+        "-n", "--number", type=whole_number, help=f"the first so many rows ({_ROWS} with --keep or --mask)"
+    )
     parser.add_argument(
         "--completions",
-        type=count,
+        type=whole_number,
         help=f"of each row ({_COMPLETIONS} with --keep or --mask; with --class all one of each class; otherwise 1)",
     )
     parser.add_argument(
@@ -128,7 +130,7 @@ def _parsed(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     )
     parser.add_argument(
         "--draws",
-        type=count,
+        type=whole_number,
         help="completions of a row that its mean is of, or of which an autoregressive model that does not look ahead"
         f" chooses one ({DRAWS}; 1 for draws with --keep or --mask)",
     )

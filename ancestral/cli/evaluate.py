@@ -4,7 +4,7 @@ classifies."""
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from ancestral.cli.parsing import add_signature, count, keywords, parse
+from ancestral.cli.parsing import add_signature, keywords, parse, whole_number
 from ancestral.cli.runs import chosen_split, is_whole, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.evaluation import amortization_gap, evaluate, latent_information, measures, why_no_error_rate
@@ -20,7 +20,9 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     add_run_flags(parser, split=f"train, valid or test, of data that have splits (default: test; {_FEW})")
     add_signature(parser, evaluate, "likelihood", skip=_OWN)
     parser.add_argument(
-        "--samples", type=count, help="also judge so many samples; a model without a density is judged by 1,000 anyhow"
+        "--samples",
+        type=whole_number,
+        help="also judge so many samples; a model without a density is judged by 1,000 anyhow",
     )
     parser.add_argument(
         "--features",

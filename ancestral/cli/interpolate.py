@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 
 from ancestral.cli.codes import add_start_flags, movable_decoder_of, starting_codes
-from ancestral.cli.parsing import count, parse
+from ancestral.cli.parsing import parse, whole_number
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -22,8 +22,10 @@ from ancestral.plots import save_figure, walks_figure
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
     add_start_flags(parser, "walk.png")
-    parser.add_argument("-n", "--number", type=count, default=8, help="how many walks, one a row")
-    parser.add_argument("--steps", type=partial(count, least=2), default=10, help="pictures a walk, with both ends")
+    parser.add_argument("-n", "--number", type=whole_number, default=8, help="how many walks, one a row")
+    parser.add_argument(
+        "--steps", type=partial(whole_number, least=2), default=10, help="pictures a walk, with both ends"
+    )
     parser.add_argument(
         "--path",
         choices=get_args(Path),

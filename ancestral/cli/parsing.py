@@ -200,7 +200,7 @@ def metavar_of(name: str, hint: Any) -> str:
     return {bool: "{true,false}", Sequence: "[ITEM,...]"}.get(get_origin(hint) or hint, name.upper())
 
 
-def count(text: str, least: int = 1) -> int:
+def whole_number(text: str, least: int = 1) -> int:
     """The type of a flag: a whole number of at least `least`, also as 1e6."""
     try:
         number = float(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from ancestral.cli.codes import decoder_of
-from ancestral.cli.parsing import count, parse
+from ancestral.cli.parsing import parse, whole_number
 from ancestral.cli.runs import first_rows, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -23,7 +23,9 @@ _PAIRS, _POINTS = 16, 500
 def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     words, options = data_options_of(arguments)
     add_run_flags(parser, device=False)
-    parser.add_argument("-n", "--number", type=count, help=f"how many pairs (default: {_PAIRS}; {_POINTS} of a table)")
+    parser.add_argument(
+        "-n", "--number", type=whole_number, help=f"how many pairs (default: {_PAIRS}; {_POINTS} of a table)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of a decoder that draws")
     parser.add_argument("-o", "--output", default="reconstructions.png", help="a .png picture")
     args = parse(parser, words)

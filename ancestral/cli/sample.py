@@ -15,7 +15,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ancestral.cli.contexts import classes_to_draw, contexts_of_rows, contexts_to_draw_at, in_turn, rows_drawn_at
-from ancestral.cli.parsing import count, parse
+from ancestral.cli.parsing import parse, whole_number
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import data_options_of, describe_options
 from ancestral.cli.writing import check_space, write_arrays, write_lines, write_table
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     parser.add_argument(
         "-n",
         "--number",
-        type=count,
+        type=whole_number,
         help="how many (default: 64, or 8 videos; with --class all, 8 of each class)",
     )
     parser.add_argument(
@@ -70,11 +70,11 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         metavar="CLASS",
         help="the class by its name or number, for a model of labels, or all; of factors one each, as 3,theo",
     )
-    parser.add_argument("--length", type=count, help="how many steps, of sound or text: any number (WaveNet)")
+    parser.add_argument("--length", type=whole_number, help="how many steps, of sound or text: any number (WaveNet)")
     parser.add_argument("--caption", help='for a model of captions: "a red circle ..."')
     parser.add_argument(
         "--each",
-        type=count,
+        type=whole_number,
         help=f"so many draws given the context of each of -n rows (default: {_ROWS}) of DATA, or of test rows, as"
         f" colourings of a grey image (with DATA: {_EACH}); a .png shows what is given, the draws and the real row side"
         " by side",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ancestral.cli.output import Column, write_npz
-from ancestral.cli.parsing import UsageError, count, parse, teach
+from ancestral.cli.parsing import UsageError, parse, teach, whole_number
 from ancestral.cli.runs import Run, open_run
 from ancestral.cli.sources import add_run_flags, data_options_of
 from ancestral.data import Split
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
     teach(parser, _TEACHES)
     add_run_flags(parser, several=True)
     parser.add_argument("--to", metavar="DOMAIN", help="the domain to translate to, by its name")
-    parser.add_argument("-n", "--number", type=count, help=f"the first so many images (in a picture: {_SHOWN})")
+    parser.add_argument("-n", "--number", type=whole_number, help=f"the first so many images (in a picture: {_SHOWN})")
     parser.add_argument(
         "-o",
         "--output",

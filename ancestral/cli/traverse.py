@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from ancestral.cli.codes import LatentSpace, add_point_flags
-from ancestral.cli.parsing import count, parse, teach
+from ancestral.cli.parsing import parse, teach, whole_number
 from ancestral.cli.runs import open_run
 from ancestral.cli.sources import data_options_of
 from ancestral.data import columns_in_figures, in_units
@@ -30,8 +30,10 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         dimensions that the codes vary along most are moved.""",
     )
     add_point_flags(parser, "traversals.png", "which dimensions, as 0,3,5")
-    parser.add_argument("-n", "--number", type=count, default=8, help="how many dimensions, one a row, without --axes")
-    parser.add_argument("--steps", type=partial(count, least=2), default=11, help="pictures a row")
+    parser.add_argument(
+        "-n", "--number", type=whole_number, default=8, help="how many dimensions, one a row, without --axes"
+    )
+    parser.add_argument("--steps", type=partial(whole_number, least=2), default=11, help="pictures a row")
     parser.add_argument("--reach", type=float, default=3.0, help="how far, in standard deviations of the prior")
     args = parse(parser, words)
     output = check_output(args.output, (".png",))

@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ancestral.cli.output import write_npz
-from ancestral.cli.parsing import UsageError, count, parse, teach
+from ancestral.cli.parsing import UsageError, parse, teach, whole_number
 from ancestral.cli.runs import Run, open_run
 from ancestral.evaluation import WordVectors, read_questions, word_vectors
 from ancestral.interface import InputError
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str], parser: ArgumentParser) -> None:
         metavar="FILE",
         help="how many analogies of a file it completes: lines of four words, A B C D, below lines of `: section`",
     )
-    parser.add_argument("-n", "--number", type=count, default=10, help="how many words to show")
+    parser.add_argument("-n", "--number", type=whole_number, default=10, help="how many words to show")
     parser.add_argument(
         "-o", "--output", help="also all vectors, in a file: .txt as word2vec writes them, or .npz (words, vectors)"
     )

@@ -86,7 +86,7 @@ def amortization_gap(
 def _variational_em(model: Model, train: Split, epochs: int, e_steps: int, progress: bool) -> None:
     """Train the decoder in place with a q of its own for each row, and leave its weights frozen."""
     if not isinstance(model, JointDensity):
-        raise InputError(f"{type(model).__name__} has no ln p(x, z) to climb")
+        raise InputError(f"{model.display_name} has no ln p(x, z) to climb")
     x = train.x
     #: The mean and the log-variance of each row's q, from the prior on.
     posteriors = torch.zeros(len(x), 2 * model.latent_size)

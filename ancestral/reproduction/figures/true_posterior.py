@@ -137,7 +137,7 @@ def posterior_on_grid(model: Model, x: Tensor, side: int, *, importance_samples:
     """p(z | x), q(z | x) and q_IW(z | x) of k `importance_samples` of one observation (1, *event), on a grid of side x
     side points. The expectation over the other k - 1 samples is by draws."""
     if not isinstance(model, Encoder) or not isinstance(model, JointDensity) or model.latent_size != 2:
-        raise InputError(f"{type(model).__name__} has no q(z | x) and p(x, z) of 2 latents to draw on a grid")
+        raise InputError(f"{model.display_name} has no q(z | x) and p(x, z) of 2 latents to draw on a grid")
     q, decoder = model.encode(x), model
 
     def log_joint(z: Tensor) -> Tensor:
