@@ -23,6 +23,8 @@ from ancestral.interface import Decoder, InputError
 #: A sample shows a concept where the classifier is at least this sure.
 _SURE = 0.9
 _EXAMPLES = 8
+#: The sums of one draw share their exemplars, and succeed or fail together.
+_IDEAL_DRAWS = 20
 
 #: A value of each of the two factors.
 Concept: TypeAlias = tuple[int, int]
@@ -150,7 +152,7 @@ def _expected(sums: Sequence[Sum], factors: tuple[str, str]) -> dict[str, Tensor
 def _ideal_error(
     sums: Sequence[Sum], concepts: Sequence[Concept], exemplars: int, samples: int, generator: torch.Generator
 ) -> float:
-    """The share of failures where z shows the value of the longest of each factor's own directions."""
+    """The share of failures where z shows the value of the longest of each factor's own directions, over many draws."""
     values = [max(concept[i] for concept in concepts) + 1 for i in (0, 1)]
     factors = ("first", "second")
 
@@ -158,12 +160,14 @@ def _ideal_error(
         parts = zip(factors, z.split(values, 1), values, strict=True)
         return {name: F.one_hot(part.argmax(1), number).float().log() for name, part, number in parts}
 
-    z = torch.randn(samples, sum(values), generator=generator)
-    codes = {concept: z[rows].mean(0) for concept, rows in _exemplars(read(z), factors, concepts, exemplars).items()}
-    possible = [terms for terms in sums if all(term in codes for term in terms)]
-    if not possible:
-        return 1.0
-    return 1 - int(_shows(read(_totals(possible, codes)), _expected(possible, factors)).sum()) / len(sums)
+    successes = 0
+    for _ in range(_IDEAL_DRAWS):
+        z = torch.randn(samples, sum(values), generator=generator)
+        chosen = _exemplars(read(z), factors, concepts, exemplars)
+        codes = {concept: z[rows].mean(0) for concept, rows in chosen.items()}
+        if possible := [terms for terms in sums if all(term in codes for term in terms)]:
+            successes += int(_shows(read(_totals(possible, codes)), _expected(possible, factors)).sum())
+    return 1 - successes / (_IDEAL_DRAWS * len(sums))
 
 
 def _shows(log_probs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensor:
