@@ -155,7 +155,7 @@ class Contract:
             if reason is None:
                 assert build(self.info.name, event).event == event
             else:
-                with pytest.raises(InputError, match=self.info.cls.__name__):
+                with pytest.raises(InputError, match=f"^{self.info.name} does not support"):
                     build(self.info.name, event)
 
 
