@@ -44,7 +44,7 @@ class VectorArithmetic:
     #: Of a blind guess.
     guessing_error: float
     #: Of a latent space N(0, I) where each value of a factor has a direction of its own, and the longest is shown: what
-    #: means of so few exemplars allow.
+    #: the noise of so few exemplars costs there. No bound: samples that are surely of a value lie nearer to its middle.
     ideal_error: float
     sums: int
     #: The sums of concepts (pairs of values) that the model draws often enough; the others count as failures above.
@@ -114,7 +114,7 @@ def vector_arithmetic(
         pixel_error=1 - right(_totals(possible, pixels)) / len(sums),
         classifier_error=1 - float(on_real.double().mean()),
         guessing_error=1 - 1 / len(concepts),
-        ideal_error=_ideal_error(sums, concepts, exemplars, samples, generator),
+        ideal_error=_ideal_error(sums, values, exemplars, samples, generator),
         sums=len(sums),
         possible=len(possible),
         error_of_possible=1 - successes / len(possible),
@@ -150,11 +150,10 @@ def _expected(sums: Sequence[Sum], factors: tuple[str, str]) -> dict[str, Tensor
 
 
 def _ideal_error(
-    sums: Sequence[Sum], concepts: Sequence[Concept], exemplars: int, samples: int, generator: torch.Generator
+    sums: Sequence[Sum], values: Sequence[int], exemplars: int, samples: int, generator: torch.Generator
 ) -> float:
     """The share of failures where z shows the value of the longest of each factor's own directions, over many draws."""
-    values = [max(concept[i] for concept in concepts) + 1 for i in (0, 1)]
-    factors = ("first", "second")
+    factors, concepts = ("first", "second"), list(itertools.product(range(values[0]), range(values[1])))
 
     def read(z: Tensor) -> dict[str, Tensor]:
         parts = zip(factors, z.split(values, 1), values, strict=True)

@@ -124,7 +124,7 @@ class Devices:
 
 
 def _leave() -> None:
-    """Leave the group of processes: threads of it that still run at the end abort the process, sometimes.
+    """Leave the group of processes, so that no thread of it runs while Python ends, which can abort the process.
 
     Fabric does so for NCCL alone.
     """
